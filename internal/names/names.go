@@ -1,0 +1,108 @@
+// Package names holds the service's rules for names and metadata, with errors
+// that say the rule.
+//
+//	if err := names.Group(g); err != nil { … }
+package names
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits of names and metadata.
+const (
+	MaxHub           = 128
+	MaxGroup         = 1024
+	MaxEvent         = 128
+	MaxMetadataKey   = 256
+	MaxMetadataValue = 1024
+	MaxMetadata      = 8 << 10
+)
+
+// Hub checks a hub name against ^[A-Za-z][A-Za-z0-9_`,.[\]]{0,127}$ (REST API
+// specification, parameter hub).
+func Hub(s string) error {
+	ok := s != "" && len(s) <= MaxHub && isAlpha(s[0])
+	for i := 1; ok && i < len(s); i++ {
+		ok = isAlpha(s[i]) || isDigit(s[i]) || strings.IndexByte("_`,.[]", s[i]) >= 0
+	}
+	if !ok {
+		return fmt.Errorf("invalid hub name %q: it starts with a letter and has at most 128 letters, digits and _ ` , . [ ]", clip(s))
+	}
+	return nil
+}
+
+// ErrGroup is the service's own text for a group name that breaks the rule.
+var ErrGroup = errors.New("Invalid group name. Valid group name should be in between 1 and 1024 characters long.") //nolint:staticcheck // the service's wording
+
+// Group checks a group name: 1 to 1,024 characters, not only white space.
+func Group(s string) error {
+	if s == "" || len(s) > 4*MaxGroup || utf8.RuneCountInString(s) > MaxGroup || strings.TrimSpace(s) == "" {
+		return ErrGroup
+	}
+	return nil
+}
+
+// Event checks a user event name: a letter, then at most 127 letters, digits
+// and _ . - (specification of the client protocol).
+func Event(s string) error {
+	ok := s != "" && len(s) <= MaxEvent && isAlpha(s[0])
+	for i := 1; ok && i < len(s); i++ {
+		ok = isAlpha(s[i]) || isDigit(s[i]) || strings.IndexByte("_.-", s[i]) >= 0
+	}
+	if !ok {
+		return fmt.Errorf("invalid event name %q: it starts with a letter and has at most 128 letters, digits and _ . -", clip(s))
+	}
+	return nil
+}
+
+// Metadata checks message metadata: keys are HTTP tokens of at most 256 bytes,
+// values ASCII of at most 1,024 bytes, 8 KiB in all.
+func Metadata(m map[string]string) error {
+	total := 0
+	for k, v := range m {
+		if k == "" || len(k) > MaxMetadataKey || !isToken(k) {
+			return fmt.Errorf("invalid metadata key %q: it must be an HTTP token of at most 256 bytes", clip(k))
+		}
+		if len(v) > MaxMetadataValue || !isHeaderValue(v) {
+			return fmt.Errorf("invalid value of metadata %q: it must be printable ASCII of at most 1024 bytes", clip(k))
+		}
+		total += len(k) + len(v)
+	}
+	if total > MaxMetadata {
+		return fmt.Errorf("metadata has %d bytes: at most %d are allowed", total, MaxMetadata)
+	}
+	return nil
+}
+
+func isAlpha(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !isAlpha(c) && !isDigit(c) && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// isHeaderValue keeps control characters out: metadata travels as an HTTP header.
+func isHeaderValue(s string) bool {
+	for i := range len(s) {
+		if s[i] != '\t' && (s[i] < ' ' || s[i] > '~') {
+			return false
+		}
+	}
+	return true
+}
+
+func clip(s string) string {
+	if len(s) > 64 {
+		return s[:64] + "…"
+	}
+	return s
+}

@@ -1,0 +1,144 @@
+// Package token signs and verifies the JSON Web Tokens of Web PubSub: HS256
+// over the UTF-8 bytes of the access key.
+//
+//	jwt, err := token.Sign(key, token.Claims{Audience: aud, Expires: time.Now().Add(time.Hour)})
+//	claims, err := token.Verify(jwt, []string{key}, time.Now())
+package token
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// Skew is how far two clocks may be apart: the service accepts five minutes.
+const Skew = 5 * time.Minute
+
+// Claims are the claims that the service reads.
+type Claims struct {
+	// Audience is the resource that the token is for, a URL.
+	Audience string
+	// UserID is the claim sub.
+	UserID string
+	// Roles is the claim role, Groups the claim webpubsub.group.
+	Roles, Groups []string
+	// Issued is the claim iat, Expires the claim exp. Issued is left out when zero.
+	Issued, Expires time.Time
+	// All holds every claim of a verified token, as it was decoded.
+	All map[string]any
+}
+
+// Sign returns the compact form of a token with these claims.
+func Sign(key string, c Claims) (string, error) {
+	m := jwt.MapClaims{}
+	maps.Copy(m, c.All)
+	m["aud"] = c.Audience
+	m["exp"] = c.Expires.Unix()
+	if !c.Issued.IsZero() {
+		m["iat"] = c.Issued.Unix()
+		m["nbf"] = c.Issued.Unix()
+	}
+	if c.UserID != "" {
+		m["sub"] = c.UserID
+	}
+	if len(c.Roles) > 0 {
+		m["role"] = c.Roles
+	}
+	if len(c.Groups) > 0 {
+		m["webpubsub.group"] = c.Groups
+	}
+	s, err := jwt.NewWithClaims(jwt.SigningMethodHS256, m).SignedString([]byte(key))
+	if err != nil {
+		return "", fmt.Errorf("sign token: %w", err)
+	}
+	return s, nil
+}
+
+// Verify checks signature and lifetime and returns the claims. Any of the keys
+// may have signed. The audience is for the caller to judge, since one resource
+// has many spellings; issuer and key id are not checked, as the service does
+// not check them.
+func Verify(compact string, keys []string, now time.Time) (Claims, error) {
+	p := jwt.NewParser(
+		jwt.WithValidMethods([]string{"HS256"}),
+		jwt.WithExpirationRequired(),
+		jwt.WithLeeway(Skew),
+		jwt.WithTimeFunc(func() time.Time { return now }),
+	)
+	set := jwt.VerificationKeySet{}
+	for _, k := range keys {
+		if k != "" {
+			set.Keys = append(set.Keys, []byte(k))
+		}
+	}
+	if len(set.Keys) == 0 {
+		return Claims{}, errors.New("no access key is configured to verify the token")
+	}
+	m := jwt.MapClaims{}
+	if _, err := p.ParseWithClaims(compact, m, func(*jwt.Token) (any, error) { return set, nil }); err != nil {
+		return Claims{}, explain(err)
+	}
+	return fromMap(m), nil
+}
+
+// Unverified returns the claims of a token without checking anything.
+func Unverified(compact string) (Claims, error) {
+	m := jwt.MapClaims{}
+	if _, _, err := jwt.NewParser().ParseUnverified(compact, m); err != nil {
+		return Claims{}, explain(err)
+	}
+	return fromMap(m), nil
+}
+
+func fromMap(m jwt.MapClaims) Claims {
+	c := Claims{All: m, Roles: list(m["role"]), Groups: list(m["webpubsub.group"])}
+	c.UserID, _ = m["sub"].(string)
+	if aud, err := m.GetAudience(); err == nil {
+		c.Audience = strings.Join(aud, " ")
+	}
+	if t, err := m.GetExpirationTime(); err == nil && t != nil {
+		c.Expires = t.Time
+	}
+	if t, err := m.GetIssuedAt(); err == nil && t != nil {
+		c.Issued = t.Time
+	}
+	return c
+}
+
+// list reads a claim that may be one string or an array of strings.
+func list(v any) []string {
+	switch v := v.(type) {
+	case string:
+		return []string{v}
+	case []any:
+		out := make([]string, 0, len(v))
+		for _, e := range v {
+			if s, ok := e.(string); ok {
+				out = append(out, s)
+			}
+		}
+		return out
+	}
+	return nil
+}
+
+// explain turns the library's errors into one that names the remedy. The token
+// itself is never part of it.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return errors.New("the token has expired: ask negotiate for a new one")
+	case errors.Is(err, jwt.ErrTokenNotValidYet), errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
+		return errors.New("the token is not valid yet: compare the clocks of the two machines")
+	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
+		return errors.New("the token's signature fits no access key: sign with AccessKey of the connection string (HS256, the text's UTF-8 bytes)")
+	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
+		return errors.New("the token has no exp claim")
+	default:
+		return errors.New("the token is malformed")
+	}
+}
