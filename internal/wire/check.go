@@ -1,0 +1,113 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/internal/names"
+)
+
+// MaxTTLSeconds is the longest time to live of a message.
+const MaxTTLSeconds = 300
+
+var (
+	errNoData = errors.New("data is missing: give data, or metadata for a message without a payload")
+	errNull   = errors.New("the JSON payload is null, which official clients cannot receive: send another value")
+	errKind   = errors.New("the data type must be json, text, binary or protobuf")
+)
+
+// checkUpstream applies the rules that hold for a frame in every protocol, and
+// at both ends: the service refuses what the client should not have sent. That
+// the payload is what its type says is for the codecs to check, each in its way.
+func checkUpstream(u Upstream) error {
+	switch u := u.(type) {
+	case JoinGroup:
+		return names.Group(u.Group)
+	case LeaveGroup:
+		return names.Group(u.Group)
+	case SendToGroup:
+		if u.TTLSeconds > MaxTTLSeconds {
+			return fmt.Errorf("ttlSeconds is %d: it must be from 0 to %d", u.TTLSeconds, MaxTTLSeconds)
+		}
+		return errors.Join(names.Group(u.Group), checkMessage(u.Message, u.Stream != nil))
+	case Event:
+		return errors.Join(names.Event(u.Name), checkMessage(u.Message, false))
+	case Invoke:
+		if u.InvocationID == "" {
+			return errors.New("invocationId is empty: choose one that is not in use on the connection")
+		}
+		return errors.Join(names.Event(u.Event), checkMessage(u.Message, true))
+	case CancelInvocation:
+		if u.InvocationID == "" {
+			return errors.New("invocationId is empty: give the one of the invocation")
+		}
+	case StreamData:
+		if u.Message.IsZero() != (u.SequenceID == nil) {
+			return errors.New("streamSequenceId, dataType and data go together: give all three, or none for a keepalive")
+		}
+		return checkMessage(u.Message, true)
+	case SetGroupState:
+		return names.Group(u.Group)
+	case SubscribeGroupState:
+		return names.Group(u.Group)
+	case UnsubscribeGroupState:
+		return names.Group(u.Group)
+	}
+	return nil
+}
+
+func checkMessage(m webpubsub.Message, optional bool) error {
+	if m.IsZero() {
+		if optional {
+			return nil
+		}
+		return errNoData
+	}
+	if m.Type == webpubsub.TypeJSON && isNull(m.Data) {
+		return errNull
+	}
+	return names.Metadata(m.Metadata)
+}
+
+// checkPayload reports whether the payload is what its type says. A broken one
+// would break the frame around it, and with it the receiver's connection. Text
+// that is not UTF-8 is no error: like in encoding/json, bad bytes become U+FFFD.
+func checkPayload(m webpubsub.Message) error {
+	if err := m.Err(); err != nil {
+		return err
+	}
+	switch m.Type {
+	case webpubsub.TypeText, webpubsub.TypeBinary:
+		return nil
+	case webpubsub.TypeJSON:
+		return checkJSON(m.Data)
+	case webpubsub.TypeProtobuf:
+		return checkAny(m.Data)
+	}
+	return errKind
+}
+
+func checkJSON(data []byte) error {
+	if !utf8.Valid(data) || !json.Valid(data) {
+		return errors.New("the payload of type json is not one JSON value in UTF-8: encode it, or send it as text")
+	}
+	return nil
+}
+
+func checkAny(data []byte) error {
+	if err := proto.Unmarshal(data, new(anypb.Any)); err != nil {
+		return errors.New("the payload of type protobuf is not an encoded google.protobuf.Any: wrap the message in an Any, or send it as binary")
+	}
+	return nil
+}
+
+func isNull(data []byte) bool {
+	return len(data) < 64 && string(bytes.TrimSpace(data)) == "null"
+}

@@ -1,0 +1,416 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"example.com/webpubsub"
+)
+
+// key is a member name of the JSON frames.
+type key uint8
+
+const (
+	keyType key = iota
+	keyAckID
+	keyConnectionID
+	keyData
+	keyDataType
+	keyEndOfStream
+	keyError
+	keyEvent
+	keyExpectedSequenceID
+	keyFrom
+	keyFromUserID
+	keyGroup
+	keyIdleTimeoutMs
+	keyInvocationID
+	keyItems
+	keyMessage
+	keyMetadata
+	keyName
+	keyNoEcho
+	keyReconnectionToken
+	keySequenceID
+	keyState
+	keyStream
+	keyStreamID
+	keyStreamSequenceID
+	keySuccess
+	keyTarget
+	keyTTLSeconds
+	keyUpdatedAt
+	keyUserErrorCode
+	keyUserID
+	keyCount
+)
+
+var keyNames = [keyCount]string{
+	keyType:               "type",
+	keyAckID:              "ackId",
+	keyConnectionID:       "connectionId",
+	keyData:               "data",
+	keyDataType:           "dataType",
+	keyEndOfStream:        "endOfStream",
+	keyError:              "error",
+	keyEvent:              "event",
+	keyExpectedSequenceID: "expectedSequenceId",
+	keyFrom:               "from",
+	keyFromUserID:         "fromUserId",
+	keyGroup:              "group",
+	keyIdleTimeoutMs:      "idleTimeoutMs",
+	keyInvocationID:       "invocationId",
+	keyItems:              "items",
+	keyMessage:            "message",
+	keyMetadata:           "metadata",
+	keyName:               "name",
+	keyNoEcho:             "noEcho",
+	keyReconnectionToken:  "reconnectionToken",
+	keySequenceID:         "sequenceId",
+	keyState:              "state",
+	keyStream:             "stream",
+	keyStreamID:           "streamId",
+	keyStreamSequenceID:   "streamSequenceId",
+	keySuccess:            "success",
+	keyTarget:             "target",
+	keyTTLSeconds:         "ttlSeconds",
+	keyUpdatedAt:          "updatedAt",
+	keyUserErrorCode:      "userErrorCode",
+	keyUserID:             "userId",
+}
+
+var keys = func() map[string]key {
+	m := make(map[string]key, keyCount)
+	for k, name := range keyNames {
+		m[name] = key(k)
+	}
+	return m
+}()
+
+// object is one JSON object of a frame: the raw values of the members that the
+// protocols know, each nil where absent. encoding/json would do, but it takes
+// "GROUP" for "group", lets the last duplicate win, and takes longer.
+//
+// The reading methods record the first thing that is wrong in err and go on, so
+// that a frame is read field by field and checked once.
+type object struct {
+	raw [keyCount][]byte
+	err error
+}
+
+// parseFrame reads the one JSON object of a frame.
+func parseFrame(frame []byte) (object, error) {
+	var o object
+	switch {
+	case !utf8.Valid(frame):
+		return o, errors.New("it is not UTF-8")
+	case !json.Valid(frame):
+		return o, errors.New("it is not valid JSON: send one JSON object")
+	}
+	o.scan(frame)
+	return o, o.err
+}
+
+// scan reads valid JSON.
+func (o *object) scan(valid []byte) {
+	start := skipSpace(valid, 0)
+	if valid[start] != '{' {
+		o.fail(errors.New("it is not a JSON object"))
+		return
+	}
+	for name, value := range members(valid[start:]) {
+		k, ok := keys[string(name)]
+		if !ok {
+			continue // a member of a newer version
+		}
+		if o.raw[k] != nil {
+			o.fail(fmt.Errorf("%s is given twice", keyNames[k]))
+		}
+		o.raw[k] = value
+	}
+}
+
+func (o *object) fail(err error) {
+	if o.err == nil {
+		o.err = err
+	}
+}
+
+// has reports whether the member is there and not null.
+func (o *object) has(k key) bool { return o.raw[k] != nil && string(o.raw[k]) != "null" }
+
+// require fails unless the member is there and not null.
+func (o *object) require(k key) bool {
+	if !o.has(k) {
+		o.fail(fmt.Errorf("%s is missing", keyNames[k]))
+		return false
+	}
+	return true
+}
+
+// text returns a string, "" where absent.
+func (o *object) text(k key) string {
+	if !o.has(k) {
+		return ""
+	}
+	s, ok := unquote(o.raw[k])
+	if !ok {
+		o.fail(fmt.Errorf("%s must be a string", keyNames[k]))
+	}
+	return string(s)
+}
+
+// textPointer returns a string, nil where absent.
+func (o *object) textPointer(k key) *string {
+	if !o.has(k) {
+		return nil
+	}
+	s := o.text(k)
+	return &s
+}
+
+func (o *object) boolean(k key) bool {
+	switch string(o.raw[k]) {
+	case "true":
+		return true
+	case "false", "null", "":
+	default:
+		o.fail(fmt.Errorf("%s must be true or false", keyNames[k]))
+	}
+	return false
+}
+
+// uint returns a number from 0 to limit, 0 where absent.
+func (o *object) uint(k key, limit uint64) uint64 {
+	if !o.has(k) {
+		return 0
+	}
+	// The conversion to a string does not outlive the call, and costs nothing
+	// for any number that is in range.
+	n, err := strconv.ParseUint(string(o.raw[k]), 10, 64)
+	if err != nil || n > limit {
+		o.fail(fmt.Errorf("%s must be a whole number from 0 to %d", keyNames[k], limit))
+		return 0
+	}
+	return n
+}
+
+// uintPointer returns a number, nil where absent.
+func (o *object) uintPointer(k key) *uint64 {
+	if !o.has(k) {
+		return nil
+	}
+	n := o.uint(k, math.MaxUint64)
+	return &n
+}
+
+func (o *object) int64(k key) int64 {
+	if !o.has(k) {
+		return 0
+	}
+	n, err := strconv.ParseInt(string(o.raw[k]), 10, 64)
+	if err != nil {
+		o.fail(fmt.Errorf("%s must be a whole number", keyNames[k]))
+	}
+	return n
+}
+
+// object returns a member that is an object, nil where absent.
+func (o *object) object(k key) *object {
+	if !o.has(k) {
+		return nil
+	}
+	if o.raw[k][0] != '{' {
+		o.fail(fmt.Errorf("%s must be an object", keyNames[k]))
+		return nil
+	}
+	inner := new(object)
+	inner.scan(o.raw[k])
+	o.fold(k, inner)
+	return inner
+}
+
+// fold takes over what went wrong inside a member.
+func (o *object) fold(k key, inner *object) {
+	if inner.err != nil {
+		o.fail(fmt.Errorf("%s: %w", keyNames[k], inner.err))
+	}
+}
+
+// textMap returns an object of strings, nil where absent.
+func (o *object) textMap(k key) map[string]string {
+	if !o.has(k) {
+		return nil
+	}
+	if o.raw[k][0] != '{' {
+		o.fail(fmt.Errorf("%s must be an object", keyNames[k]))
+		return nil
+	}
+	m := make(map[string]string)
+	for name, value := range members(o.raw[k]) {
+		v, ok := unquote(value)
+		if !ok {
+			o.fail(fmt.Errorf("the values of %s must be strings", keyNames[k]))
+		}
+		if _, twice := m[string(name)]; twice {
+			o.fail(fmt.Errorf("%s has a key twice", keyNames[k]))
+		}
+		m[string(name)] = string(v)
+	}
+	return m
+}
+
+// message returns the payload with its metadata, zero where there is neither.
+// The payload may share memory with the frame.
+func (o *object) message() webpubsub.Message {
+	m := webpubsub.Message{Metadata: o.textMap(keyMetadata)}
+	if len(m.Metadata) == 0 {
+		m.Metadata = nil
+	}
+	data := o.raw[keyData]
+	if data == nil {
+		if o.has(keyMetadata) {
+			m.Type, m.Data = webpubsub.TypeText, []byte{}
+		}
+		return m
+	}
+	m.Type = webpubsub.TypeJSON
+	if o.has(keyDataType) {
+		m.Type = webpubsub.DataType(o.text(keyDataType))
+	}
+	switch strings.ToLower(string(m.Type)) {
+	case "json":
+		m.Type, m.Data = webpubsub.TypeJSON, data
+	case "text":
+		m.Type = webpubsub.TypeText
+		text, ok := unquote(data)
+		if !ok {
+			o.fail(errors.New("data must be a string where dataType is text"))
+		}
+		m.Data = text
+	case "binary":
+		m.Type, m.Data = webpubsub.TypeBinary, o.base64(data)
+	case "protobuf":
+		m.Type, m.Data = webpubsub.TypeProtobuf, o.base64(data)
+	default:
+		// Who decodes says whether that is an error.
+		m.Data = data
+	}
+	return m
+}
+
+func (o *object) base64(raw []byte) []byte {
+	text, ok := unquote(raw)
+	data := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
+	n, err := base64.StdEncoding.Decode(data, text)
+	if !ok || err != nil {
+		o.fail(errors.New("data must be a string in standard base64 where dataType is binary or protobuf"))
+		return nil
+	}
+	return data[:n]
+}
+
+// members yields the names, unescaped, and the raw values of a valid JSON
+// object that starts at the first byte.
+func members(obj []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		for i := 1; ; {
+			i = skipSpace(obj, i)
+			if obj[i] == '}' {
+				return
+			}
+			end := endOfValue(obj, i)
+			name, _ := unquote(obj[i:end])
+			i = skipSpace(obj, skipSpace(obj, end)+1) // the colon
+			end = endOfValue(obj, i)
+			if !yield(name, obj[i:end]) {
+				return
+			}
+			if i = skipSpace(obj, end); obj[i] == ',' {
+				i++
+			}
+		}
+	}
+}
+
+// elements yields the raw values of a valid JSON array that starts at the first
+// byte.
+func elements(array []byte) iter.Seq[[]byte] {
+	return func(yield func(value []byte) bool) {
+		for i := 1; ; {
+			i = skipSpace(array, i)
+			if array[i] == ']' {
+				return
+			}
+			end := endOfValue(array, i)
+			if !yield(array[i:end]) {
+				return
+			}
+			if i = skipSpace(array, end); array[i] == ',' {
+				i++
+			}
+		}
+	}
+}
+
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\r' || b[i] == '\t') {
+		i++
+	}
+	return i
+}
+
+// endOfValue returns the index after the valid JSON value that starts at i.
+func endOfValue(b []byte, i int) int {
+	depth := 0
+	for ; i < len(b); i++ {
+		switch b[i] {
+		case '"':
+			for i++; b[i] != '"'; i++ {
+				if b[i] == '\\' {
+					i++
+				}
+			}
+			if depth == 0 {
+				return i + 1
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth == 0 {
+				return i // a number or a literal before it
+			}
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		case ',', ' ', '\n', '\r', '\t':
+			if depth == 0 {
+				return i
+			}
+		}
+	}
+	return i
+}
+
+// unquote returns the text of a valid JSON string. Without escapes it shares
+// memory with raw.
+func unquote(raw []byte) ([]byte, bool) {
+	if raw[0] != '"' {
+		return nil, false
+	}
+	inner := raw[1 : len(raw)-1]
+	if bytes.IndexByte(inner, '\\') < 0 {
+		return inner[:len(inner):len(inner)], true
+	}
+	var s string
+	err := json.Unmarshal(raw, &s)
+	return []byte(s), err == nil
+}
