@@ -1,0 +1,115 @@
+// Package testtool finds the programs that are not Go's own for tests that need
+// them: node, python3, mvn, a browser.
+//
+//	node := testtool.Need(t, "node")
+//	testtool.NPM(t, "interop/node")
+//	cmd := exec.Command(node, "--test")
+//
+// A test whose tool is missing is skipped, and says so. Where the environment
+// variable WEBPUBSUB_REQUIRE_TOOLS is set, as in CI, it fails.
+package testtool
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+// RequireEnv is the environment variable that turns a skip for want of a tool
+// into a failure.
+const RequireEnv = "WEBPUBSUB_REQUIRE_TOOLS"
+
+// Need returns the path of the first of the programs that is installed. The
+// test is skipped where none is, and in short mode.
+func Need(tb testing.TB, names ...string) string {
+	tb.Helper()
+	if testing.Short() {
+		tb.Skipf("%s is not run in short mode", names[0])
+	}
+	for _, name := range names {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	missing(tb, "%s is not installed", names[0])
+	return ""
+}
+
+// Browser returns the path of Chromium or Chrome.
+func Browser(tb testing.TB) string {
+	tb.Helper()
+	return Need(tb, "chromium", "chromium-browser", "google-chrome")
+}
+
+// NPM installs what the lock file in dir names into dir/node_modules, unless
+// that was done before.
+func NPM(tb testing.TB, dir string) {
+	tb.Helper()
+	npm := Need(tb, "npm")
+	install(tb, dir, "package-lock.json", "node_modules", [][]string{{npm, "ci", "--no-audit", "--no-fund"}})
+}
+
+// Python makes a virtual environment in dir/.venv with what requirements.txt
+// names, unless that was done before. It returns the path of its python.
+func Python(tb testing.TB, dir string) string {
+	tb.Helper()
+	python := Need(tb, "python3", "python")
+	bin := filepath.Join(".venv", "bin", "python")
+	if runtime.GOOS == "windows" {
+		bin = filepath.Join(".venv", "Scripts", "python.exe")
+	}
+	abs, err := filepath.Abs(filepath.Join(dir, bin))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	install(tb, dir, "requirements.txt", ".venv", [][]string{
+		{python, "-m", "venv", "--clear", ".venv"},
+		{abs, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r", "requirements.txt"},
+	})
+	return abs
+}
+
+// install runs the commands in dir unless target bears the mark of the same
+// lock file. A failure counts as a missing tool: most often there is no network.
+func install(tb testing.TB, dir, lock, target string, commands [][]string) {
+	tb.Helper()
+	content, err := os.ReadFile(filepath.Join(dir, lock))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	sum := sha256.Sum256(content)
+	want := []byte(hex.EncodeToString(sum[:]))
+	mark := filepath.Join(dir, target, ".installed-from-lock")
+	got, err := os.ReadFile(mark)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		tb.Fatal(err)
+	}
+	if bytes.Equal(got, want) {
+		return
+	}
+	for _, args := range commands {
+		cmd := exec.Command(args[0], args[1:]...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			missing(tb, "cannot install what %s names (is there a network?): %v\n%s", filepath.Join(dir, lock), err, out)
+		}
+	}
+	if err := os.WriteFile(mark, want, 0o644); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func missing(tb testing.TB, format string, args ...any) {
+	tb.Helper()
+	if os.Getenv(RequireEnv) != "" {
+		tb.Fatalf(format, args...)
+	}
+	tb.Skipf(format, args...)
+}

@@ -1,0 +1,110 @@
+package testtool_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"example.com/webpubsub/internal/testtool"
+)
+
+// recorder stands for the test that needs a tool, and ends like one.
+type recorder struct {
+	testing.TB
+	skipped, failed string
+}
+
+func (r *recorder) Helper() {}
+
+func (r *recorder) Skipf(format string, args ...any) {
+	r.skipped = fmt.Sprintf(format, args...)
+	runtime.Goexit()
+}
+
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.failed = fmt.Sprintf(format, args...)
+	runtime.Goexit()
+}
+
+// run calls f as a test of its own.
+func run(t *testing.T, f func(testing.TB)) *recorder {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("short mode skips every tool")
+	}
+	r := &recorder{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f(r)
+	}()
+	<-done
+	return r
+}
+
+func TestNeedFindsTool(t *testing.T) {
+	var path string
+	r := run(t, func(tb testing.TB) { path = testtool.Need(tb, "no-such-program", "go") })
+	if r.skipped != "" || r.failed != "" || filepath.Base(path) != "go" {
+		t.Errorf("Need = %q, skipped %q, failed %q", path, r.skipped, r.failed)
+	}
+}
+
+func TestMissingToolSkipsOrFails(t *testing.T) {
+	need := func(tb testing.TB) { testtool.Need(tb, "no-such-program") }
+	t.Setenv(testtool.RequireEnv, "")
+	if r := run(t, need); r.skipped != "no-such-program is not installed" || r.failed != "" {
+		t.Errorf("skipped %q, failed %q", r.skipped, r.failed)
+	}
+	t.Setenv(testtool.RequireEnv, "1")
+	if r := run(t, need); r.failed != "no-such-program is not installed" || r.skipped != "" {
+		t.Errorf("skipped %q, failed %q", r.skipped, r.failed)
+	}
+}
+
+// An installation is done once for each content of the lock file.
+func TestNPMInstallsOnce(t *testing.T) {
+	testtool.Need(t, "sh")
+	dir, bin := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(bin, "npm"), "#!/bin/sh\necho run >>calls\nmkdir -p node_modules\n", 0o755)
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	lock := filepath.Join(dir, "package-lock.json")
+
+	for _, step := range []struct {
+		lock  string
+		calls int
+	}{{"one", 1}, {"one", 1}, {"two", 2}} {
+		write(t, lock, step.lock, 0o644)
+		testtool.NPM(t, dir)
+		calls, err := os.ReadFile(filepath.Join(dir, "calls"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(calls), "run"); n != step.calls {
+			t.Fatalf("npm ran %d times with lock file %q, want %d", n, step.lock, step.calls)
+		}
+	}
+}
+
+func TestFailedInstallationIsReported(t *testing.T) {
+	testtool.Need(t, "sh")
+	dir, bin := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(bin, "npm"), "#!/bin/sh\necho no network; exit 1\n", 0o755)
+	write(t, filepath.Join(dir, "package-lock.json"), "{}", 0o644)
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	t.Setenv(testtool.RequireEnv, "1")
+	r := run(t, func(tb testing.TB) { testtool.NPM(tb, dir) })
+	if !strings.Contains(r.failed, "no network") {
+		t.Errorf("failed with %q, want the output of npm", r.failed)
+	}
+}
+
+func write(t *testing.T, name, content string, mode os.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(content), mode); err != nil {
+		t.Fatal(err)
+	}
+}
