@@ -1,0 +1,181 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Options configures a [Dispatcher].
+type Options struct {
+	// Origin is the service's host without port. It goes into
+	// WebHook-Request-Origin and must be allowed by the handlers. Default
+	// "localhost".
+	Origin string
+	// Keys are the access keys, primary first. Each gives one ce-signature;
+	// without keys there is no signature.
+	Keys []string
+	// SignatureLines sends the signatures as one header line each, instead of
+	// as one comma list. Receivers meet both shapes.
+	SignatureLines bool
+	// Token returns a bearer token for an audience, for handlers with an
+	// Audience. Default: such handlers fail.
+	Token func(ctx context.Context, audience string) (string, error)
+	// Client makes the requests; its CheckRedirect, Jar and Timeout are not
+	// used. Default: a client of the dispatcher's own.
+	Client *http.Client
+	// Logger gets retries and failed background validations. Default: discard.
+	Logger *slog.Logger
+	// Now and Sleep are the clock. Default: the system's.
+	Now   func() time.Time
+	Sleep func(ctx context.Context, d time.Duration) error
+	// Observe is called after each HTTP attempt, possibly by several goroutines
+	// at once. Default: nothing.
+	Observe func(Attempt)
+}
+
+// Attempt describes one HTTP request and how it ended.
+type Attempt struct {
+	// Method is POST for an event, OPTIONS or GET for a validation.
+	Method string
+	// URL is the address without the query, which can hold a function key.
+	URL string
+	// Event is the CloudEvents type of the event, "validate" for a validation.
+	Event string
+	// Hub, ConnectionID, ID and RequestID (x-ms-client-request-id) are those of
+	// the event. A validation has a Hub only.
+	Hub, ConnectionID, RequestID string
+	ID                           uint64
+	// Number counts the attempts from 1.
+	Number int
+	// Status is the answer's status, 0 when there was none.
+	Status int
+	// Duration runs from the request to the last byte read of the answer.
+	Duration time.Duration
+	// Err is why there was no answer, or why it could not be read; nil otherwise.
+	Err error
+}
+
+// Dispatcher delivers events. It is safe for concurrent use.
+type Dispatcher struct {
+	o       Options
+	client  http.Client
+	ownConn *http.Transport
+
+	ctx    context.Context // ends with Close; background validations run under it
+	cancel context.CancelFunc
+
+	mu     sync.Mutex
+	closed bool
+	valid  map[validationKey]*validation
+	work   sync.WaitGroup
+}
+
+// New returns a dispatcher. Close it when it is no longer needed.
+func New(o Options) *Dispatcher {
+	if o.Origin == "" {
+		o.Origin = "localhost"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Sleep == nil {
+		o.Sleep = sleep
+	}
+	if o.Observe == nil {
+		o.Observe = func(Attempt) {}
+	}
+	d := &Dispatcher{o: o, valid: make(map[validationKey]*validation)}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	if o.Client != nil {
+		d.client.Transport = o.Client.Transport
+	} else {
+		d.ownConn = newTransport()
+		d.client.Transport = d.ownConn
+	}
+	// A delivery answered with a redirect has failed (CloudEvents, "HTTP 1.1 Web
+	// Hooks for Event Delivery", section 2.1).
+	d.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return d
+}
+
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    10 * time.Second,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConnsPerHost:    100,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 256 << 10,
+		// The service asks for no compression, so a handler shall not see that
+		// this one could take it; and the limit on the body stays exact.
+		DisableCompression: true,
+	}
+}
+
+// Close stops background validations and waits for them. Deliveries that have
+// begun run on under their own contexts; later ones fail with [ErrClosed].
+func (d *Dispatcher) Close() {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	d.cancel()
+	d.work.Wait()
+	if d.ownConn != nil {
+		d.ownConn.CloseIdleConnections()
+	}
+}
+
+// Deliver tells the event to the first handler that wants it, after that
+// handler has passed validation, and returns its answer. ctx bounds the whole
+// delivery; without it, a handler has 100 seconds for all attempts together.
+//
+// The error is [ErrNoHandler] when no handler wants the event, a
+// [*ValidationError] when the handler failed abuse protection, a [*StatusError]
+// when it gave a final answer other than 2xx (the Response is then returned
+// too, without a State), and else says why there was no usable answer.
+func (d *Dispatcher) Deliver(ctx context.Context, handlers []Handler, ev Event) (Response, error) {
+	for _, h := range handlers {
+		if h.Wants(ev) {
+			return d.deliver(ctx, h, ev)
+		}
+	}
+	return Response{}, ErrNoHandler
+}
+
+func (d *Dispatcher) deliver(ctx context.Context, h Handler, ev Event) (Response, error) {
+	u, err := resolve(h.URL, ev.Hub, ev.name())
+	if err != nil {
+		return Response{}, err
+	}
+	if err := d.Validate(ctx, h, ev.Hub); err != nil {
+		return Response{}, err
+	}
+	header, err := d.eventHeader(ctx, h, u, ev)
+	if err != nil {
+		return Response{}, err
+	}
+	res, attempts, err := d.send(ctx, exchange{
+		url: u, header: header, body: ev.body(), timeout: deliveryTimeout,
+		about: Attempt{
+			Method: http.MethodPost, Event: ev.ceType(), Hub: ev.Hub, ConnectionID: ev.ConnectionID,
+			ID: ev.ID, RequestID: header[headerRequestID][0],
+		},
+	})
+	if err != nil {
+		return Response{}, fmt.Errorf("event handler %s, %s: %w", shown(u), ev.ceType(), err)
+	}
+	if res.Status/100 != 2 {
+		res.State = nil
+		return res, &StatusError{Status: res.Status, Event: ev.ceType(), URL: shown(u), Attempts: attempts}
+	}
+	return res, nil
+}

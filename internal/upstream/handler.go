@@ -1,0 +1,146 @@
+package upstream
+
+import (
+	"fmt"
+	"iter"
+	"strings"
+
+	"example.com/webpubsub/internal/names"
+)
+
+// Handler is one configured event handler of a hub (resource model of Azure
+// Web PubSub, hub property eventHandlers).
+type Handler struct {
+	// URL is the template of the handler's address. {hub} and {event} stand for
+	// the hub and the event name, anywhere but in the host. A query, such as
+	// ?code= with a function key, is sent along.
+	URL string
+	// UserEvents says which user events the handler gets: "*" all, "a,b" those
+	// two, "" none. Case does not matter.
+	UserEvents string
+	// SystemEvents lists which of connect, connected and disconnected it gets.
+	SystemEvents []string
+	// GroupEvents lists which of joined and left it gets (group presence, in
+	// preview), for the groups that match one of GroupFilters, or for all groups
+	// when there is no filter. A filter is a group name in which ? is one
+	// character except ".", * any number of them and ** any characters.
+	GroupEvents  []string
+	GroupFilters []string
+	// Audience, when set, puts a bearer token with this audience on each request
+	// (auth.type ManagedIdentity); it comes from Options.Token.
+	Audience string
+}
+
+// Validate reports the first setting that the service would refuse. Errors
+// never show the query of the URL.
+func (h Handler) Validate() error {
+	if _, err := resolve(h.URL, "hub", "event"); err != nil {
+		return err
+	}
+	if strings.TrimSpace(h.UserEvents) != "*" {
+		for name := range listed(h.UserEvents) {
+			if strings.Contains(name, "*") {
+				return fmt.Errorf("user events %q: * stands alone, for all events; list the names otherwise", h.UserEvents)
+			}
+			if err := names.Event(name); err != nil {
+				return fmt.Errorf("user events %q: %w", h.UserEvents, err)
+			}
+		}
+	}
+	for _, name := range h.SystemEvents {
+		if !contains([]string{"connect", "connected", "disconnected"}, name) {
+			return fmt.Errorf("system event %q is unknown: there are connect, connected and disconnected", name)
+		}
+	}
+	for _, name := range h.GroupEvents {
+		if !contains([]string{"joined", "left"}, name) {
+			return fmt.Errorf("group event %q is unknown: there are joined and left", name)
+		}
+	}
+	return nil
+}
+
+// Wants reports whether the handler is configured for the event. Of several
+// handlers that want it, the service tells the first.
+func (h Handler) Wants(e Event) bool {
+	switch e.Kind {
+	case User:
+		if strings.TrimSpace(h.UserEvents) == "*" {
+			return true
+		}
+		for name := range listed(h.UserEvents) {
+			if strings.EqualFold(name, e.Name) {
+				return true
+			}
+		}
+		return false
+	case GroupJoined, GroupLeft:
+		return contains(h.GroupEvents, e.name()) && h.wantsGroup(e.Group)
+	default:
+		return contains(h.SystemEvents, e.name())
+	}
+}
+
+func (h Handler) wantsGroup(group string) bool {
+	for _, f := range h.GroupFilters {
+		if matchGroup(f, group) {
+			return true
+		}
+	}
+	return len(h.GroupFilters) == 0
+}
+
+// matchGroup reports whether a group name matches a filter: ? is one character
+// except ".", * any number of them, ** any characters, \ takes the next
+// character literally. The reference does not spell out the filter language;
+// this is the one of the role patterns. Time is at most the product of the two
+// lengths: ends[i] says whether the filter so far can match the first i
+// characters.
+func matchGroup(filter, group string) bool {
+	text := []rune(group)
+	ends := make([]bool, len(text)+1)
+	ends[0] = true
+	for f := []rune(filter); len(f) > 0; {
+		c := f[0]
+		f = f[1:]
+		if c == '*' {
+			dots := len(f) > 0 && f[0] == '*'
+			if dots {
+				f = f[1:]
+			}
+			for i, r := range text {
+				ends[i+1] = ends[i+1] || ends[i] && (dots || r != '.')
+			}
+			continue
+		}
+		one := c == '?'
+		if c == '\\' && len(f) > 0 {
+			c, f = f[0], f[1:]
+		}
+		for i := len(text); i > 0; i-- {
+			ends[i] = ends[i-1] && (text[i-1] == c || one && text[i-1] != '.')
+		}
+		ends[0] = false
+	}
+	return ends[len(text)]
+}
+
+// listed yields the trimmed entries of a comma list, without the empty ones.
+func listed(s string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for part := range strings.SplitSeq(s, ",") {
+			if part = strings.TrimSpace(part); part != "" && !yield(part) {
+				return
+			}
+		}
+	}
+}
+
+func contains(list []string, name string) bool {
+	for _, s := range list {
+		if strings.EqualFold(strings.TrimSpace(s), name) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,154 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Limits of one delivery. The reference names none; these are the ones of
+// Microsoft's preview emulator, which follows the service's own code.
+const (
+	deliveryTimeout   = 100 * time.Second
+	validationTimeout = 10 * time.Second
+	maxBody           = 16 << 20
+)
+
+// retryDelays are the pauses after the first, second and third failed attempt.
+var retryDelays = [...]time.Duration{time.Second, 3 * time.Second, 5 * time.Second}
+
+// exchange is a request that may take several attempts.
+type exchange struct {
+	url     *url.URL
+	header  http.Header
+	body    []byte
+	timeout time.Duration // for all attempts together, reading the answer included
+	about   Attempt       // what does not change between attempts
+}
+
+// send makes attempts until one has a final outcome, and returns the last
+// answer, whatever its status, and the number of attempts. Errors never hold
+// the URL, whose query can be secret.
+func (d *Dispatcher) send(ctx context.Context, x exchange) (Response, int, error) {
+	tooSlow := fmt.Errorf("no answer within %v: %w", x.timeout, context.DeadlineExceeded)
+	limited, cancel := context.WithTimeoutCause(ctx, x.timeout, tooSlow)
+	defer cancel()
+	for n := 1; ; n++ {
+		res, again, err := d.try(limited, x, n)
+		if !again || n > len(retryDelays) {
+			return res, n, err
+		}
+		pause := retryDelays[n-1]
+		d.o.Logger.LogAttrs(ctx, slog.LevelWarn, "event handler failed, trying again",
+			slog.String("url", shown(x.url)), slog.String("event", x.about.Event), slog.Int("attempt", n),
+			slog.Int("status", res.Status), slog.Any("error", err), slog.Duration("pause", pause))
+		if d.o.Sleep(limited, pause) != nil {
+			if ctx.Err() != nil {
+				return Response{}, n, ctx.Err()
+			}
+			return res, n, err // out of time: the last outcome says more than that
+		}
+	}
+}
+
+// try makes one attempt and says whether another one may help: after a broken
+// connection, 408 and every 5xx, but not after 429.
+func (d *Dispatcher) try(ctx context.Context, x exchange, n int) (res Response, again bool, err error) {
+	begin := d.o.Now()
+	defer func() {
+		a := x.about
+		a.URL, a.Number, a.Status, a.Err = shown(x.url), n, res.Status, err
+		a.Duration = d.o.Now().Sub(begin)
+		d.o.Observe(a)
+	}()
+	req, err := http.NewRequestWithContext(ctx, x.about.Method, x.url.String(), bytes.NewReader(x.body))
+	if err != nil {
+		return Response{}, false, withoutURL(err)
+	}
+	req.Header = x.header.Clone()
+	answer, err := d.client.Do(req)
+	if err != nil {
+		if ctx.Err() != nil {
+			return Response{}, false, context.Cause(ctx)
+		}
+		return Response{}, true, fmt.Errorf("cannot be reached: %w; is it running at this address?", withoutURL(err))
+	}
+	defer answer.Body.Close()
+	res = Response{
+		Status:      answer.StatusCode,
+		ContentType: answer.Header.Get("Content-Type"),
+		Cookies:     receiveCookies(answer, x.url, d.o.Now()),
+		Header:      answer.Header,
+	}
+	if states := answer.Header.Values("ce-connectionState"); len(states) > 0 {
+		res.State = &states[len(states)-1] // several are an error of the handler; the last one counts
+	}
+	res.Metadata = responseMetadata(answer.Header)
+	res.Body, err = readBody(answer.Body)
+	again = res.Status == http.StatusRequestTimeout || res.Status >= 500
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+		return res, false, context.Cause(ctx)
+	case res.Status/100 != 2 || x.about.Method != http.MethodPost:
+		err = nil // the body does not matter
+	}
+	return res, again, err
+}
+
+func readBody(r io.Reader) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, maxBody+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("the answer broke off: %w", err)
+	case len(body) > maxBody:
+		return nil, errors.New("the answer has more than 16 MiB; send large data another way and reply with a link")
+	}
+	return body, nil
+}
+
+// responseMetadata reads the metadata headers of an answer: of several values,
+// in lines or separated by commas, the last one counts.
+func responseMetadata(h http.Header) map[string]string {
+	var out map[string]string
+	for name, values := range h {
+		name = strings.ToLower(name)
+		key, ok := strings.CutPrefix(name, headerMetadata)
+		if !ok || key == "" || len(values) == 0 {
+			continue
+		}
+		value := values[len(values)-1]
+		if out == nil {
+			out = make(map[string]string)
+		}
+		out[key] = strings.TrimSpace(value[strings.LastIndexByte(value, ',')+1:])
+	}
+	return out
+}
+
+// withoutURL unwraps the error of an HTTP client, which shows the whole URL.
+func withoutURL(err error) error {
+	var outer *url.Error
+	if errors.As(err, &outer) {
+		return outer.Err
+	}
+	return err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,96 @@
+package upstream
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// resolve fills a URL template. The values are escaped, so that they cannot
+// change the host or add a path segment or a query parameter.
+func resolve(template, hub, event string) (*url.URL, error) {
+	scheme, rest, ok := strings.Cut(template, "://")
+	scheme = strings.ToLower(scheme)
+	switch {
+	case template == "":
+		return nil, errors.New("the event handler URL is empty")
+	case strings.Contains(template, "{@Microsoft.KeyVault"):
+		return nil, errors.New("the event handler URL has a Key Vault reference, which only the cloud service can read: put the value in its place")
+	case ok && scheme == "tunnel":
+		return nil, errors.New("the event handler URL has the scheme tunnel, which is for the tunnel tool: give the handler's own http or https address")
+	case !ok || scheme != "http" && scheme != "https":
+		return nil, errors.New("the event handler URL must begin with http:// or https://")
+	}
+	host := rest
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		host = rest[:i]
+	}
+	switch {
+	case strings.ContainsAny(host, "{}"):
+		return nil, errors.New("the event handler URL has a parameter in the host: {hub} and {event} may stand in the path and the query only")
+	case strings.Contains(host, "@"):
+		return nil, errors.New("the event handler URL has a user name: the service sends none; use a key in the query or managed identity")
+	case strings.Contains(rest, "#"):
+		return nil, errors.New("the event handler URL has a fragment, which is never sent: remove # and what follows, or write %23")
+	}
+	path, query, hasQuery := strings.Cut(rest[len(host):], "?")
+	path, err := fill(path, hub, event, url.PathEscape)
+	if err != nil {
+		return nil, err
+	}
+	if query, err = fill(query, hub, event, url.QueryEscape); err != nil {
+		return nil, err
+	}
+	full := scheme + "://" + host + path
+	if hasQuery {
+		full += "?" + query
+	}
+	u, err := url.Parse(full)
+	if err != nil {
+		// The error of the url package shows the whole URL, keys included.
+		var inner *url.Error
+		if errors.As(err, &inner) {
+			err = inner.Err
+		}
+		return nil, fmt.Errorf("the event handler URL cannot be parsed: %w", err)
+	}
+	if u.Hostname() == "" {
+		return nil, errors.New("the event handler URL has no host")
+	}
+	for segment := range strings.SplitSeq(u.Path, "/") {
+		// Proxies and routers resolve these, which would lead to another path.
+		if segment == "." || segment == ".." {
+			return nil, errors.New("the event handler URL has a . or .. as path segment: give the final path")
+		}
+	}
+	return u, nil
+}
+
+// fill replaces the parameters in one part of a template.
+func fill(part, hub, event string, escape func(string) string) (string, error) {
+	var b strings.Builder
+	for {
+		i := strings.IndexAny(part, "{}")
+		if i < 0 {
+			b.WriteString(part)
+			return b.String(), nil
+		}
+		b.WriteString(part[:i])
+		part = part[i:]
+		switch {
+		case strings.HasPrefix(part, "{hub}"):
+			b.WriteString(escape(hub))
+			part = part[len("{hub}"):]
+		case strings.HasPrefix(part, "{event}"):
+			b.WriteString(escape(event))
+			part = part[len("{event}"):]
+		default:
+			return "", errors.New("the event handler URL has an unknown parameter: there are {hub} and {event}; a literal brace is written %7B or %7D")
+		}
+	}
+}
+
+// shown returns the URL as logs and errors may show it: the query can hold a
+// function key.
+func shown(u *url.URL) string { return u.Scheme + "://" + u.Host + u.EscapedPath() }

@@ -1,0 +1,203 @@
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// How long a validation holds, and the pauses after a failed one. The reference
+// says "periodically"; the numbers are those of Microsoft's preview emulator.
+const (
+	validationAge = 60 * time.Second
+	minBackoff    = time.Second
+	maxBackoff    = 60 * time.Second
+)
+
+// validationKey says which validations are the same. {event} is always
+// "validate" here, so one validation covers all events of a handler and hub.
+type validationKey struct{ url, audience string }
+
+// validation is what is known about one key. Dispatcher.mu guards it.
+type validation struct {
+	last    *validationRun // the last one that ended; nil before the first success
+	current *validationRun // the one under way, or nil
+	due     time.Time      // when last is no longer good enough
+	backoff time.Duration
+}
+
+// validationRun is one preflight that several events may wait for.
+type validationRun struct {
+	done chan struct{}
+	err  error // valid once done is closed
+}
+
+// Validate asks whether a handler agrees to get the events of a hub (abuse
+// protection). The first answer is waited for, by all events at once. Success
+// holds for 60 seconds; then the next event starts a new preflight in the
+// background and goes ahead. When that fails, events fail at once, and the
+// handler is asked again by the first event that comes after 1 second, then
+// 2, 4 and so on up to 60.
+//
+// The error is a [*ValidationError], ctx's own, or [ErrClosed]. Deliver calls
+// Validate itself; alone it serves to check a handler without sending an event.
+func (d *Dispatcher) Validate(ctx context.Context, h Handler, hub string) error {
+	u, err := resolve(h.URL, hub, "validate")
+	if err != nil {
+		return err
+	}
+	run, err := d.validationRun(h, u, hub)
+	if run == nil {
+		return err
+	}
+	select {
+	case <-run.done:
+		return run.err
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the validation of event handler %s: %w", shown(u), ctx.Err())
+	}
+}
+
+// validationRun returns the run whose outcome decides, or nil and that outcome
+// where it is known already.
+func (d *Dispatcher) validationRun(h Handler, u *url.URL, hub string) (*validationRun, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, ErrClosed
+	}
+	key := validationKey{u.String(), h.Audience}
+	v := d.valid[key]
+	if v == nil {
+		v = &validation{}
+		d.valid[key] = v
+	}
+	if v.current == nil && !d.o.Now().Before(v.due) {
+		v.current = &validationRun{done: make(chan struct{})}
+		d.work.Go(func() { d.revalidate(key, v, h, u, hub) })
+	}
+	switch {
+	case v.last != nil && v.last.err == nil:
+		return nil, nil
+	case v.current != nil:
+		return v.current, nil
+	default:
+		return nil, v.last.err
+	}
+}
+
+// revalidate does v.current. It runs under the dispatcher's context, since the
+// event that started it is not the only one that waits.
+func (d *Dispatcher) revalidate(key validationKey, v *validation, h Handler, u *url.URL, hub string) {
+	err := d.preflight(d.ctx, h, u, hub)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	run := v.current
+	run.err, v.current = err, nil
+	switch {
+	case d.closed:
+		run.err = ErrClosed
+	case err == nil:
+		v.last, v.backoff, v.due = run, 0, d.o.Now().Add(validationAge)
+	case v.last == nil:
+		// Never valid so far: the handler may be about to start, and the next
+		// event asks again.
+		delete(d.valid, key)
+	default:
+		v.backoff = min(max(2*v.backoff, minBackoff), maxBackoff)
+		v.last, v.due = run, d.o.Now().Add(v.backoff)
+		d.o.Logger.LogAttrs(d.ctx, slog.LevelWarn, "event handler is no longer valid",
+			slog.Any("error", err), slog.Duration("again in", v.backoff))
+	}
+	close(run.done)
+}
+
+// preflight asks with OPTIONS, and with GET where OPTIONS finds no route.
+func (d *Dispatcher) preflight(ctx context.Context, h Handler, u *url.URL, hub string) error {
+	header := http.Header{headerVersion: {"1.0"}, headerOrigin: {d.o.Origin}}
+	// Whether the service sends the token with the preflight is not documented.
+	// Microsoft's sample of a handler behind App Service authentication that lets
+	// nothing anonymous through can only work if it does.
+	if err := d.authorize(ctx, h, header); err != nil {
+		return &ValidationError{URL: shown(u), Reason: err.Error(), Err: err}
+	}
+	status := 0
+	for _, method := range []string{http.MethodOptions, http.MethodGet} {
+		res, _, err := d.send(ctx, exchange{
+			url: u, header: header, timeout: validationTimeout,
+			about: Attempt{Method: method, Event: "validate", Hub: hub},
+		})
+		if err != nil {
+			return &ValidationError{URL: shown(u), Reason: method + ": " + err.Error(), Err: err}
+		}
+		status = res.Status
+		if status != http.StatusNotFound {
+			if reason := refusal(method, res, d.o.Origin); reason != "" {
+				return &ValidationError{URL: shown(u), Reason: reason, Status: status}
+			}
+			return nil
+		}
+	}
+	return &ValidationError{
+		URL: shown(u), Status: status,
+		Reason: "it answered 404 to OPTIONS and to GET: compare the path of the URL template with the handler's; on Azure Functions, list OPTIONS among the methods of the trigger",
+	}
+}
+
+// refusal says why an answer to the preflight does not allow the origin, or "".
+func refusal(method string, res Response, origin string) string {
+	if res.Status/100 != 2 {
+		return fmt.Sprintf("it answered %d to %s: %s", res.Status, method, preflightRemedy(res.Status))
+	}
+	const header = "WebHook-Allowed-Origin"
+	values := res.Header.Values(header)
+	for _, v := range values {
+		if v = strings.TrimSpace(v); v == "*" || strings.EqualFold(v, origin) {
+			return ""
+		}
+		// The JavaScript library answers with host and port of its
+		// allowedEndpoints. For the cloud, that is the host alone; for a service on
+		// a port of this machine, it would never fit.
+		if host, _, err := net.SplitHostPort(v); err == nil && strings.EqualFold(host, strings.Trim(origin, "[]")) {
+			return ""
+		}
+	}
+	if len(values) == 0 {
+		return fmt.Sprintf("%s is missing from the %d answer to %s: the handler must answer the preflight with %s: * or %s; is this the handler's address, or does a proxy or a CORS rule answer?",
+			header, res.Status, method, header, origin)
+	}
+	for _, v := range values {
+		if strings.Contains(v, ",") {
+			return fmt.Sprintf("%s %q is a list: the service wants one header line for each origin", header, clip(v))
+		}
+	}
+	return fmt.Sprintf("%s is %q and this service is %q: add the service's host to the handler's allowed origins", header, clip(strings.Join(values, " ")), origin)
+}
+
+func preflightRemedy(status int) string {
+	switch {
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return "is a function key missing in the URL template (?code=…), or does App Service authentication (EasyAuth) or a gateway stand in front of the handler? The preflight carries no key of its own"
+	case status == http.StatusMethodNotAllowed:
+		return "the handler must answer OPTIONS; on Azure Functions, list OPTIONS among the methods of the trigger"
+	case status/100 == 3:
+		return "redirects are not followed; put the final address into the URL template (https, trailing slash)"
+	case status == http.StatusBadRequest:
+		return "the handler does not know this origin; add the service's host to its allowed origins"
+	case status == http.StatusRequestTimeout || status >= 500:
+		return "the handler failed or is still starting; see its log"
+	}
+	return "only 2xx allows deliveries"
+}
+
+func clip(s string) string {
+	if len(s) > 128 {
+		return s[:128] + "…"
+	}
+	return s
+}
