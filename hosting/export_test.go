@@ -1,0 +1,21 @@
+package hosting
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+)
+
+// Invoke answers one Lambda event with h.
+func Invoke(ctx context.Context, h http.Handler, log *slog.Logger, event []byte) ([]byte, error) {
+	return lambdaHandler{h, (&Options{Logger: log}).withDefaults()}.Invoke(ctx, event)
+}
+
+// MaxLambdaResponse is the limit of an encoded response.
+const MaxLambdaResponse = maxLambdaResponse
+
+// Internals with tests of their own.
+var (
+	DecodeEvent = decodeEvent
+	Unavailable = unavailable
+)

@@ -1,0 +1,58 @@
+package hosting
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Main is the body of a main function: it builds the handler, runs it with
+// [Run], and ends the process. It never returns.
+//
+// build gets the logger, which is also slog's default: JSON lines on standard
+// output. It should read settings and leave network calls to the first request
+// that needs them, because the platform waits for the listener. When build
+// fails, the listener opens all the same: every request is answered with 503
+// and the error is logged, once at the start and with each request. A process
+// that ended instead would be restarted in a loop by the Functions host, until
+// the host gives up, and the reason would be lost in the noise.
+//
+// SIGINT and SIGTERM end the process with status 0 after the requests under
+// way; a second signal ends it at once. When Run fails, the error goes to
+// standard error and the status is 1.
+func Main(build func(log *slog.Logger) (http.Handler, error)) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// With the registration gone, a second signal has its default effect.
+	context.AfterFunc(ctx, stop)
+
+	log := NewLogger(os.Stdout, nil)
+	slog.SetDefault(log)
+	h, err := build(log)
+	if err != nil {
+		h = unavailable(err, log)
+	}
+	if err := Run(ctx, h, &Options{Logger: log}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// unavailable answers every request with 503 and logs why. The client is not
+// told the reason: settings are not its business.
+func unavailable(reason error, log *slog.Logger) http.Handler {
+	const message = "not configured: every request is answered with 503"
+	log.Error(message, "error", reason.Error())
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		log.ErrorContext(r.Context(), message, "error", reason.Error())
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, "This service is not configured. Its log names the missing setting.\n")
+	})
+}

@@ -1,0 +1,315 @@
+package hosting_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/webpubsub/hosting"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// lines is a log that a test may read while it is written.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func env(pairs ...string) func(string) string {
+	return func(name string) string {
+		for i := 0; i < len(pairs); i += 2 {
+			if pairs[i] == name {
+				return pairs[i+1]
+			}
+		}
+		return ""
+	}
+}
+
+// start runs h and returns its base URL, and a function that shuts it down and
+// returns the error of Run.
+func start(t *testing.T, h http.Handler, o hosting.Options) (base string, stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	addr := make(chan string, 1)
+	ended := make(chan error, 1)
+	o.Listening = func(a net.Addr) { addr <- a.String() }
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	go func() { ended <- hosting.Run(ctx, h, &o) }()
+	stop = sync.OnceValue(func() error {
+		cancel()
+		return <-ended
+	})
+	t.Cleanup(func() { _ = stop() })
+	select {
+	case a := <-addr:
+		return "http://" + a, stop
+	case err := <-ended:
+		t.Fatalf("Run ended: %v", err)
+		return "", nil
+	}
+}
+
+func get(t *testing.T, url string, header ...string) (status int, body string) {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+// showID answers with the invocation id.
+var showID = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.WriteString(w, r.URL.Path+" "+hosting.InvocationID(r.Context()))
+})
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+func TestPlainServer(t *testing.T) {
+	base, stop := start(t, showID, hosting.Options{Addr: "127.0.0.1:0", Getenv: env()})
+	// Outside Azure Functions anybody could send the header.
+	if _, body := get(t, base+"/x", "X-Azure-Functions-InvocationId", "forged"); body != "/x " {
+		t.Errorf("got %q, want the handler's answer and no invocation id", body)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("Run returned %v, want nil after the context was cancelled", err)
+	}
+}
+
+func TestPlainServerOnPort(t *testing.T) {
+	port := freePort(t)
+	base, _ := start(t, showID, hosting.Options{Getenv: env("PORT", port)})
+	if !strings.HasSuffix(base, ":"+port) {
+		t.Errorf("listens on %s, want port %s", base, port)
+	}
+}
+
+func TestFunctions(t *testing.T) {
+	port := freePort(t)
+	base, _ := start(t, showID, hosting.Options{Addr: "127.0.0.1:1", Getenv: env("FUNCTIONS_CUSTOMHANDLER_PORT", port, "PORT", "2")})
+	if want := "http://127.0.0.1:" + port; base != want {
+		t.Errorf("listens on %s, want %s", base, want)
+	}
+	const header, id = "X-Azure-Functions-InvocationId", "0d7e5f0a"
+	for _, tt := range []struct {
+		name, path, id string
+		status         int
+		body           string
+	}{
+		{"readiness probe", "/", "", http.StatusNoContent, ""},
+		{"request", "/api/negotiate", id, http.StatusOK, "/api/negotiate " + id},
+		{"request for the root", "/", id, http.StatusOK, "/ " + id},
+		{"other path without id", "/healthz", "", http.StatusOK, "/healthz "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			status, body := get(t, base+tt.path, header, tt.id)
+			if status != tt.status || body != tt.body {
+				t.Errorf("got %d %q, want %d %q", status, body, tt.status, tt.body)
+			}
+		})
+	}
+}
+
+func TestRunRefuses(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, takenPort, _ := net.SplitHostPort(taken.Addr().String())
+
+	for _, tt := range []struct {
+		name    string
+		handler http.Handler
+		options hosting.Options
+		want    string
+	}{
+		{"no handler", nil, hosting.Options{Getenv: env()}, "the handler is nil"},
+		{"PORT is no number", showID, hosting.Options{Getenv: env("PORT", "http")}, `PORT is "http": set it to a port number`},
+		{"PORT is zero", showID, hosting.Options{Getenv: env("PORT", "0")}, "PORT is"},
+		{"functions port is too large", showID, hosting.Options{Getenv: env("FUNCTIONS_CUSTOMHANDLER_PORT", "65536")}, "FUNCTIONS_CUSTOMHANDLER_PORT is"},
+		{"address is taken", showID, hosting.Options{Addr: taken.Addr().String(), Getenv: env()}, "address already in use"},
+		{"functions port is taken", showID, hosting.Options{Getenv: env("FUNCTIONS_CUSTOMHANDLER_PORT", takenPort)}, "address already in use"},
+		{"address is malformed", showID, hosting.Options{Addr: "127.0.0.1", Getenv: env()}, "missing port"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.options.Logger = slog.New(slog.DiscardHandler)
+			err := hosting.Run(context.Background(), tt.handler, &tt.options)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want an error with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestShutdownWaitsForRequests(t *testing.T) {
+	begun, finish := make(chan context.Context), make(chan struct{})
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begun <- r.Context()
+		<-finish
+		_, _ = io.WriteString(w, "done")
+	})
+	base, stop := start(t, h, hosting.Options{Addr: "127.0.0.1:0", Getenv: env()})
+
+	answer := make(chan string)
+	go func() {
+		_, body := get(t, base)
+		answer <- body
+	}()
+	request := <-begun
+	stopped := make(chan error)
+	go func() { stopped <- stop() }()
+
+	// Once the listener is gone the shutdown has begun.
+	for {
+		c, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+		if err != nil {
+			break
+		}
+		_ = c.Close()
+	}
+	if err := request.Err(); err != nil {
+		t.Errorf("the request's context ended with the shutdown: %v", err)
+	}
+	close(finish)
+	if got := <-answer; got != "done" {
+		t.Errorf("got %q, want the whole answer", got)
+	}
+	if err := <-stopped; err != nil {
+		t.Errorf("Run returned %v, want nil", err)
+	}
+}
+
+func TestShutdownCutsOffAfterTheTimeout(t *testing.T) {
+	begun, ended := make(chan struct{}), make(chan struct{})
+	h := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(begun)
+		<-r.Context().Done() // only when the connection is cut
+		close(ended)
+	})
+	base, stop := start(t, h, hosting.Options{Addr: "127.0.0.1:0", Getenv: env(), ShutdownTimeout: time.Millisecond})
+	failed := make(chan error)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	go func() {
+		resp, err := client.Get(base)
+		if err == nil {
+			resp.Body.Close()
+		}
+		failed <- err
+	}()
+	<-begun
+	if err := stop(); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Run returned %v, want context.DeadlineExceeded", err)
+	}
+	<-ended
+	if err := <-failed; err == nil {
+		t.Error("the client got an answer, want a broken connection")
+	}
+}
+
+func TestPanicIsLoggedWithTheInvocation(t *testing.T) {
+	var log lines
+	h := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/abort" {
+			panic(http.ErrAbortHandler)
+		}
+		panic("out of cheese")
+	})
+	base, stop := start(t, h, hosting.Options{
+		Logger: hosting.NewLogger(&log, nil),
+		Getenv: env("FUNCTIONS_CUSTOMHANDLER_PORT", freePort(t)),
+	})
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for _, path := range []string{"/boom", "/abort"} {
+		r, err := http.NewRequest(http.MethodPost, base+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Azure-Functions-InvocationId", "id-7")
+		if resp, err := client.Do(r); err == nil {
+			resp.Body.Close()
+			t.Errorf("%s: got status %d, want a broken connection", path, resp.StatusCode)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	got := log.String()
+	if strings.Count(got, "panicked") != 1 {
+		t.Errorf("log is %s, want one panic: aborting is no fault", got)
+	}
+	for _, want := range []string{`"invocationId":"id-7"`, `"panic":"out of cheese"`, `"path":"/boom"`, "run_test.go"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("log lacks %s: %s", want, got)
+		}
+	}
+}
+
+func TestUnavailable(t *testing.T) {
+	var log lines
+	h := hosting.Unavailable(errors.New("WebPubSubConnectionString is not set"), hosting.NewLogger(&log, nil))
+	if got := strings.Count(log.String(), "WebPubSubConnectionString"); got != 1 {
+		t.Errorf("the missing setting is logged %d times at the start, want once", got)
+	}
+	base, _ := start(t, h, hosting.Options{Getenv: env("FUNCTIONS_CUSTOMHANDLER_PORT", freePort(t))})
+	status, body := get(t, base+"/api/negotiate", "X-Azure-Functions-InvocationId", "id-8")
+	if status != http.StatusServiceUnavailable || strings.Contains(body, "WebPubSub") {
+		t.Errorf("got %d %q, want 503 without the setting's name", status, body)
+	}
+	if got := log.String(); !strings.Contains(got, `"invocationId":"id-8","error":"WebPubSubConnectionString is not set"`) {
+		t.Errorf("log is %s, want the missing setting with the invocation's id", got)
+	}
+	if status, _ := get(t, base+"/"); status != http.StatusNoContent {
+		t.Errorf("the readiness probe got %d, want 204", status)
+	}
+}

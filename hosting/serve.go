@@ -1,0 +1,94 @@
+package hosting
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"syscall"
+	"time"
+)
+
+const (
+	// readHeaderTimeout bounds how long a client may take to say what it wants.
+	readHeaderTimeout = 10 * time.Second
+	// idleTimeout is longer than the 60 seconds for which the Functions host
+	// and common load balancers keep an idle connection: the side that reuses
+	// connections should be the one that closes them.
+	idleTimeout = 2 * time.Minute
+)
+
+// serve listens on addr and serves h until ctx is cancelled.
+func serve(ctx context.Context, h http.Handler, mode, addr string, o Options) error {
+	listener, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		// The Functions host looks for "address already in use".
+		return fmt.Errorf("hosting: %w: end the other program, or choose another port with %s", err, envPort)
+	}
+	if err != nil {
+		return fmt.Errorf("hosting: %w", err)
+	}
+
+	server := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		// No limit on bodies or on whole requests: a handler may stream, and a
+		// read timeout would cancel the context of a long answer.
+		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
+		// Requests under way outlive ctx: Shutdown waits for them.
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+
+	o.Logger.InfoContext(ctx, "listening", "mode", mode, "address", listener.Addr().String())
+	if o.Listening != nil {
+		o.Listening(listener.Addr())
+	}
+
+	select {
+	case err := <-served:
+		return fmt.Errorf("hosting: %w", err)
+	case <-ctx.Done():
+	}
+	o.Logger.InfoContext(ctx, "shutting down", "timeout", o.ShutdownTimeout.String())
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.ShutdownTimeout)
+	defer cancel()
+	err = server.Shutdown(limit)
+	if err != nil {
+		// The connections that Shutdown waited for in vain.
+		_ = server.Close()
+		err = fmt.Errorf("hosting: requests were still under way %v after the shutdown began: %w", o.ShutdownTimeout, err)
+	}
+	<-served
+	return err
+}
+
+// logPanics logs the panic of a handler with the invocation's id, which the
+// server's own recovery does not know. It then lets the server abort the
+// connection: an answer that was begun must not look complete.
+func logPanics(h http.Handler, log *slog.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if v := recover(); v != nil {
+				logPanic(r.Context(), log, r, v)
+				panic(http.ErrAbortHandler)
+			}
+		}()
+		h.ServeHTTP(w, r)
+	})
+}
+
+// logPanic logs the recovered value v. [http.ErrAbortHandler] is no fault but a
+// handler's way to drop its client.
+func logPanic(ctx context.Context, log *slog.Logger, r *http.Request, v any) {
+	if v == any(http.ErrAbortHandler) {
+		return
+	}
+	log.ErrorContext(ctx, "the handler panicked", "panic", fmt.Sprint(v),
+		"method", r.Method, "path", r.URL.Path, "stack", string(debug.Stack()))
+}
