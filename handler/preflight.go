@@ -1,0 +1,121 @@
+package handler
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"example.com/webpubsub/internal/connstr"
+)
+
+const anyOrigin = "*"
+
+// preflight answers the validation request of CloudEvents webhooks, section 4
+// (Azure Web PubSub reference, Abuse protection): may the service with this
+// host name send events here?
+//
+// The service wants 2xx and one WebHook-Allowed-Origin line that equals the
+// host that it asked for; a list in one line is not understood, so each allowed
+// host gets a line of its own.
+func (h *Handler) preflight(w http.ResponseWriter, r *http.Request) {
+	requested := r.Header[headerRequestOrigin]
+	if len(requested) == 0 {
+		h.refuseRequest(w, r, refuse(http.StatusBadRequest, "the validation request has no WebHook-Request-Origin",
+			"only Web PubSub calls this URL; a browser's CORS preflight belongs to another route"))
+		return
+	}
+	out := w.Header()
+	if h.allowAnyOrigin {
+		out.Set(headerAllowedOrigin, anyOrigin)
+	} else {
+		for host := range origins(requested) {
+			if h.originAllowed(host) {
+				out.Add(headerAllowedOrigin, host)
+			}
+		}
+		if len(out[headerAllowedOrigin]) == 0 {
+			h.refuseRequest(w, r, h.unknownOrigin(http.StatusBadRequest, requested))
+			return
+		}
+	}
+	out.Set("Allow", allowedMethods)
+	out.Set("WebHook-Allowed-Rate", "*")
+	w.WriteHeader(http.StatusOK)
+}
+
+// verifyOrigin checks the origin of an event: one known host in the header
+// suffices, since a resource with replicas or a custom domain lists them all.
+func (h *Handler) verifyOrigin(header http.Header) *refusal {
+	if h.allowAnyOrigin {
+		return nil
+	}
+	requested := header[headerRequestOrigin]
+	for host := range origins(requested) {
+		if h.originAllowed(host) {
+			return nil
+		}
+	}
+	return h.unknownOrigin(http.StatusUnauthorized, requested)
+}
+
+func (h *Handler) unknownOrigin(status int, requested []string) *refusal {
+	if len(requested) == 0 {
+		return refuse(status, "the event has no WebHook-Request-Origin", "only Web PubSub may call this URL")
+	}
+	return refuse(status, "WebHook-Request-Origin "+clip(strings.Join(requested, ", "))+" is not an allowed origin",
+		"if the host is yours, add it to Options.AllowedOrigins; the endpoints of Options.ConnectionStrings are allowed already")
+}
+
+// originAllowed compares a requested host, which normally comes without a port,
+// with the configured ones: whole, without case. A port is tolerated.
+func (h *Handler) originAllowed(host string) bool {
+	_, ok := h.origins[hostOnly(host)]
+	return ok
+}
+
+// origins yields the hosts of a WebHook-Request-Origin header, whose lines may
+// be lists separated by commas and blanks.
+func origins(lines []string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for _, line := range lines {
+			for line != "" {
+				host := line
+				if i := strings.IndexAny(line, ", \t"); i >= 0 {
+					host, line = line[:i], line[i+1:]
+				} else {
+					line = ""
+				}
+				if host != "" && !yield(host) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// hostOnly strips a port and brackets and lowers the case.
+func hostOnly(host string) string {
+	if strings.HasPrefix(host, "[") {
+		if i := strings.IndexByte(host, ']'); i > 0 {
+			return strings.ToLower(host[1:i])
+		}
+	}
+	if i := strings.IndexByte(host, ':'); i >= 0 && strings.LastIndexByte(host, ':') == i {
+		host = host[:i]
+	}
+	return strings.ToLower(host)
+}
+
+// configuredHost returns the host of a configured origin, which may be a host
+// name, with a port, or a URL.
+func configuredHost(origin string) (string, error) {
+	endpoint, err := connstr.Endpoint(strings.TrimSpace(origin), "")
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return "", err
+	}
+	return strings.ToLower(u.Hostname()), nil
+}
