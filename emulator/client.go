@@ -1,0 +1,293 @@
+package emulator
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gorilla/websocket"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/internal/role"
+	"example.com/webpubsub/internal/wire"
+)
+
+// The error names of acks. Clients compare them.
+const (
+	errForbidden  = "Forbidden"
+	errDuplicate  = "Duplicate"
+	errBadRequest = "BadRequest"
+	errInternal   = "InternalServerError"
+)
+
+// serve reads a link to its end.
+func (c *conn) serve(l *link) {
+	l.ws.SetPongHandler(func(string) error { l.alive.Store(true); return nil })
+	l.ws.SetPingHandler(func(data string) error {
+		l.alive.Store(true)
+		c.send(newFrame(websocket.PongMessage, []byte(data)))
+		return nil
+	})
+	for {
+		opcode, data, err := l.read()
+		if errors.Is(err, errTooLarge) {
+			c.violation(websocket.CloseMessageTooBig, "The client message is too large.",
+				fmt.Sprintf("a message may have at most %d bytes", maxMessage))
+			err = drainLink(l)
+		}
+		if err != nil {
+			c.linkEnded(l, err)
+			return
+		}
+		l.alive.Store(true)
+		c.receive(opcode, data)
+	}
+}
+
+// drainLink waits for the peer's answer to a close frame, reading over what is
+// left. Reading on within an oversized message would only repeat the error.
+func drainLink(l *link) error {
+	for {
+		if _, _, err := l.ws.NextReader(); err != nil {
+			return err
+		}
+	}
+}
+
+// violation ends a connection whose client broke the protocol. It cannot be
+// recovered: what the client meant is lost.
+func (c *conn) violation(code int, reason, why string) {
+	c.journal(Entry{Kind: KindRefused, Status: code, Reason: why})
+	c.close(code, reason, reason)
+}
+
+// receive handles one message of the client.
+func (c *conn) receive(opcode int, data []byte) {
+	c.mu.Lock()
+	over := c.ended
+	c.mu.Unlock()
+	if over {
+		return
+	}
+	if opcode == websocket.TextMessage && !utf8.Valid(data) {
+		c.violation(websocket.CloseInvalidFramePayloadData, "The client message is not valid UTF-8.",
+			"a text message must be UTF-8 (RFC 6455, section 8.1)")
+		return
+	}
+	if c.protocol == 0 {
+		c.receiveSimple(opcode, data)
+		return
+	}
+	if c.protocol.Binary() != (opcode == websocket.BinaryMessage) {
+		kind, other := "JSON", "text"
+		if c.protocol.Binary() {
+			kind, other = "protobuf", "binary"
+		}
+		c.violation(websocket.CloseUnsupportedData, fmt.Sprintf("The %s subprotocol requires %s messages.", kind, other),
+			fmt.Sprintf("frames of %s are %s messages", c.protocol.Name(), other))
+		return
+	}
+	u, err := c.protocol.DecodeUpstream(data)
+	if err != nil {
+		kind := "JSON"
+		if c.protocol.Binary() {
+			kind = "protobuf"
+		}
+		c.violation(websocket.CloseInvalidFramePayloadData,
+			fmt.Sprintf("The client message is not a valid %s protocol message.", kind), err.Error())
+		return
+	}
+	c.handle(u)
+}
+
+// simpleMode is what happens to the frames of a client without a subprotocol.
+type simpleMode struct {
+	toGroup bool // frames are published to group; else they raise the event "message"
+	group   string
+	noEcho  bool
+}
+
+func (c *conn) receiveSimple(opcode int, data []byte) {
+	m := webpubsub.Binary(data)
+	if opcode == websocket.TextMessage {
+		m = webpubsub.Message{Type: webpubsub.TypeText, Data: data}
+	}
+	if !c.mode.toGroup {
+		c.raiseUserEvent(userEvent{name: "message", message: m, fail: func(name, text string) {
+			c.close(websocket.CloseInternalServerErr, "", "the event message failed: "+text)
+		}})
+		return
+	}
+	if e := c.publish(wire.SendToGroup{Group: c.mode.group, Message: m, NoEcho: c.mode.noEcho}); e != nil {
+		c.close(websocket.ClosePolicyViolation, "", e.Message)
+	}
+}
+
+// handle carries out one frame of a client with a subprotocol.
+func (c *conn) handle(u wire.Upstream) {
+	switch u := u.(type) {
+	case wire.JoinGroup:
+		c.acked(u.AckID, func() *wire.Error { return c.joinGroup(u.Group) })
+	case wire.LeaveGroup:
+		c.acked(u.AckID, func() *wire.Error { return c.leaveGroup(u.Group) })
+	case wire.SendToGroup:
+		if u.Stream != nil {
+			c.reply(wire.StreamClosed{StreamID: u.Stream.StreamID, Error: unsupported("streams")})
+			return
+		}
+		c.acked(u.AckID, func() *wire.Error { return c.publish(u) })
+	case wire.Event:
+		c.receiveEvent(u)
+	case wire.Invoke:
+		c.receiveInvoke(u)
+	case wire.CancelInvocation:
+		c.calls.cancel(u.InvocationID)
+	case wire.SequenceAck:
+		c.acknowledge(u.SequenceID)
+	case wire.Ping:
+		c.reply(wire.Pong{})
+	case wire.StreamData:
+		c.reply(wire.StreamClosed{StreamID: u.StreamID, Error: unsupported("streams")})
+	case wire.StreamEnd:
+		c.reply(wire.StreamClosed{StreamID: u.StreamID, Error: unsupported("streams")})
+	case wire.SetGroupState:
+		c.acked(u.AckID, func() *wire.Error { return unsupported("group state") })
+	case wire.SubscribeGroupState:
+		c.acked(u.AckID, func() *wire.Error { return unsupported("group state") })
+	case wire.UnsubscribeGroupState:
+		c.acked(u.AckID, func() *wire.Error { return unsupported("group state") })
+	}
+}
+
+func unsupported(what string) *wire.Error {
+	return &wire.Error{Name: errBadRequest, Message: "This emulator does not support " + what + " yet."}
+}
+
+// acked runs an operation and acknowledges it where the client asked for that.
+// Of operations with an ack id, one that succeeded is never run again.
+func (c *conn) acked(id *uint64, do func() *wire.Error) {
+	if c.repeated(id) {
+		return
+	}
+	c.finishAck(id, do())
+}
+
+// repeated answers an ack id that has succeeded before.
+func (c *conn) repeated(id *uint64) bool {
+	if id == nil {
+		return false
+	}
+	c.mu.Lock()
+	seen := c.acks.has(*id)
+	c.mu.Unlock()
+	if seen {
+		c.reply(wire.Ack{AckID: *id, Error: &wire.Error{
+			Name: errDuplicate, Message: fmt.Sprintf("Message with ack-id: %d has been processed", *id),
+		}})
+	}
+	return seen
+}
+
+// finishAck tells the client how an operation ended. A failed one is not
+// remembered: its ack id may be used for another try.
+func (c *conn) finishAck(id *uint64, e *wire.Error) {
+	if e != nil {
+		c.journal(Entry{Kind: KindRefused, Reason: e.Message})
+	}
+	if id == nil {
+		return
+	}
+	if e == nil {
+		c.mu.Lock()
+		c.acks.add(*id)
+		c.mu.Unlock()
+	}
+	c.reply(wire.Ack{AckID: *id, Error: e})
+}
+
+func (c *conn) joinGroup(name string) *wire.Error {
+	h := c.hub
+	h.mu.Lock()
+	allowed := c.may.Allows(role.JoinLeave, name)
+	joined := allowed && h.conns[c.id] == c && h.join(c, name)
+	h.mu.Unlock()
+	if !allowed {
+		return forbidden("join", name)
+	}
+	if joined {
+		c.journal(Entry{Kind: KindJoined, Name: name})
+	}
+	return nil
+}
+
+// leaveGroup succeeds also where the client is not in the group: the outcome
+// is what it asked for. (What the service answers then is not documented.)
+func (c *conn) leaveGroup(name string) *wire.Error {
+	h := c.hub
+	h.mu.Lock()
+	allowed := c.may.Allows(role.JoinLeave, name)
+	left := allowed && h.leave(c, name)
+	h.mu.Unlock()
+	if !allowed {
+		return forbidden("leave", name)
+	}
+	if left {
+		c.journal(Entry{Kind: KindLeft, Name: name})
+	}
+	return nil
+}
+
+func (c *conn) publish(u wire.SendToGroup) *wire.Error {
+	h := c.hub
+	b := broadcast{data: wire.Data{From: "group", Group: u.Group, FromUserID: c.user(), Message: u.Message}}
+	if u.TTLSeconds > 0 {
+		b.expires = h.srv.opts.Clock.Now().Add(time.Duration(u.TTLSeconds) * time.Second)
+	}
+	var keep func(*conn) bool
+	if u.NoEcho {
+		keep = func(to *conn) bool { return to != c }
+	}
+	h.mu.RLock()
+	allowed := c.may.Allows(role.Send, u.Group)
+	n := 0
+	if allowed {
+		n = h.sendGroupLocked(u.Group, &b, keep)
+	}
+	h.mu.RUnlock()
+	if !allowed {
+		return forbidden("send to", u.Group)
+	}
+	if b.err != nil {
+		return &wire.Error{Name: errBadRequest, Message: b.err.Error()}
+	}
+	c.journal(Entry{Kind: KindSent, Name: u.Group, Receivers: n, Bytes: len(u.Message.Data)})
+	return nil
+}
+
+func forbidden(verb, group string) *wire.Error {
+	return &wire.Error{Name: errForbidden, Message: fmt.Sprintf("The client does not have permission to %s group '%s'.", verb, group)}
+}
+
+// receiveEvent raises a user event. What the handler replies reaches the
+// client before the ack does.
+func (c *conn) receiveEvent(u wire.Event) {
+	c.raiseUserEvent(userEvent{
+		name:    u.Name,
+		message: u.Message,
+		skip:    func() bool { return c.repeated(u.AckID) },
+		reply: func(m webpubsub.Message) {
+			if !m.IsZero() {
+				b := broadcast{data: wire.Data{From: "server", Message: m}}
+				b.to(c, nil)
+			}
+			c.finishAck(u.AckID, nil)
+		},
+		fail: func(name, text string) { c.finishAck(u.AckID, &wire.Error{Name: name, Message: text}) },
+	})
+}
+
+func validJSON(m webpubsub.Message) bool {
+	return m.Type != webpubsub.TypeJSON || json.Valid(m.Data)
+}

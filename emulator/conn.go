@@ -1,0 +1,341 @@
+package emulator
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"github.com/gorilla/websocket"
+
+	"example.com/webpubsub/internal/role"
+	"example.com/webpubsub/internal/wire"
+)
+
+// conn is a logical connection: what the service calls a client. With a
+// reliable protocol it outlives the loss of its link for a while.
+type conn struct {
+	hub         *hub
+	id          string
+	userID      string        // empty: anonymous
+	protocol    wire.Protocol // zero: a simple client
+	subprotocol string        // as selected, known or not
+	mode        simpleMode    // of a simple client
+	events      eventQueue    // what goes to the event handlers
+	calls       invocations   // invocations that wait for an answer
+
+	// Guarded by hub.mu.
+	groups map[*group]int // with the position among the members
+	may    role.Set
+
+	mu       sync.Mutex
+	link     *link  // nil while detached
+	ended    bool   // out of the hub for good
+	doomed   bool   // about to be closed for being slow
+	cut      string // why the emulator cut the link, if it did
+	seq      uint64 // sequence id of the newest message
+	unacked  []item // sequenced messages that the client has not acknowledged
+	unackedN int    // their bytes
+	acks     ackCache
+	recovery *timer // runs while detached
+}
+
+// newID returns a connection id of the service's form: 31 characters of the
+// URL-safe base64 alphabet, the last three constant.
+func newID() string {
+	var b [21]byte
+	_, _ = rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:]) + "K02"
+}
+
+func (c *conn) user() *string {
+	if c.userID == "" {
+		return nil
+	}
+	return &c.userID
+}
+
+func (c *conn) journal(e Entry) {
+	e.Hub, e.ConnectionID, e.UserID = c.hub.name, c.id, c.userID
+	c.hub.srv.journal.add(e)
+}
+
+// send queues a frame for the client. One that has fallen too far behind is
+// closed instead: messages are never dropped silently.
+func (c *conn) send(f *frame) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended || c.doomed {
+		return
+	}
+	it := item{frame: f}
+	if f.sequenced() {
+		o := &c.hub.srv.opts
+		if len(c.unacked) >= o.MaxMessages || c.unackedN+f.size > o.MaxBytes {
+			c.doom("The reliable message buffer is full.")
+			return
+		}
+		c.seq++
+		it.seq = c.seq
+		c.unacked = append(c.unacked, it)
+		c.unackedN += f.size
+	}
+	if !c.push(it) {
+		c.doom("The outbound message queue is full.")
+	}
+}
+
+// doom closes a slow client from a goroutine of its own, because the caller
+// holds locks. It needs c.mu.
+func (c *conn) doom(reason string) {
+	c.doomed = true
+	c.hub.srv.tasks.Go(func() {
+		c.close(websocket.ClosePolicyViolation, reason, "SlowClient: the client reads more slowly than messages come in")
+	})
+}
+
+// acknowledge frees what the client has seen: everything up to id. Lower ids
+// than before are legal and mean nothing (client protocol, reliable recovery).
+func (c *conn) acknowledge(id uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for n < len(c.unacked) && c.unacked[n].seq <= id {
+		c.unackedN -= c.unacked[n].frame.size
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	rest := copy(c.unacked, c.unacked[n:])
+	clear(c.unacked[rest:])
+	if c.unacked = c.unacked[:rest]; rest == 0 && cap(c.unacked) > 64 {
+		c.unacked = nil
+	}
+}
+
+// reply queues anything but a data message.
+func (c *conn) reply(d wire.Downstream) {
+	f, err := downstream(c.protocol, d)
+	if err != nil {
+		c.journal(Entry{Kind: KindRefused, Reason: fmt.Sprintf("cannot encode %T: %v", d, err)})
+		return
+	}
+	c.send(f)
+}
+
+// attach gives the connection its link, which begins to be written.
+func (c *conn) attach(l *link) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l.net = l.ws.NetConn()
+	l.alive.Store(true)
+	l.pinged = c.hub.srv.opts.Clock.Now()
+	if c.link == l {
+		c.wake()
+	}
+}
+
+// close ends the connection from the service's side. The reason goes to the
+// client as far as a close frame can hold it; why explains it in the journal.
+func (c *conn) close(code int, reason, why string) {
+	if !c.finish(code, why) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.doomed && c.link != nil {
+		// What a slow client did not read by now it will not read at all.
+		clear(c.link.queue)
+		c.link.queue = c.link.queue[:0]
+	}
+	c.push(item{frame: closeFrame(code, reason)})
+	c.forceClose()
+}
+
+// forceClose cuts the link when the peer does not answer the close frame. It
+// needs c.mu.
+func (c *conn) forceClose() {
+	l := c.link
+	if l == nil || l.net == nil || l.deadline != nil {
+		return
+	}
+	n := l.net
+	// By the real clock: it is a matter of the network, not of the protocol.
+	l.deadline = systemClock.afterFunc(closeGrace, func() { _ = n.Close() })
+}
+
+// closeByServer ends the connection on behalf of the application server. A
+// client with a subprotocol is told why in a system message, and its close
+// frame is empty, so that a reason of any length arrives; a simple client has
+// only the close frame to read it from.
+func (c *conn) closeByServer(reason string) {
+	text := "Application server closed the connection."
+	if reason != "" {
+		text += " Reason: " + reason
+	}
+	if c.protocol == 0 {
+		c.close(websocket.CloseNormalClosure, reason, text)
+		return
+	}
+	c.reply(wire.Disconnected{Message: text})
+	c.close(websocket.CloseNormalClosure, "", text)
+}
+
+// finish takes the connection out of its hub and tells the event handlers. It
+// reports false where that has happened before.
+func (c *conn) finish(status int, why string) bool {
+	if !c.hub.remove(c) {
+		return false
+	}
+	c.mu.Lock()
+	c.ended = true
+	c.recovery.stop()
+	c.unacked, c.unackedN = nil, 0
+	c.mu.Unlock()
+	c.calls.cancelAll()
+	c.journal(Entry{Kind: KindDisconnected, Status: status, Reason: why})
+	c.raiseDisconnected(why)
+	return true
+}
+
+// abandon cuts the link, as a crash of the service would.
+func (c *conn) abandon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	c.recovery.stop()
+	c.calls.cancelAll()
+	if c.link != nil && c.link.net != nil {
+		_ = c.link.net.Close()
+	}
+}
+
+// linkEnded is called when nothing more can be read from a link.
+func (c *conn) linkEnded(l *link, err error) {
+	defer l.net.Close()
+	c.mu.Lock()
+	l.dead = true
+	l.queue = nil
+	l.deadline.stop()
+	if c.link != l { // another link has taken over
+		c.mu.Unlock()
+		return
+	}
+	c.link = nil
+	cut, ended := c.cut, c.ended
+	c.cut = ""
+	c.mu.Unlock()
+	if ended {
+		return
+	}
+
+	code, why := websocket.CloseAbnormalClosure, cut
+	var closed *websocket.CloseError
+	if errors.As(err, &closed) {
+		code, why = closed.Code, closed.Text
+	}
+	// A client that says goodbye with 1000 does not come back; after anything
+	// else a reliable one may.
+	if c.protocol.Reliable() && code != websocket.CloseNormalClosure {
+		c.detach(code)
+		return
+	}
+	c.finish(code, why)
+}
+
+// detach starts the time in which a reliable client may come back.
+func (c *conn) detach(code int) {
+	c.journal(Entry{Kind: KindDetached, Status: code})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended || c.link != nil {
+		return
+	}
+	s := c.hub.srv
+	var t *timer
+	t = s.opts.Clock.afterFunc(s.opts.RecoveryWindow, func() {
+		c.mu.Lock()
+		expired := c.recovery == t && c.link == nil
+		c.mu.Unlock()
+		if expired && s.enter() {
+			defer s.tasks.Done()
+			c.finish(code, "The connection recovery timeout expired.")
+		}
+	})
+	c.recovery = t
+}
+
+// recover moves the connection to a new link and queues again what the client
+// has not acknowledged. It reports false where the connection has ended.
+func (c *conn) recover(l *link) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended || c.doomed {
+		return false
+	}
+	if old := c.link; old != nil {
+		old.dead = true
+		old.queue = nil
+		if old.net != nil {
+			_ = old.net.Close()
+		}
+	}
+	c.recovery.stop()
+	c.recovery = nil
+	c.link = l
+	l.queue = append(l.queue, c.unacked...)
+	return true
+}
+
+// ackCache remembers the newest ack ids of operations that succeeded, so that
+// a client may repeat one whose ack it did not see (client protocol, acks).
+type ackCache struct {
+	seen map[uint64]struct{}
+	ring []uint64
+	next int
+}
+
+const ackCacheSize = 1000
+
+func (a *ackCache) has(id uint64) bool { _, ok := a.seen[id]; return ok }
+
+func (a *ackCache) add(id uint64) {
+	if a.has(id) {
+		return
+	}
+	if a.seen == nil {
+		a.seen = make(map[uint64]struct{})
+	}
+	if len(a.ring) < ackCacheSize {
+		a.ring = append(a.ring, id)
+	} else {
+		delete(a.seen, a.ring[a.next])
+		a.ring[a.next] = id
+		a.next = (a.next + 1) % ackCacheSize
+	}
+	a.seen[id] = struct{}{}
+}
+
+// enter counts a piece of work that Close waits for. It reports false where the
+// server is closed; otherwise the caller ends it with s.tasks.Done.
+func (s *Server) enter() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return false
+	}
+	s.tasks.Add(1)
+	return true
+}
+
+// guard counts a request among the work that Close waits for.
+func (s *Server) guard(w http.ResponseWriter) bool {
+	if s.enter() {
+		return true
+	}
+	http.Error(w, "the emulator is closing", http.StatusServiceUnavailable)
+	return false
+}

@@ -1,0 +1,37 @@
+// Package emulator is a local Azure Web PubSub: the REST API, the client
+// endpoint and the delivery of events to event handlers, in process. Programs
+// written against the service, in any language, work against it unchanged.
+//
+// In a test:
+//
+//	func TestChat(t *testing.T) {
+//		srv := emulator.Start(t, emulator.Options{})
+//		chat, err := service.NewClientFromConnectionString(srv.ConnectionString(), "chat", nil)
+//		...
+//	}
+//
+// With an event handler, and outside a test:
+//
+//	srv, err := emulator.New(emulator.Options{
+//		Addr: "localhost:8080",
+//		Hubs: map[string]emulator.Hub{"chat": {EventHandlers: []emulator.EventHandler{{
+//			URL: "http://localhost:7071/api/events", UserEvents: "*",
+//			SystemEvents: []string{"connect", "connected", "disconnected"},
+//		}}}},
+//	})
+//	defer srv.Close()
+//
+// Hubs need no declaration: any valid hub name works. The default access key is
+// the one of Microsoft's own emulator, so connection strings can be exchanged.
+//
+// # Inside
+//
+// A connection is a logical client; its link is the WebSocket that it has at
+// the moment, and a reliable connection lives on for a while without one. Locks
+// are taken in this order and never the other way: hub, then group order, then
+// connection. A hub's lock guards who is in it and what they may do; holding it
+// for reading while a message is queued to every receiver is what makes leaving
+// a group final. Nothing that can block happens under a lock: messages are
+// queued, and a goroutine that exists only while there is something to write
+// drains the queue in batches.
+package emulator

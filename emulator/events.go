@@ -1,0 +1,271 @@
+package emulator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/internal/upstream"
+	"example.com/webpubsub/internal/wire"
+)
+
+// eventQueue delivers the events of one connection to the event handlers, one
+// after the other, so that they arrive in order and each sees the state that
+// the one before it left. It runs beside the reader: a slow handler does not
+// keep a client from being read.
+type eventQueue struct {
+	mu      sync.Mutex
+	jobs    []job
+	bytes   int
+	running bool
+	next    uint64 // ce-id of the next event
+
+	// What the handlers' answers left behind. Only the delivery in progress
+	// touches these.
+	state   *string
+	cookies []*http.Cookie
+}
+
+// job is an event to deliver.
+type job struct {
+	ctx   context.Context
+	event upstream.Event
+	skip  func() bool // asked right before the delivery; may be nil
+	done  func(upstream.Response, error)
+}
+
+// raise queues an event. It reports false where too many are waiting.
+func (c *conn) raise(j job) bool {
+	q, o := &c.events, &c.hub.srv.opts
+	if j.ctx == nil {
+		j.ctx = c.hub.srv.ctx
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.jobs) >= o.MaxMessages || q.bytes+len(j.event.Body) > o.MaxBytes {
+		return false
+	}
+	j.event.ID = q.next
+	q.next++
+	q.jobs = append(q.jobs, j)
+	q.bytes += len(j.event.Body)
+	if !q.running {
+		q.running = true
+		c.hub.srv.tasks.Go(c.deliverEvents)
+	}
+	return true
+}
+
+func (c *conn) deliverEvents() {
+	q := &c.events
+	for {
+		q.mu.Lock()
+		if len(q.jobs) == 0 {
+			q.running = false
+			q.jobs = nil
+			q.mu.Unlock()
+			return
+		}
+		j := q.jobs[0]
+		q.jobs[0] = job{}
+		q.jobs = q.jobs[1:]
+		q.bytes -= len(j.event.Body)
+		q.mu.Unlock()
+		if j.skip != nil && j.skip() {
+			continue
+		}
+		r, err := c.deliver(j.ctx, j.event)
+		if j.done != nil {
+			j.done(r, err)
+		}
+	}
+}
+
+// deliver sends one event to the handler that wants it, and keeps the state
+// and the cookies that it answers with.
+func (c *conn) deliver(ctx context.Context, e upstream.Event) (upstream.Response, error) {
+	q := &c.events
+	e.Hub, e.ConnectionID, e.UserID = c.hub.name, c.id, c.userID
+	if e.Kind != upstream.Connect {
+		e.Subprotocol = c.subprotocol
+	}
+	e.State, e.Cookies = q.state, q.cookies
+	start := time.Now()
+	r, err := c.hub.srv.upstream.Deliver(ctx, c.hub.handlers, e)
+	if err == nil {
+		if r.State != nil {
+			q.state = r.State
+		}
+		q.cookies = upstream.MergeCookies(q.cookies, r.Cookies)
+	}
+	c.journalEvent(e.Name, r.Status, time.Since(start), err)
+	return r, err
+}
+
+func (c *conn) journalEvent(name string, status int, took time.Duration, err error) {
+	entry := Entry{Kind: KindEvent, Name: name, Status: status, Took: took}
+	if err != nil {
+		var refused *upstream.StatusError
+		if errors.As(err, &refused) {
+			entry.Status = refused.Status
+		}
+		entry.Kind, entry.Reason = KindEventFailed, err.Error()
+	}
+	c.journal(entry)
+}
+
+// raiseConnected and raiseDisconnected tell the handlers of a connection's
+// beginning and end. Nobody waits for the answer.
+
+func (c *conn) raiseConnected() {
+	c.raiseSystem(upstream.Connected, "connected", []byte("{}"))
+}
+
+func (c *conn) raiseDisconnected(reason string) {
+	body, _ := json.Marshal(map[string]string{"reason": reason})
+	c.raiseSystem(upstream.Disconnected, "disconnected", body)
+}
+
+func (c *conn) raiseSystem(kind upstream.Kind, name string, body []byte) {
+	e := upstream.Event{Kind: kind, Name: name, ContentType: "application/json", Body: body}
+	if !slices.ContainsFunc(c.hub.handlers, func(h upstream.Handler) bool { return h.Wants(e) }) {
+		c.events.mu.Lock()
+		c.events.next++ // the id is taken even where nobody listens
+		c.events.mu.Unlock()
+		return
+	}
+	c.raise(job{event: e})
+}
+
+// userEvent is an event that a client raised, with what is to come of it.
+type userEvent struct {
+	ctx     context.Context // nil: the server's
+	name    string
+	message webpubsub.Message
+	skip    func() bool
+	reply   func(webpubsub.Message) // nil: the bare message goes to the client
+	fail    func(name, text string) // error name and text, as for an ack
+}
+
+func (c *conn) raiseUserEvent(u userEvent) {
+	ok := c.raise(job{
+		ctx:  u.ctx,
+		skip: u.skip,
+		event: upstream.Event{
+			Kind:        upstream.User,
+			Name:        u.name,
+			ContentType: eventContentType(u.message.Type),
+			Body:        u.message.Data,
+			Metadata:    u.message.Metadata,
+		},
+		done: func(r upstream.Response, err error) {
+			m := webpubsub.Message{}
+			if err == nil {
+				if m, err = r.Message(); err == nil && !validJSON(m) {
+					err = errors.New("the event handler answered application/json with a body that is not JSON")
+				}
+				if err != nil {
+					c.journalEvent(u.name, r.Status, 0, err)
+				}
+			}
+			switch {
+			case err != nil:
+				u.fail(errInternal, "Internal server error")
+			case u.reply != nil:
+				u.reply(m)
+			case !m.IsZero():
+				c.send(simpleFrame(m))
+			}
+		},
+	})
+	if !ok {
+		u.fail(errInternal, "Too many events wait for the event handler.")
+	}
+}
+
+// eventContentType is the content type of an event's body. Text names its
+// encoding; JSON has only one.
+func eventContentType(t webpubsub.DataType) string {
+	if t == webpubsub.TypeText {
+		return "text/plain; charset=utf-8"
+	}
+	return t.ContentType()
+}
+
+// invocations are the calls of a client that wait for a handler's answer.
+type invocations struct {
+	mu      sync.Mutex
+	pending map[string]context.CancelFunc
+}
+
+// begin registers a call. It reports false where one of that id is pending.
+func (v *invocations) begin(id string, cancel context.CancelFunc) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if _, ok := v.pending[id]; ok {
+		return false
+	}
+	if v.pending == nil {
+		v.pending = make(map[string]context.CancelFunc)
+	}
+	v.pending[id] = cancel
+	return true
+}
+
+// cancel ends a call, and reports false where it was not pending: then it has
+// been answered or cancelled, and nothing may be sent for it any more.
+func (v *invocations) cancel(id string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	cancel, ok := v.pending[id]
+	if ok {
+		cancel()
+		delete(v.pending, id)
+	}
+	return ok
+}
+
+func (v *invocations) cancelAll() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, cancel := range v.pending {
+		cancel()
+	}
+	clear(v.pending)
+}
+
+// receiveInvoke raises a user event and returns the handler's answer as the
+// result of the call. A cancelled call is not answered.
+func (c *conn) receiveInvoke(u wire.Invoke) {
+	ctx, cancel := context.WithCancel(c.hub.srv.ctx)
+	answer := func(m webpubsub.Message, e *wire.Error) {
+		if c.calls.cancel(u.InvocationID) {
+			c.reply(wire.InvokeResponse{InvocationID: u.InvocationID, Message: m, Error: e})
+		}
+	}
+	if !c.calls.begin(u.InvocationID, cancel) {
+		cancel()
+		c.reply(wire.InvokeResponse{InvocationID: u.InvocationID, Error: &wire.Error{
+			Name: errBadRequest, Message: "An invocation with this invocationId is in progress.",
+		}})
+		return
+	}
+	if u.Target != "event" {
+		answer(webpubsub.Message{}, &wire.Error{Name: errBadRequest, Message: "The target of an invocation must be 'event'."})
+		return
+	}
+	c.raiseUserEvent(userEvent{
+		ctx:     ctx,
+		name:    u.Event,
+		message: u.Message,
+		reply:   func(m webpubsub.Message) { answer(m, nil) },
+		fail: func(name, text string) {
+			answer(webpubsub.Message{}, &wire.Error{Name: name, Message: text})
+		},
+	})
+}

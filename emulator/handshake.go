@@ -1,0 +1,380 @@
+package emulator
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"example.com/webpubsub/internal/names"
+	"example.com/webpubsub/internal/role"
+	"example.com/webpubsub/internal/token"
+	"example.com/webpubsub/internal/upstream"
+	"example.com/webpubsub/internal/wire"
+)
+
+// upgrader shakes hands. Any origin is welcome, as it is in the service: a
+// client is let in for its access token, which no other site has.
+var upgrader = websocket.Upgrader{
+	ReadBufferSize:  1 << 10,
+	WriteBufferSize: 1 << 10,
+	WriteBufferPool: &sync.Pool{},
+	CheckOrigin:     func(*http.Request) bool { return true },
+	Error:           func(http.ResponseWriter, *http.Request, int, error) {},
+}
+
+// refusal is an HTTP answer to a handshake.
+type refusal struct {
+	status int
+	body   string // for the client
+	why    string // for the journal
+}
+
+// serveClient answers the client endpoint. It returns as soon as the WebSocket
+// stands, which frees what the HTTP server keeps for a request.
+func (s *Server) serveClient(w http.ResponseWriter, r *http.Request) {
+	if !s.guard(w) {
+		return
+	}
+	defer s.tasks.Done()
+	refuse := func(hub string, f *refusal) {
+		s.journal.add(Entry{Kind: KindRefused, Hub: hub, Name: "handshake", Status: f.status, Reason: f.why})
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(f.status)
+		_, _ = w.Write([]byte(f.body))
+	}
+	name, ok := clientHub(r)
+	switch {
+	case !ok:
+		refuse("", &refusal{http.StatusNotFound, "", fmt.Sprintf("%s is no client endpoint: use /client/hubs/{hub}", r.URL.Path)})
+		return
+	case !websocket.IsWebSocketUpgrade(r):
+		refuse(name, &refusal{http.StatusBadRequest, "The client endpoint takes WebSocket requests only.", "not a WebSocket handshake"})
+		return
+	}
+	if err := names.Hub(name); err != nil {
+		refuse("", &refusal{http.StatusBadRequest, "Invalid hub name.", err.Error()})
+		return
+	}
+	h := s.hub(name)
+	if r.URL.Query().Get("awps_connection_id") != "" {
+		h.serveRecovery(w, r)
+		return
+	}
+	if f := h.serveNew(w, r); f != nil {
+		refuse(h.name, f)
+	}
+}
+
+// clientHub returns the hub of a client address: /client/hubs/{hub}, or the
+// older /client/?hub={hub}.
+func clientHub(r *http.Request) (string, bool) {
+	if name, ok := strings.CutPrefix(r.URL.Path, "/client/hubs/"); ok {
+		return strings.TrimSuffix(name, "/"), true
+	}
+	if p := r.URL.Path; p == "/client" || p == "/client/" {
+		return r.URL.Query().Get("hub"), true
+	}
+	return "", false
+}
+
+// serveNew lets a new client in, or says why not.
+func (h *hub) serveNew(w http.ResponseWriter, r *http.Request) *refusal {
+	s := h.srv
+	claims, err := h.authenticate(r)
+	if err != nil {
+		return &refusal{http.StatusUnauthorized, "", err.Error()}
+	}
+	mode, err := parseMode(r.URL.Query())
+	if err != nil {
+		return &refusal{http.StatusBadRequest, err.Error(), err.Error()}
+	}
+	for _, g := range claims.Groups {
+		if names.Group(g) != nil {
+			const text = "The token contains an invalid group name."
+			return &refusal{http.StatusBadRequest, text, text}
+		}
+	}
+	c := &conn{hub: h, id: newID(), userID: claims.UserID, mode: mode}
+	offered := websocket.Subprotocols(r)
+	admit := admission{roles: claims.Roles, groups: claims.Groups, subprotocol: firstKnown(offered)}
+	if f := c.askHandler(r, claims, offered, &admit); f != nil {
+		return f
+	}
+	c.subprotocol = admit.subprotocol
+	c.protocol, _ = wire.Lookup(admit.subprotocol)
+	var ignored []error
+	if c.may, ignored = role.Parse(admit.roles); len(ignored) > 0 {
+		c.journal(Entry{Kind: KindRefused, Name: "roles", Reason: errors.Join(ignored...).Error()})
+	}
+
+	// The client is in the hub before it hears that it is connected: a message
+	// sent right after that must not miss it. Until then its frames wait.
+	l := &link{}
+	c.link = l
+	if c.protocol != 0 {
+		hello := wire.Connected{ConnectionID: c.id, UserID: c.user()}
+		if c.protocol.Reliable() {
+			if hello.ReconnectionToken, err = s.reconnectionToken(c.id); err != nil {
+				return &refusal{http.StatusInternalServerError, "", err.Error()}
+			}
+		}
+		c.reply(hello)
+	}
+	h.add(c, admit.groups)
+	if !l.upgrade(w, r, c.subprotocol) {
+		c.finish(0, "the client gave up during the handshake")
+		return nil
+	}
+	c.journal(Entry{Kind: KindConnected, Name: c.subprotocol})
+	c.raiseConnected()
+	c.attach(l)
+	s.tasks.Go(func() { c.serve(l) })
+	return nil
+}
+
+// upgrade answers the handshake with 101. The subprotocol is echoed in the
+// spelling of the client.
+func (l *link) upgrade(w http.ResponseWriter, r *http.Request, subprotocol string) bool {
+	header := http.Header{}
+	if subprotocol != "" {
+		for _, p := range websocket.Subprotocols(r) {
+			if strings.EqualFold(p, subprotocol) {
+				subprotocol = p
+				break
+			}
+		}
+		header.Set("Sec-WebSocket-Protocol", subprotocol)
+	}
+	ws, err := upgrader.Upgrade(w, r, header)
+	if err != nil {
+		return false
+	}
+	l.ws = ws
+	return true
+}
+
+// authenticate checks the access token, which stands in the query or, failing
+// that, in the Authorization header. The lifetime matters here only: a
+// connection outlives its token.
+func (h *hub) authenticate(r *http.Request) (token.Claims, error) {
+	compact := r.URL.Query().Get("access_token")
+	if compact == "" {
+		compact, _ = strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	}
+	if compact == "" {
+		if h.opts.AllowAnonymous {
+			return token.Claims{}, nil
+		}
+		return token.Claims{}, errors.New("the access token is missing: give it as the query parameter access_token, or allow anonymous clients for the hub")
+	}
+	claims, err := token.Verify(compact, h.srv.opts.keys(), h.srv.opts.Clock.Now())
+	if err != nil {
+		return token.Claims{}, err
+	}
+	want := "/client/hubs/" + h.name
+	if !h.srv.audienceIs(claims.Audience, r, want) {
+		return token.Claims{}, fmt.Errorf("the token is for %q, not for %s of this server: its audience must be http://%s%s", claims.Audience, want, r.Host, want)
+	}
+	return claims, nil
+}
+
+// audienceIs reports whether a token's audience is the path on this server.
+// The scheme may be http, https, ws or wss, letters compare without case, and
+// this server goes by the name that the request used, by its own, and by any
+// loopback name with its port.
+func (s *Server) audienceIs(audience string, r *http.Request, path string) bool {
+	u, err := url.Parse(audience)
+	if err != nil {
+		return false
+	}
+	switch strings.ToLower(u.Scheme) {
+	case "http", "https", "ws", "wss":
+	default:
+		return false
+	}
+	return s.isMe(u.Host, r) && strings.EqualFold(strings.TrimSuffix(u.Path, "/"), path)
+}
+
+func (s *Server) isMe(host string, r *http.Request) bool {
+	if strings.EqualFold(host, r.Host) || strings.EqualFold(host, s.host) {
+		return true
+	}
+	name, port, err := net.SplitHostPort(host)
+	if err != nil {
+		return false
+	}
+	_, mine, _ := net.SplitHostPort(s.host)
+	ip := net.ParseIP(name)
+	return port == mine && (strings.EqualFold(name, "localhost") || ip != nil && ip.IsLoopback())
+}
+
+// parseMode reads what a simple client wants done with its frames. Parameter
+// names compare without case; of a repeated one the last counts.
+func parseMode(q url.Values) (simpleMode, error) {
+	get := func(name string) (value string) {
+		for k, v := range q {
+			if strings.EqualFold(k, name) && len(v) > 0 {
+				value = v[len(v)-1]
+			}
+		}
+		return value
+	}
+	switch mode := get("webpubsub_mode"); {
+	case mode == "" || strings.EqualFold(mode, "sendEvent"):
+		return simpleMode{}, nil
+	case !strings.EqualFold(mode, "sendToGroup"):
+		return simpleMode{}, errors.New("Invalid webpubsub_mode. It must be 'sendEvent' or 'sendToGroup'.")
+	}
+	m := simpleMode{toGroup: true, group: get("group")}
+	if err := names.Group(m.group); err != nil {
+		return simpleMode{}, err
+	}
+	switch v := get("noEcho"); {
+	case v == "" || strings.EqualFold(v, "false"):
+	case strings.EqualFold(v, "true"):
+		m.noEcho = true
+	default:
+		return simpleMode{}, errors.New("Invalid noEcho. It must be 'true' or 'false'.")
+	}
+	return m, nil
+}
+
+func firstKnown(offered []string) string {
+	for _, name := range offered {
+		if _, ok := wire.Lookup(name); ok {
+			return name
+		}
+	}
+	return ""
+}
+
+// admission is what a client is let in with: what its token says, as far as
+// the event handler does not say otherwise.
+type admission struct {
+	roles, groups []string
+	subprotocol   string
+}
+
+// askHandler raises the connect event, and waits for the answer.
+func (c *conn) askHandler(r *http.Request, claims token.Claims, offered []string, a *admission) *refusal {
+	c.events.next = 1 // the id 0 belongs to connect, even where nobody listens
+	body, err := json.Marshal(upstream.ConnectRequest{
+		Claims:       upstream.ClaimsMap(claims.All),
+		Query:        r.URL.Query(),
+		Headers:      r.Header,
+		Subprotocols: offered,
+	})
+	if err != nil {
+		return &refusal{http.StatusInternalServerError, "", err.Error()}
+	}
+	resp, err := c.deliver(r.Context(), upstream.Event{
+		Kind: upstream.Connect, Name: "connect", ContentType: "application/json", Body: body,
+	})
+	var refused *upstream.StatusError
+	switch {
+	case errors.Is(err, upstream.ErrNoHandler):
+		return nil
+	case errors.As(err, &refused):
+		return &refusal{refused.Status, "", fmt.Sprintf("the connect handler answered %d", refused.Status)}
+	case err != nil:
+		return &refusal{http.StatusInternalServerError, "", err.Error()}
+	}
+	answer, err := upstream.ParseConnectResponse(resp.Body)
+	if err != nil {
+		return &refusal{http.StatusInternalServerError, "", err.Error()}
+	}
+	if answer.UserID != nil {
+		c.userID = *answer.UserID
+	}
+	if len(answer.Groups) > 0 {
+		a.groups = answer.Groups
+	}
+	if answer.Roles != nil {
+		a.roles = *answer.Roles
+	}
+	if answer.Subprotocol != "" {
+		a.subprotocol = answer.Subprotocol
+	}
+	return nil
+}
+
+// Recovery.
+
+const (
+	reconnectionIssuer   = "https://webpubsub.azure.com"
+	reconnectionLifetime = 7 * 24 * time.Hour
+)
+
+// reconnectionToken is the proof that lets a client come back to its
+// connection.
+func (s *Server) reconnectionToken(connectionID string) (string, error) {
+	now := s.opts.Clock.Now()
+	return token.Sign(s.opts.AccessKey, token.Claims{
+		Audience: connectionID,
+		Issued:   now,
+		Expires:  now.Add(reconnectionLifetime),
+		All:      map[string]any{"iss": reconnectionIssuer, "jti": newID()},
+	})
+}
+
+// serveRecovery brings a reliable client back to its connection. The handshake
+// succeeds in any case; a client that cannot be recovered is then closed with
+// 1008, which tells it to begin anew (client protocol, recovery).
+func (h *hub) serveRecovery(w http.ResponseWriter, r *http.Request) {
+	s, q := h.srv, r.URL.Query()
+	c, why := h.recoverable(q.Get("awps_connection_id"), q.Get("awps_reconnection_token"))
+	l := &link{}
+	subprotocol := firstKnown(websocket.Subprotocols(r))
+	if c != nil {
+		subprotocol = c.subprotocol // the original one, whatever is offered
+	}
+	if !l.upgrade(w, r, subprotocol) {
+		return
+	}
+	if c == nil || !c.recover(l) {
+		if why == "" {
+			why = "the connection has ended meanwhile"
+		}
+		s.journal.add(Entry{Kind: KindRefused, Hub: h.name, Name: "recovery", Status: websocket.ClosePolicyViolation, Reason: why})
+		const text = "The connection could not be recovered."
+		refused := &conn{hub: h, link: l}
+		refused.ended = true
+		refused.mu.Lock()
+		refused.push(item{frame: closeFrame(websocket.ClosePolicyViolation, text)})
+		refused.mu.Unlock()
+		refused.attach(l)
+		refused.mu.Lock()
+		refused.forceClose()
+		refused.mu.Unlock()
+		s.tasks.Go(func() { refused.serve(l) })
+		return
+	}
+	c.journal(Entry{Kind: KindRecovered})
+	c.attach(l)
+	s.tasks.Go(func() { c.serve(l) })
+}
+
+// recoverable returns the connection that the token belongs to, or why there
+// is none.
+func (h *hub) recoverable(id, compact string) (*conn, string) {
+	claims, err := token.Verify(compact, h.srv.opts.keys(), h.srv.opts.Clock.Now())
+	switch {
+	case err != nil:
+		return nil, "reconnection token: " + err.Error()
+	case claims.Audience != id:
+		return nil, "the reconnection token belongs to another connection"
+	}
+	c := h.get(id)
+	if c == nil || !c.protocol.Reliable() {
+		return nil, "there is no such connection to recover: it has ended, or its time to come back has passed"
+	}
+	return c, ""
+}

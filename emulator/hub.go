@@ -1,0 +1,243 @@
+package emulator
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"example.com/webpubsub/internal/upstream"
+)
+
+// hub is one hub: who is connected, who is in which group, and who is which user.
+type hub struct {
+	srv      *Server
+	name     string // in lower case
+	opts     Hub
+	handlers []upstream.Handler
+
+	mu     sync.RWMutex // also guards each member's groups and permissions
+	conns  map[string]*conn
+	groups map[string]*group
+	users  map[string][]*conn
+}
+
+// group is the members of a group. Messages to one group reach all members in
+// the same order: order is held while one is queued to all of them.
+type group struct {
+	name    string
+	members []*conn
+	order   sync.Mutex
+}
+
+func newHub(s *Server, name string) *hub {
+	h := &hub{
+		srv:    s,
+		name:   name,
+		opts:   s.opts.Hubs[name],
+		conns:  make(map[string]*conn),
+		groups: make(map[string]*group),
+		users:  make(map[string][]*conn),
+	}
+	if h.opts.KeepAlive == 0 {
+		h.opts.KeepAlive = defaultKeepAlive
+	}
+	for _, e := range h.opts.EventHandlers {
+		h.handlers = append(h.handlers, e.upstream())
+	}
+	return h
+}
+
+// add registers a connection with its first groups.
+func (h *hub) add(c *conn, groups []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.conns[c.id] = c
+	if c.userID != "" {
+		h.users[c.userID] = append(h.users[c.userID], c)
+	}
+	for _, g := range groups {
+		h.join(c, g)
+	}
+}
+
+// remove takes a connection out of the hub. It reports false where that has
+// happened before, so that a connection ends once.
+func (h *hub) remove(c *conn) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.conns[c.id] != c {
+		return false
+	}
+	delete(h.conns, c.id)
+	if c.userID != "" {
+		peers := h.users[c.userID]
+		i := slices.Index(peers, c)
+		if peers = slices.Delete(peers, i, i+1); len(peers) == 0 {
+			delete(h.users, c.userID)
+		} else {
+			h.users[c.userID] = peers
+		}
+	}
+	for g := range c.groups {
+		h.leave(c, g.name)
+	}
+	return true
+}
+
+// join needs the write lock. It reports whether the connection was not yet in
+// the group.
+func (h *hub) join(c *conn, name string) bool {
+	g := h.groups[name]
+	if g == nil {
+		g = &group{name: name}
+		h.groups[name] = g
+	}
+	if _, ok := c.groups[g]; ok {
+		return false
+	}
+	if c.groups == nil {
+		c.groups = make(map[*group]int, 1)
+	}
+	c.groups[g] = len(g.members)
+	g.members = append(g.members, c)
+	return true
+}
+
+// leave needs the write lock. It reports whether the connection was in the group.
+func (h *hub) leave(c *conn, name string) bool {
+	g := h.groups[name]
+	if g == nil {
+		return false
+	}
+	i, ok := c.groups[g]
+	if !ok {
+		return false
+	}
+	delete(c.groups, g)
+	last := len(g.members) - 1
+	moved := g.members[last]
+	g.members[i] = moved
+	if moved != c {
+		moved.groups[g] = i
+	}
+	g.members[last] = nil
+	if g.members = g.members[:last]; last == 0 {
+		delete(h.groups, name)
+	}
+	return true
+}
+
+// get returns the connection of that id, or nil.
+func (h *hub) get(id string) *conn {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.conns[id]
+}
+
+// all returns the connections of the hub.
+func (h *hub) all() []*conn {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	out := make([]*conn, 0, len(h.conns))
+	for _, c := range h.conns {
+		out = append(out, c)
+	}
+	return out
+}
+
+// user returns the connections of a user.
+func (h *hub) user(id string) []*conn {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return slices.Clone(h.users[id])
+}
+
+// groupMembers returns the members of a group in the order of their ids.
+func (h *hub) groupMembers(name string) []*conn {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	g := h.groups[name]
+	if g == nil {
+		return nil
+	}
+	out := slices.Clone(g.members)
+	slices.SortFunc(out, func(a, b *conn) int { return strings.Compare(a.id, b.id) })
+	return out
+}
+
+// The sends. keep decides who gets the message; nil means everybody. It runs
+// under the hub's lock and may look at groups. They return how many got it.
+
+func (h *hub) sendAll(b *broadcast, keep func(*conn) bool) int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	n := 0
+	for _, c := range h.conns {
+		n += b.to(c, keep)
+	}
+	return n
+}
+
+func (h *hub) sendUser(id string, b *broadcast, keep func(*conn) bool) int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	n := 0
+	for _, c := range h.users[id] {
+		n += b.to(c, keep)
+	}
+	return n
+}
+
+func (h *hub) sendConnection(id string, b *broadcast) int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if c := h.conns[id]; c != nil {
+		return b.to(c, nil)
+	}
+	return 0
+}
+
+func (h *hub) sendGroup(name string, b *broadcast, keep func(*conn) bool) int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.sendGroupLocked(name, b, keep)
+}
+
+// sendGroupLocked needs the lock, for reading at least.
+func (h *hub) sendGroupLocked(name string, b *broadcast, keep func(*conn) bool) int {
+	g := h.groups[name]
+	if g == nil {
+		return 0
+	}
+	g.order.Lock()
+	defer g.order.Unlock()
+	n := 0
+	for _, c := range g.members {
+		n += b.to(c, keep)
+	}
+	return n
+}
+
+// The keep-alive: one sweep for all connections instead of a timer for each.
+
+const sweepInterval = time.Second
+
+func (s *Server) scheduleSweep() {
+	s.sweep = s.opts.Clock.afterFunc(sweepInterval, func() {
+		s.mu.Lock()
+		if s.closed {
+			s.mu.Unlock()
+			return
+		}
+		hubs := s.allHubs()
+		s.scheduleSweep()
+		s.mu.Unlock()
+		now := s.opts.Clock.Now()
+		for _, h := range hubs {
+			for _, c := range h.all() {
+				c.keepAlive(now)
+			}
+		}
+	})
+}

@@ -1,0 +1,135 @@
+package emulator
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Kind says what an [Entry] is about.
+type Kind string
+
+// The kinds of journal entries.
+const (
+	KindConnected    Kind = "connected"    // a client connected
+	KindDetached     Kind = "detached"     // a reliable client lost its WebSocket and may come back
+	KindRecovered    Kind = "recovered"    // a reliable client came back
+	KindDisconnected Kind = "disconnected" // a connection ended
+	KindRefused      Kind = "refused"      // a handshake, a frame or a REST call was refused
+	KindJoined       Kind = "joined"       // a connection joined a group
+	KindLeft         Kind = "left"         // a connection left a group
+	KindSent         Kind = "sent"         // a message was sent, by a client or by REST
+	KindEvent        Kind = "event"        // an event was delivered to an event handler
+	KindEventFailed  Kind = "event failed" // an event handler could not be reached or refused
+	KindREST         Kind = "rest"         // a REST call was answered
+)
+
+// Entry is one line of the journal: one thing that happened.
+type Entry struct {
+	Time time.Time
+	Kind Kind
+	// Hub, ConnectionID and UserID say whom it concerns; empty where it concerns
+	// no one in particular.
+	Hub, ConnectionID, UserID string
+	// Name is the group, the event or the REST operation.
+	Name string
+	// Status is the HTTP status of an event or a REST call, or the close code of
+	// a connection; zero where there is none.
+	Status int
+	// Receivers and Bytes measure a message.
+	Receivers, Bytes int
+	// Took is how long a call lasted.
+	Took time.Duration
+	// Reason names the broken rule and the remedy, or why a connection ended.
+	Reason string
+}
+
+// warning reports whether the entry tells of something that went wrong.
+func (e Entry) warning() bool { return e.Kind == KindRefused || e.Kind == KindEventFailed }
+
+// String returns the entry as one readable line, without its time. Nothing
+// secret is in it.
+func (e Entry) String() string {
+	var b strings.Builder
+	b.WriteString(string(e.Kind))
+	who := e.UserID
+	if who == "" {
+		who = e.ConnectionID
+	} else if e.ConnectionID != "" {
+		who += " (" + e.ConnectionID + ")"
+	}
+	for _, s := range []string{who, e.Name} {
+		if s != "" {
+			b.WriteString(" ")
+			b.WriteString(s)
+		}
+	}
+	if e.Hub != "" {
+		b.WriteString(" in ")
+		b.WriteString(e.Hub)
+	}
+	if e.Kind == KindSent {
+		fmt.Fprintf(&b, ", %d bytes to %d", e.Bytes, e.Receivers)
+	}
+	if e.Status != 0 {
+		fmt.Fprintf(&b, " -> %d", e.Status)
+	}
+	if e.Took != 0 {
+		fmt.Fprintf(&b, " in %v", e.Took.Round(10*time.Microsecond))
+	}
+	if e.Reason != "" {
+		b.WriteString(": ")
+		b.WriteString(e.Reason)
+	}
+	return b.String()
+}
+
+// journalSize is how many entries are kept.
+const journalSize = 1000
+
+// journal keeps the newest entries and hands each to whoever listens. The log
+// is made from it, so that there is one account of what happened.
+type journal struct {
+	clock   *Clock
+	logger  *slog.Logger
+	observe func(Entry)
+
+	mu      sync.Mutex
+	entries []Entry
+	next    int
+}
+
+func (j *journal) add(e Entry) {
+	e.Time = j.clock.Now()
+	j.mu.Lock()
+	if len(j.entries) < journalSize {
+		j.entries = append(j.entries, e)
+	} else {
+		j.entries[j.next] = e
+		j.next = (j.next + 1) % journalSize
+	}
+	j.mu.Unlock()
+	if j.observe != nil {
+		j.observe(e)
+	}
+	level := slog.LevelDebug
+	if e.warning() {
+		level = slog.LevelWarn
+	}
+	if j.logger.Enabled(context.Background(), level) {
+		j.logger.LogAttrs(context.Background(), level, e.String(), slog.String("hub", e.Hub), slog.String("connection", e.ConnectionID))
+	}
+}
+
+// Journal returns what happened, oldest first: the newest 1,000 entries.
+func (s *Server) Journal() []Entry {
+	j := &s.journal
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	out := make([]Entry, 0, len(j.entries))
+	out = append(out, j.entries[j.next:]...)
+	return append(out, j.entries[:j.next]...)
+}

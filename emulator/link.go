@@ -1,0 +1,171 @@
+package emulator
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// link is a WebSocket. gorilla/websocket shakes hands and reads; what is
+// written goes to the network connection in whole frames, many to a write. The
+// few control frames that gorilla writes by itself are whole frames in one
+// write too, so the two never mix.
+//
+// The fields below are guarded by the mutex of the connection that has the link.
+type link struct {
+	ws  *websocket.Conn
+	net net.Conn // nil until the handshake has been answered
+
+	queue    []item // what waits to be written
+	spare    []item // the queue's storage, used in turns
+	loose    int    // queued frames that are not sequenced, and their bytes
+	looseLen int
+	draining bool
+	dead     bool // nothing is written any more
+	closing  bool // a close frame was queued; nothing comes behind it
+	deadline *timer
+
+	alive  atomic.Bool // something was read since the last ping
+	pinged time.Time
+	pingAt time.Time // by the real clock
+}
+
+// item is a queued frame.
+type item struct {
+	frame *frame
+	seq   uint64
+}
+
+const (
+	batchSize  = 64 << 10        // bytes of one write
+	closeGrace = 5 * time.Second // how long a peer may take to answer a close
+)
+
+var batches = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+// push queues a frame. It reports false where the queue is full. It needs c.mu.
+func (c *conn) push(it item) bool {
+	l := c.link
+	if l == nil || l.dead || l.closing {
+		return true
+	}
+	if it.seq == 0 && it.frame.closes == 0 {
+		if l.loose >= c.hub.srv.opts.MaxMessages || l.looseLen+it.frame.size > c.hub.srv.opts.MaxBytes {
+			return false
+		}
+		l.loose++
+		l.looseLen += it.frame.size
+	}
+	l.closing = it.frame.closes != 0
+	l.queue = append(l.queue, it)
+	c.wake()
+	return true
+}
+
+// wake starts a drain where none runs. It needs c.mu.
+func (c *conn) wake() {
+	if l := c.link; !l.draining && l.net != nil && len(l.queue) > 0 {
+		l.draining = true
+		c.hub.srv.tasks.Go(func() { c.drain(l) })
+	}
+}
+
+// drain writes what is queued, in batches, and ends when nothing is left.
+func (c *conn) drain(l *link) {
+	buf := batches.Get().(*[]byte)
+	defer func() {
+		if cap(*buf) <= 4*batchSize {
+			batches.Put(buf)
+		}
+	}()
+	for {
+		c.mu.Lock()
+		items := l.queue
+		if len(items) == 0 || l.dead {
+			l.draining = false
+			if cap(l.spare) > 64 {
+				l.spare = nil
+			}
+			c.mu.Unlock()
+			return
+		}
+		l.queue, l.spare = l.spare[:0], nil
+		l.loose, l.looseLen = 0, 0
+		c.mu.Unlock()
+
+		*buf = (*buf)[:0]
+		for _, it := range items {
+			f := it.frame
+			if !f.expires.IsZero() && !c.hub.srv.opts.Clock.Now().Before(f.expires) {
+				continue
+			}
+			*buf = f.append(*buf, it.seq)
+			if len(*buf) >= batchSize || f.closes != 0 {
+				c.flush(l, buf)
+			}
+			if f.closes != 0 {
+				break
+			}
+		}
+		c.flush(l, buf)
+
+		clear(items)
+		c.mu.Lock()
+		l.spare = items[:0]
+		c.mu.Unlock()
+	}
+}
+
+// flush writes one batch. A link that cannot be written is cut, which ends its
+// reader, and that ends or detaches the connection.
+func (c *conn) flush(l *link, buf *[]byte) {
+	if len(*buf) == 0 {
+		return
+	}
+	if _, err := l.net.Write(*buf); err != nil {
+		_ = l.net.Close()
+	}
+	*buf = (*buf)[:0]
+}
+
+// errTooLarge ends the reading of a message beyond the limit.
+var errTooLarge = errors.New("the client message is too large")
+
+// read returns the next message.
+func (l *link) read() (opcode int, data []byte, err error) {
+	opcode, r, err := l.ws.NextReader()
+	if err != nil {
+		return 0, nil, err
+	}
+	data, err = io.ReadAll(io.LimitReader(r, maxMessage+1))
+	if err == nil && len(data) > maxMessage {
+		err = errTooLarge
+	}
+	return opcode, data, err
+}
+
+// keepAlive pings a link from time to time, and cuts one that stays silent.
+func (c *conn) keepAlive(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.link
+	if l == nil || l.net == nil || l.closing || now.Sub(l.pinged) < c.hub.opts.KeepAlive {
+		return
+	}
+	// The peer answers in real time, even where a test has moved the clock.
+	if !l.alive.Load() && time.Since(l.pingAt) > time.Second {
+		c.cut = "PingTimeout: the client answered no ping"
+		_ = l.net.Close()
+		return
+	}
+	l.alive.Store(false)
+	l.pinged, l.pingAt = now, time.Now()
+	c.push(item{frame: pingFrame})
+}
+
+var pingFrame = newFrame(websocket.PingMessage, nil)

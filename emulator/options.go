@@ -1,0 +1,137 @@
+package emulator
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"example.com/webpubsub/internal/names"
+	"example.com/webpubsub/internal/upstream"
+)
+
+// DefaultAccessKey is the key of an emulator that was given none. It is public
+// and the same as that of Microsoft's emulator.
+const DefaultAccessKey = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789ABCDEFGH"
+
+// DefaultAddr is the address of the emulator as a command.
+const DefaultAddr = "localhost:8080"
+
+// Options configures an emulator. The zero value listens on a free port of the
+// loopback interface, with [DefaultAccessKey] and without event handlers.
+type Options struct {
+	// Addr is the address to listen on. Default: a free loopback port.
+	Addr string
+	// AccessKey signs and verifies tokens. Default: DefaultAccessKey.
+	AccessKey string
+	// SecondaryKey is accepted beside AccessKey, as for key rotation. Default: none.
+	SecondaryKey string
+	// Hubs holds settings by hub name, compared without case. A hub that is not
+	// named here works all the same, without event handlers.
+	Hubs map[string]Hub
+	// Logger gets one record for each thing that happens: refusals and failures
+	// as warnings that name the rule and the remedy, the rest as debug records.
+	// Default: nothing is logged.
+	Logger *slog.Logger
+	// Observe is called with each journal entry as it is made, from several
+	// goroutines at once. It must not block. Default: nobody watches.
+	Observe func(Entry)
+	// RecoveryWindow is how long a reliable connection outlives its WebSocket.
+	// Default: 30 s, as in the service.
+	RecoveryWindow time.Duration
+	// MaxMessages and MaxBytes bound what is kept for one connection, queued or
+	// not acknowledged; one that falls behind further is closed with 1008.
+	// Default: 1,000 messages and 16 MiB, as in the service.
+	MaxMessages, MaxBytes int
+	// Clock is the time. Default: the system's. See [NewClock].
+	Clock *Clock
+}
+
+// Hub is the settings of one hub.
+type Hub struct {
+	// EventHandlers get the hub's events; the first that matches an event gets it.
+	EventHandlers []EventHandler
+	// AllowAnonymous lets clients connect without an access token. Default: they
+	// are refused with 401.
+	AllowAnonymous bool
+	// KeepAlive is the time between WebSocket pings, 1 s to 120 s. A client that
+	// does not answer until the second next one is cut off. Default: 20 s.
+	KeepAlive time.Duration
+}
+
+// EventHandler is one event handler of a hub.
+type EventHandler struct {
+	// URL is where events are posted. {hub} and {event} are replaced; for the
+	// validation request {event} becomes "validate".
+	URL string
+	// UserEvents names the user events to deliver: "*" for all, or a comma
+	// separated list. Default: none.
+	UserEvents string
+	// SystemEvents names the system events to deliver: "connect", "connected"
+	// and "disconnected". Default: none.
+	SystemEvents []string
+}
+
+// maxMessage bounds a client's frame and a REST body: 1 MiB.
+const maxMessage = 1 << 20
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Addr == "" {
+		o.Addr = "127.0.0.1:0"
+	}
+	if o.AccessKey == "" {
+		o.AccessKey = DefaultAccessKey
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.RecoveryWindow <= 0 {
+		o.RecoveryWindow = 30 * time.Second
+	}
+	if o.MaxMessages <= 0 {
+		o.MaxMessages = 1000
+	}
+	if o.MaxBytes <= 0 {
+		o.MaxBytes = 16 << 20
+	}
+	if o.Clock == nil {
+		o.Clock = systemClock
+	}
+	hubs := make(map[string]Hub, len(o.Hubs))
+	for name, h := range o.Hubs {
+		key := strings.ToLower(name)
+		if err := names.Hub(name); err != nil {
+			return o, fmt.Errorf("emulator: %w", err)
+		}
+		if _, ok := hubs[key]; ok {
+			return o, fmt.Errorf("emulator: hub %q is configured twice; names are compared without case", key)
+		}
+		if h.KeepAlive == 0 {
+			h.KeepAlive = defaultKeepAlive
+		}
+		if h.KeepAlive < time.Second || h.KeepAlive > 120*time.Second {
+			return o, fmt.Errorf("emulator: hub %q: KeepAlive is %v: 1 s to 120 s are allowed", name, h.KeepAlive)
+		}
+		for i, e := range h.EventHandlers {
+			if err := e.upstream().Validate(); err != nil {
+				return o, fmt.Errorf("emulator: hub %q, event handler %d: %w", name, i+1, err)
+			}
+		}
+		hubs[key] = h
+	}
+	o.Hubs = hubs
+	return o, nil
+}
+
+const defaultKeepAlive = 20 * time.Second
+
+func (e EventHandler) upstream() upstream.Handler {
+	return upstream.Handler{URL: e.URL, UserEvents: e.UserEvents, SystemEvents: e.SystemEvents}
+}
+
+func (o Options) keys() []string {
+	if o.SecondaryKey == "" {
+		return []string{o.AccessKey}
+	}
+	return []string{o.AccessKey, o.SecondaryKey}
+}

@@ -1,0 +1,263 @@
+package emulator
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/internal/filter"
+	"example.com/webpubsub/internal/names"
+	"example.com/webpubsub/internal/wire"
+)
+
+func (c *call) sendToAll() error {
+	b, keep, err := c.message()
+	if err != nil {
+		return err
+	}
+	return c.sent("all", b, c.hub.sendAll(b, keep))
+}
+
+func (c *call) sendToGroup() error {
+	b, keep, err := c.message()
+	if err != nil {
+		return err
+	}
+	b.data.From, b.data.Group = "group", c.args[0]
+	return c.sent(c.args[0], b, c.hub.sendGroup(c.args[0], b, keep))
+}
+
+func (c *call) sendToUser() error {
+	b, keep, err := c.message()
+	if err != nil {
+		return err
+	}
+	return c.sent(c.args[0], b, c.hub.sendUser(c.args[0], b, keep))
+}
+
+func (c *call) sendToConnection() error {
+	b, _, err := c.message()
+	if err != nil {
+		return err
+	}
+	return c.sent(c.args[0], b, c.hub.sendConnection(c.args[0], b))
+}
+
+func (c *call) sent(to string, b *broadcast, n int) error {
+	if b.err != nil {
+		return badRequest("Request", b.err.Error())
+	}
+	c.srv.journal.add(Entry{Kind: KindSent, Hub: c.hub.name, Name: to, Receivers: n, Bytes: len(b.data.Message.Data)})
+	return nil
+}
+
+// message reads a send: the parameters first, then the body, in the order in
+// which the service complains about them.
+func (c *call) message() (*broadcast, func(*conn) bool, error) {
+	if err := c.groupName(); err != nil {
+		return nil, nil, err
+	}
+	b := &broadcast{data: wire.Data{From: "server"}}
+	ttl, given, err := c.single("messageTtlSeconds")
+	if err != nil {
+		return nil, nil, err
+	}
+	if given {
+		n, err := strconv.Atoi(ttl)
+		if err != nil || n < 0 || n > 300 {
+			return nil, nil, invalid("messageTtlSeconds", "The field messageTtlSeconds must be between 0 and 300.")
+		}
+		if n > 0 {
+			b.expires = c.srv.opts.Clock.Now().Add(time.Duration(n) * time.Second)
+		}
+	}
+	text, _, err := c.single("filter")
+	if err != nil {
+		return nil, nil, err
+	}
+	// A connection send takes no filter and ignores one, as the service does.
+	keep, err := c.keep(text, "filter")
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err := c.readBody()
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := webpubsub.FromHTTP(c.r.Header.Get("Content-Type"), body)
+	if err != nil {
+		return nil, nil, &apiError{status: http.StatusUnsupportedMediaType, code: codeBadRequest, target: "Request", message: "The content type must be text/plain, application/json, application/octet-stream or application/x-protobuf."}
+	}
+	if !validJSON(m) {
+		return nil, nil, badRequest("Request", "The request body is not a valid JSON.")
+	}
+	if m.Metadata, err = metadata(c.r.Header); err != nil {
+		return nil, nil, badRequest("Request", err.Error())
+	}
+	b.data.Message = m
+	return b, keep, nil
+}
+
+// readBody reads a body of a length that the caller must have declared.
+func (c *call) readBody() ([]byte, error) {
+	if c.r.ContentLength < 0 || c.r.ContentLength > maxMessage {
+		return nil, badRequest("Request", "Invalid Content-Length header.")
+	}
+	body, err := io.ReadAll(io.LimitReader(c.r.Body, maxMessage+1))
+	if err != nil {
+		return nil, badRequest("Request", "The request body ended early.")
+	}
+	return body, nil
+}
+
+// metadata reads the metadata of a send from its headers. Of a repeated header
+// the last counts.
+func metadata(h http.Header) (map[string]string, error) {
+	const prefix = "X-Webpubsub-Metadata-"
+	var m map[string]string
+	for name, values := range h {
+		key, ok := strings.CutPrefix(name, prefix)
+		if !ok || key == "" {
+			continue
+		}
+		if m == nil {
+			m = make(map[string]string)
+		}
+		m[strings.ToLower(key)] = values[len(values)-1]
+	}
+	return m, names.Metadata(m)
+}
+
+// keep returns who gets a message: those that the filter lets through and that
+// are not excluded; nil means everybody.
+func (c *call) keep(text, target string) (func(*conn) bool, error) {
+	excluded := c.query["excluded"]
+	var f *filter.Filter
+	if text != "" {
+		var err error
+		if f, err = filter.Compile(text); err != nil {
+			return nil, invalid(target, err.Error())
+		}
+	}
+	if f == nil && len(excluded) == 0 {
+		return nil, nil
+	}
+	return func(to *conn) bool {
+		return !slices.Contains(excluded, to.id) && (f == nil || f.Match(subject{to}))
+	}, nil
+}
+
+// subject is a connection as a filter sees it. The hub's lock is held while a
+// filter runs.
+type subject struct{ c *conn }
+
+func (s subject) UserID() (string, bool) { return s.c.userID, s.c.userID != "" }
+func (s subject) ConnectionID() string   { return s.c.id }
+func (s subject) Protocol() string       { return s.c.subprotocol }
+func (s subject) GroupCount() int        { return len(s.c.groups) }
+
+func (s subject) InGroup(name string) bool {
+	g := s.c.hub.groups[name]
+	if g == nil {
+		return false
+	}
+	_, ok := s.c.groups[g]
+	return ok
+}
+
+// generateToken makes a client access token. The service lets an identity ask
+// for one; here a call signed with the access key may do so too.
+func (c *call) generateToken() error {
+	minutes, given, err := c.single("minutesToExpire")
+	if err != nil {
+		return err
+	}
+	n := 60
+	if given {
+		if n, err = strconv.Atoi(minutes); err != nil || n < 1 || n > 1<<31-1 {
+			return invalidJSON("minutesToExpire", "The field minutesToExpire must be between 1 and 2147483647.")
+		}
+	}
+	user, _, err := c.single("userId")
+	if err != nil {
+		return err
+	}
+	clientType, _, err := c.single("clientType")
+	if err != nil {
+		return err
+	}
+	path, ok := clientPaths[strings.ToLower(clientType)]
+	if !ok {
+		return invalidJSON("clientType", fmt.Sprintf("The value '%s' is not valid.", clientType))
+	}
+	for _, g := range c.query["group"] {
+		if err := names.Group(g); err != nil {
+			return invalidJSON("group", err.Error())
+		}
+	}
+	t, err := c.srv.clientToken(c.hub.name, path, user, c.query["role"], c.query["group"], time.Duration(n)*time.Minute)
+	if err != nil {
+		return err
+	}
+	c.body = struct {
+		Token string `json:"token"`
+	}{t}
+	return nil
+}
+
+// clientPaths are the client endpoints by client type.
+var clientPaths = map[string]string{
+	"":         "/client/hubs/",
+	"default":  "/client/hubs/",
+	"mqtt":     "/clients/mqtt/hubs/",
+	"socketio": "/clients/socketio/hubs/",
+}
+
+// invalidJSON is like invalid, in the content type that :generateToken uses.
+func invalidJSON(target, message string) *apiError {
+	e := invalid(target, message)
+	e.contentType = "application/json; charset=utf-8"
+	return e
+}
+
+// groupsRequest is the body of the bulk operations.
+type groupsRequest struct {
+	Groups []string `json:"groups"`
+	Filter string   `json:"filter"`
+}
+
+// bulk reads a bulk operation.
+func (c *call) bulk() (groupsRequest, func(*conn) bool, error) {
+	var req groupsRequest
+	if m, err := webpubsub.FromHTTP(c.r.Header.Get("Content-Type"), nil); err != nil || m.Type != webpubsub.TypeJSON {
+		return req, nil, &apiError{status: http.StatusUnsupportedMediaType, code: codeBadRequest, target: "Request", message: "The content type must be application/json."}
+	}
+	body, err := c.readBody()
+	if err != nil {
+		return req, nil, err
+	}
+	if err := json.Unmarshal(body, &req); err != nil {
+		var wrong *json.UnmarshalTypeError
+		if errors.As(err, &wrong) {
+			return req, nil, invalid(wrong.Field, "The value is not of the type "+wrong.Type.String()+".")
+		}
+		return req, nil, badRequest("Request", "The request body is not a valid JSON.")
+	}
+	if len(req.Groups) == 0 {
+		return req, nil, invalid("Groups", "The Groups field is required.")
+	}
+	for _, g := range req.Groups {
+		if err := names.Group(g); err != nil {
+			return req, nil, invalid("Groups", err.Error())
+		}
+	}
+	keep, err := c.keep(req.Filter, "Filter")
+	return req, keep, err
+}

@@ -1,0 +1,187 @@
+package emulator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"example.com/webpubsub/internal/connstr"
+	"example.com/webpubsub/internal/upstream"
+)
+
+// Server is a running emulator.
+type Server struct {
+	opts     Options
+	url      string
+	host     string // of url, with port
+	http     *http.Server
+	upstream *upstream.Dispatcher
+	journal  journal
+
+	ctx    context.Context // ends when the server closes; deliveries run in it
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup // every goroutine that the server starts
+
+	mu     sync.RWMutex
+	hubs   map[string]*hub
+	closed bool
+	sweep  *timer
+}
+
+// TB is the part of [testing.TB] that [Start] needs.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Fatalf(format string, args ...any)
+}
+
+// Start runs an emulator for the length of a test. It fails the test where it
+// cannot start, and closes with it.
+func Start(tb TB, o Options) *Server {
+	tb.Helper()
+	s, err := New(o)
+	if err != nil {
+		tb.Fatalf("%v", err)
+		return nil
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Fatalf("%v", err)
+		}
+	})
+	return s
+}
+
+// New starts an emulator. It listens when New returns. It fails where an option
+// breaks a rule or the address is taken.
+func New(o Options) (*Server, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", o.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("emulator: cannot listen on %s (is another emulator running there?): %w", o.Addr, err)
+	}
+	s := &Server{opts: o, hubs: make(map[string]*hub)}
+	s.host = publicHost(o.Addr, l.Addr())
+	s.url = "http://" + s.host
+	s.journal = journal{clock: o.Clock, logger: o.Logger, observe: o.Observe}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	hostname, _, _ := net.SplitHostPort(s.host)
+	s.upstream = upstream.New(upstream.Options{
+		Origin: strings.Trim(hostname, "[]"),
+		Keys:   o.keys(),
+		Logger: o.Logger,
+	})
+	s.http = &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+	}
+	s.scheduleSweep()
+	s.tasks.Go(func() { _ = s.http.Serve(l) })
+	return s, nil
+}
+
+// publicHost is the host and port that clients use: the name that the address
+// was given by, with the port that was found.
+func publicHost(addr string, l net.Addr) string {
+	_, port, _ := net.SplitHostPort(l.String())
+	name, _, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(name); err != nil || name == "" || (ip != nil && ip.IsUnspecified()) {
+		name = "localhost"
+	}
+	return net.JoinHostPort(name, port)
+}
+
+// URL returns the endpoint, for example "http://127.0.0.1:41235".
+func (s *Server) URL() string { return s.url }
+
+// ConnectionString returns the connection string with the primary key.
+func (s *Server) ConnectionString() string {
+	return connstr.ConnectionString{Endpoint: s.url, AccessKey: s.opts.AccessKey}.String()
+}
+
+// ClientURL returns the WebSocket address of a hub, without an access token.
+func (s *Server) ClientURL(hub string) string {
+	return "ws://" + s.host + "/client/hubs/" + url.PathEscape(hub)
+}
+
+// Close cuts every connection, as a crash would, stops listening, and returns
+// when all goroutines have ended. Events that are being delivered are given up.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.sweep.stop()
+	hubs := s.allHubs()
+	s.mu.Unlock()
+
+	err := s.http.Close()
+	s.cancel()
+	for _, h := range hubs {
+		for _, c := range h.all() {
+			c.abandon()
+		}
+	}
+	s.tasks.Wait()
+	s.upstream.Close()
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	return err
+}
+
+// hub returns the hub of that name, made on first use. Names are compared
+// without case.
+func (s *Server) hub(name string) *hub {
+	key := strings.ToLower(name)
+	s.mu.RLock()
+	h := s.hubs[key]
+	s.mu.RUnlock()
+	if h != nil {
+		return h
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h = s.hubs[key]; h == nil {
+		h = newHub(s, key)
+		s.hubs[key] = h
+	}
+	return h
+}
+
+// allHubs needs s.mu.
+func (s *Server) allHubs() []*hub {
+	hubs := make([]*hub, 0, len(s.hubs))
+	for _, h := range s.hubs {
+		hubs = append(hubs, h)
+	}
+	return hubs
+}
+
+// ServeHTTP answers the REST API and the client endpoint, so that an emulator
+// can also be mounted on a server of one's own.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch path := r.URL.Path; {
+	case strings.HasPrefix(path, "/api/"):
+		s.serveREST(w, r)
+	case path == "/client" || strings.HasPrefix(path, "/client/"):
+		s.serveClient(w, r)
+	case path == "/":
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		fmt.Fprintf(w, "Web PubSub emulator. Connection string: Endpoint=%s;AccessKey=<key>;Version=1.0;\n", s.url)
+	default:
+		http.NotFound(w, r)
+	}
+}
