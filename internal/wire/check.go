@@ -20,6 +20,7 @@ const MaxTTLSeconds = 300
 var (
 	errNoData = errors.New("data is missing: give data, or metadata for a message without a payload")
 	errNull   = errors.New("the JSON payload is null, which official clients cannot receive: send another value")
+	errAny    = errors.New("the payload of type protobuf is not an encoded google.protobuf.Any: wrap the message in an Any, or send it as binary")
 	errKind   = errors.New("the data type must be json, text, binary or protobuf")
 )
 
@@ -103,7 +104,7 @@ func checkJSON(data []byte) error {
 
 func checkAny(data []byte) error {
 	if err := proto.Unmarshal(data, new(anypb.Any)); err != nil {
-		return errors.New("the payload of type protobuf is not an encoded google.protobuf.Any: wrap the message in an Any, or send it as binary")
+		return errAny
 	}
 	return nil
 }

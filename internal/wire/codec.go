@@ -28,6 +28,9 @@ func (p Protocol) DecodeUpstream(frame []byte) (Upstream, error) {
 }
 
 func (p Protocol) decodeUpstream(frame []byte) (Upstream, error) {
+	if p.Binary() {
+		return decodeProtoUpstream(frame)
+	}
 	return decodeJSONUpstream(frame)
 }
 
@@ -44,7 +47,11 @@ func (p Protocol) AppendUpstream(dst []byte, u Upstream) ([]byte, error) {
 	}
 	out := dst
 	if err == nil {
-		out, err = appendJSONUpstream(dst, u)
+		if p.Binary() {
+			out, err = appendProtoUpstream(dst, u)
+		} else {
+			out, err = appendJSONUpstream(dst, u)
+		}
 	}
 	if err != nil {
 		return dst, fmt.Errorf("wire: cannot send the frame: %w", err)
@@ -73,7 +80,8 @@ func checkUpstreamPayload(u Upstream) error {
 // AppendDownstream adds the frame that the service sends for d to dst, and
 // returns the result. For [Data] that goes to many connections, use
 // [Protocol.EncodeData]. It fails, with dst as it was, for an [Unknown] and for
-// a payload that is not what its type says.
+// a payload that is not what its type says. JSON null, as the answer to an
+// invocation, is sent as no answer.
 func (p Protocol) AppendDownstream(dst []byte, d Downstream) ([]byte, error) {
 	if !p.known() {
 		return dst, errProtocol
@@ -88,10 +96,18 @@ func (p Protocol) AppendDownstream(dst []byte, d Downstream) ([]byte, error) {
 	var err error
 	if r, ok := d.(InvokeResponse); ok && !r.Message.IsZero() {
 		err = checkPayload(r.Message)
+		if r.Message.Type == webpubsub.TypeJSON && isNull(r.Message.Data) {
+			r.Message = webpubsub.Message{}
+			d = r
+		}
 	}
 	out := dst
 	if err == nil {
-		out, err = appendJSONDownstream(dst, d)
+		if p.Binary() {
+			out, err = appendProtoDownstream(dst, d)
+		} else {
+			out, err = appendJSONDownstream(dst, d)
+		}
 	}
 	if err != nil {
 		return dst, fmt.Errorf("wire: cannot send the frame: %w", err)
@@ -109,7 +125,11 @@ func (p Protocol) DecodeDownstream(frame []byte) (Downstream, error) {
 	if !p.known() {
 		return nil, errProtocol
 	}
-	d, err := decodeJSONDownstream(frame)
+	decode := decodeJSONDownstream
+	if p.Binary() {
+		decode = decodeProtoDownstream
+	}
+	d, err := decode(frame)
 	if err != nil {
 		return nil, fmt.Errorf("wire: invalid frame from the service: %w", err)
 	}
@@ -137,7 +157,14 @@ func (p Protocol) EncodeData(d Data) (Encoded, error) {
 	if err := checkData(d); err != nil {
 		return Encoded{}, fmt.Errorf("wire: cannot deliver the message: %w", err)
 	}
-	return Encoded{p, encodeJSONData(d)}, nil
+	if !p.Binary() {
+		return Encoded{p, encodeJSONData(d)}, nil
+	}
+	body, err := encodeProtoData(d)
+	if err != nil {
+		return Encoded{}, fmt.Errorf("wire: cannot deliver the message: %w", err)
+	}
+	return Encoded{p, body}, nil
 }
 
 func checkData(d Data) error {

@@ -77,6 +77,9 @@ func readUpstream(typ string, o *object) Upstream {
 			Message:    o.upstreamMessage(),
 		}
 		if s := o.object(keyStream); s != nil {
+			if o.raw[keyData] == nil {
+				u.Message = webpubsub.Message{} // metadata alone is no message here
+			}
 			u.Stream = &StreamStart{StreamID: s.text(keyStreamID)}
 			if s.has(keyIdleTimeoutMs) {
 				ms := uint32(s.uint(keyIdleTimeoutMs, math.MaxUint32))

@@ -11,6 +11,9 @@ import "example.com/webpubsub"
 // number; nil asks for none. Every uint64 is valid, zero too.
 type Upstream interface{ upstream() }
 
+// TargetEvent is the [Invoke] target that is known.
+const TargetEvent = "event"
+
 type (
 	// JoinGroup asks to receive what is published to the group.
 	JoinGroup struct {
@@ -57,8 +60,8 @@ type (
 	// [InvokeResponse] with the same invocation id.
 	Invoke struct {
 		InvocationID string
-		// Target is "event", the only one that is known. It is not checked here:
-		// the service refuses another one in its answer.
+		// Target is [TargetEvent]. It is not checked here: the service refuses
+		// another one in its answer. Protobuf frames have no other.
 		Target string
 		Event  string
 		// Message may be zero: an invocation needs no payload.
