@@ -1,0 +1,141 @@
+package functionshost
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// Config is what the host reads from host.json.
+type Config struct {
+	// Executable is the path of the custom handler, relative to the root.
+	Executable string
+	// Forwarding is true for enableForwardingHttpRequest, and false for
+	// enableProxyingHttpRequest.
+	Forwarding bool
+	// Prefix is the first part of every path, "api" by default.
+	Prefix string
+	// Routes are the routes of the functions, without the prefix.
+	Routes []string
+}
+
+// hostJSON is the part of host.json that matters to a custom handler.
+type hostJSON struct {
+	Version    string `json:"version"`
+	Extensions struct {
+		HTTP struct {
+			RoutePrefix *string `json:"routePrefix"`
+		} `json:"http"`
+	} `json:"extensions"`
+	CustomHandler struct {
+		Description struct {
+			DefaultExecutablePath string `json:"defaultExecutablePath"`
+		} `json:"description"`
+		Proxying   bool `json:"enableProxyingHttpRequest"`
+		Forwarding bool `json:"enableForwardingHttpRequest"`
+		HTTP       struct {
+			DefaultAuthorizationLevel string `json:"defaultAuthorizationLevel"`
+			Routes                    []struct {
+				Route              string `json:"route"`
+				AuthorizationLevel string `json:"authorizationLevel"`
+			} `json:"routes"`
+		} `json:"http"`
+	} `json:"customHandler"`
+}
+
+// Load reads host.json in the folder root, and refuses what the host refuses or
+// silently ignores.
+func Load(root string) (Config, error) {
+	text, err := os.ReadFile(filepath.Join(root, "host.json"))
+	if err != nil {
+		return Config{}, err
+	}
+	var h hostJSON
+	if err := json.Unmarshal(text, &h); err != nil {
+		return Config{}, fmt.Errorf("host.json: %w", err)
+	}
+	handler := h.CustomHandler
+	executable := handler.Description.DefaultExecutablePath
+	switch {
+	case h.Version != "2.0":
+		return Config{}, fmt.Errorf("host.json: version is %q, the host accepts 2.0", h.Version)
+	case executable == "":
+		return Config{}, errors.New("host.json: customHandler.description.defaultExecutablePath is missing")
+	case strings.HasPrefix(executable, ".") || strings.HasPrefix(executable, "/") || strings.Contains(executable, `\`):
+		// Core Tools marks as executable the zip entry with exactly this name.
+		return Config{}, fmt.Errorf("host.json: defaultExecutablePath is %q, which is no name of an entry in the package", executable)
+	case handler.Proxying == handler.Forwarding:
+		return Config{}, errors.New("host.json: set one of enableProxyingHttpRequest and enableForwardingHttpRequest")
+	case len(handler.HTTP.Routes) == 0:
+		return Config{}, errors.New("host.json: customHandler.http.routes is empty: 0 functions found (Custom)")
+	}
+
+	c := Config{Executable: executable, Forwarding: handler.Forwarding, Prefix: "api"}
+	if h.Extensions.HTTP.RoutePrefix != nil {
+		c.Prefix = *h.Extensions.HTTP.RoutePrefix
+	}
+	for _, r := range handler.HTTP.Routes {
+		if err := checkRoute(r.Route); err != nil {
+			return Config{}, err
+		}
+		level := r.AuthorizationLevel
+		if level == "" {
+			level = handler.HTTP.DefaultAuthorizationLevel
+		}
+		if !strings.EqualFold(level, "anonymous") {
+			// The default is "function": a key, which is not imitated here.
+			return Config{}, fmt.Errorf("host.json: route %q has the authorization level %q, only anonymous is imitated", r.Route, level)
+		}
+		c.Routes = append(c.Routes, r.Route)
+	}
+
+	// The host walks one level of folders, and refuses both kinds together.
+	declared, err := filepath.Glob(filepath.Join(root, "*", "function.json"))
+	if err != nil {
+		return Config{}, err
+	}
+	if len(declared) > 0 {
+		return Config{}, fmt.Errorf("detected both function.json files and custom handler HTTP route configuration: %s", declared[0])
+	}
+	return c, nil
+}
+
+// routePart is a literal segment, a parameter, or a catch-all parameter.
+var routePart = regexp.MustCompile(`^([A-Za-z0-9_.~-]+|\{\*{0,2}[A-Za-z_][A-Za-z0-9_]*\})$`)
+
+func checkRoute(route string) error {
+	parts := strings.Split(route, "/")
+	for i, part := range parts {
+		if !routePart.MatchString(part) || (strings.HasPrefix(part, "{*") && i < len(parts)-1) {
+			return fmt.Errorf("host.json: the route %q cannot be parsed at %q", route, part)
+		}
+	}
+	return nil
+}
+
+// matches reports whether the route stands for the path, both without the
+// prefix. Literals are compared without case, and a catch-all takes any rest,
+// an empty one as well, as ASP.NET Core's routing has it.
+func matches(route, path string) bool {
+	parts, segments := strings.Split(route, "/"), strings.Split(strings.TrimSuffix(path, "/"), "/")
+	for i, part := range parts {
+		if strings.HasPrefix(part, "{*") {
+			return true
+		}
+		if i >= len(segments) {
+			return false
+		}
+		if strings.HasPrefix(part, "{") {
+			if segments[i] == "" {
+				return false
+			}
+		} else if !strings.EqualFold(part, segments[i]) {
+			return false
+		}
+	}
+	return len(parts) == len(segments)
+}
