@@ -26,9 +26,14 @@ import (
 // way; a second signal ends it at once. When Run fails, the error goes to
 // standard error and the status is 1.
 func Main(build func(log *slog.Logger) (http.Handler, error)) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// With the registration gone, a second signal has its default effect.
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signal.Stop(signals) // a second signal then has its default effect
+		cancel()
+	}()
 
 	log := NewLogger(os.Stdout, nil)
 	slog.SetDefault(log)

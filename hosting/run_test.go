@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -17,7 +18,14 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain runs the tests, or, as a process that a test has started, the
+// program under test.
+func TestMain(m *testing.M) {
+	if os.Getenv("HOSTING_TEST_PROGRAM") != "" {
+		hosting.Main(program)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // lines is a log that a test may read while it is written.
 type lines struct {

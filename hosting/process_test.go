@@ -1,0 +1,314 @@
+package hosting_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"example.com/webpubsub/hosting"
+	"example.com/webpubsub/internal/childprocess"
+	"example.com/webpubsub/internal/functionshost"
+	"example.com/webpubsub/internal/lambdahost"
+)
+
+// seen is what the program under test saw of a request.
+type seen struct {
+	Method, URI, Host, Invocation, Body string
+	Length                              int64
+	Header                              http.Header
+}
+
+// program is the program under test: it answers with what it saw.
+func program(log *slog.Logger) (http.Handler, error) {
+	if os.Getenv("GREETING") == "" {
+		return nil, errors.New("GREETING is not set: set it to any text")
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+		log.InfoContext(r.Context(), "handled", "path", r.URL.Path)
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(err)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		http.SetCookie(w, &http.Cookie{Name: "a", Value: "1"})
+		http.SetCookie(w, &http.Cookie{Name: "b", Value: "2"})
+		_ = json.NewEncoder(w).Encode(seen{
+			r.Method, r.RequestURI, r.Host, hosting.InvocationID(r.Context()), string(body), r.ContentLength, r.Header,
+		})
+	})
+	mux.HandleFunc("/api/index/panic", func(http.ResponseWriter, *http.Request) { panic("out of cheese") })
+	mux.HandleFunc("/api/index/hang", func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	return mux, nil
+}
+
+const asProgram = "HOSTING_TEST_PROGRAM=1"
+
+// appRoot returns a folder with the program as the Functions host wants it.
+func appRoot(t *testing.T) string {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("the executable of host.json has no .exe")
+	}
+	root := t.TempDir()
+	text := `{"version": "2.0", "customHandler": {
+		"description": {"defaultExecutablePath": "bin/functions"},
+		"enableProxyingHttpRequest": true,
+		"http": {"defaultAuthorizationLevel": "anonymous", "routes": [{"route": "events/{*event}"}, {"route": "index/{*rest}"}]}}}`
+	if err := os.WriteFile(filepath.Join(root, "host.json"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(root, "bin"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(self(t), filepath.Join(root, "bin", "functions")); err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+func self(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// do sends a request and decodes what the program saw of it.
+func do(t *testing.T, r *http.Request, err error) (*http.Response, seen) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s seen
+	if resp.Header.Get("Content-Type") == "application/json" {
+		if err := json.Unmarshal(body, &s); err != nil {
+			t.Fatalf("%v in %s", err, body)
+		}
+	}
+	return resp, s
+}
+
+// chunked is a body whose length is not known ahead.
+func chunked(text string) io.Reader { return io.MultiReader(strings.NewReader(text)) }
+
+func TestOnFunctions(t *testing.T) {
+	root := appRoot(t)
+	for _, forwarding := range []bool{false, true} {
+		t.Run(map[bool]string{false: "proxying", true: "forwarding"}[forwarding], func(t *testing.T) {
+			host := functionshost.Start(t, functionshost.Options{
+				Root:           root,
+				Settings:       []string{asProgram, "GREETING=hello"},
+				AllowedOrigins: []string{"https://www.example.com"},
+				Forwarding:     forwarding,
+			})
+
+			r, err := http.NewRequest(http.MethodPost, host.URL()+"/api/events?code=a%2Bb&x=1&x=2", strings.NewReader("hello"))
+			resp, got := do(t, r, err)
+			if resp.StatusCode != http.StatusOK || got.Method != http.MethodPost || got.Body != "hello" || got.Length != 5 {
+				t.Errorf("got status %d for %+v, want the request as it was sent", resp.StatusCode, got)
+			}
+			if cookies := resp.Header.Values("Set-Cookie"); len(cookies) != 2 {
+				t.Errorf("got the cookies %q, want two", cookies)
+			}
+			if len(got.Invocation) != 36 || got.Invocation != got.Header.Get("X-Azure-Functions-Invocationid") {
+				t.Errorf("got the invocation id %q, want the host's", got.Invocation)
+			}
+			host.WaitForLog(t, fmt.Sprintf(`"msg":"handled","invocationId":"%s","path":"/api/events"`, got.Invocation))
+			want := struct{ uri, host string }{"/api/events?code=a%2Bb&x=1&x=2", strings.TrimPrefix(host.URL(), "http://")}
+			if forwarding {
+				want.uri = "/api/events?code=a%2Bb&x=1%2C2"
+			} else if got.Host == want.host || got.Header.Get("X-Forwarded-Host") != want.host {
+				t.Errorf("got host %q with X-Forwarded-Host %q, want the public host in the second alone", got.Host, got.Header.Get("X-Forwarded-Host"))
+			}
+			if forwarding && got.Host != want.host {
+				t.Errorf("got host %q, want %q", got.Host, want.host)
+			}
+			if got.URI != want.uri {
+				t.Errorf("got %s, want %s", got.URI, want.uri)
+			}
+
+			r, err = http.NewRequest(http.MethodPost, host.URL()+"/api/events/message", chunked("hello"))
+			if _, got := do(t, r, err); (got.Body == "hello") == forwarding {
+				t.Errorf("a chunked body arrived as %q; it is lost in forwarding mode alone", got.Body)
+			}
+
+			// Web PubSub's preflight has no Origin: the host lets it pass.
+			r, err = http.NewRequest(http.MethodOptions, host.URL()+"/api/events/validate", nil)
+			r.Header.Set("WebHook-Request-Origin", "demo.webpubsub.azure.com")
+			if _, got := do(t, r, err); got.Method != http.MethodOptions {
+				t.Errorf("the service's preflight did not arrive: %+v", got)
+			}
+			// A browser's has one: the host answers it.
+			r.Header.Set("Origin", "https://www.example.com")
+			r.Header.Set("Access-Control-Request-Method", "POST")
+			if resp, got := do(t, r, err); resp.StatusCode != http.StatusNoContent || got.Method != "" {
+				t.Errorf("the browser's preflight got %d and arrived as %+v, want 204 from the host", resp.StatusCode, got)
+			}
+
+			r, err = http.NewRequest(http.MethodGet, host.URL()+"/api/other", nil)
+			if resp, _ := do(t, r, err); resp.StatusCode != http.StatusNotFound {
+				t.Errorf("an undeclared route got %d, want 404", resp.StatusCode)
+			}
+			r, err = http.NewRequest(http.MethodGet, host.URL()+"/api/index/panic", nil)
+			if resp, _ := do(t, r, err); resp.StatusCode != http.StatusInternalServerError {
+				t.Errorf("a panic got %d, want 500", resp.StatusCode)
+			}
+			host.Kill() // all that it wrote is there then
+			if host.Stderr() != "" {
+				t.Errorf("standard error has %q; each line there is an error to the host", host.Stderr())
+			}
+		})
+	}
+}
+
+func TestNotConfigured(t *testing.T) {
+	host := functionshost.Start(t, functionshost.Options{Root: appRoot(t), Settings: []string{asProgram}})
+	r, err := http.NewRequest(http.MethodGet, host.URL()+"/api/events", nil)
+	if resp, _ := do(t, r, err); resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("got %d, want 503", resp.StatusCode)
+	}
+	select {
+	case <-host.Done():
+		t.Error("the process ended: the host would restart it in a loop")
+	default:
+	}
+	host.Kill() // all that it wrote is there then
+	if got := strings.Count(host.Stdout(), "GREETING is not set"); got != 2 {
+		t.Errorf("the log names the setting %d times, want at the start and for the request: %s", got, host.Stdout())
+	}
+}
+
+// The host kills without warning. Nothing must be left that stops the next
+// process.
+func TestKilled(t *testing.T) {
+	root := appRoot(t)
+	for range 2 {
+		host := functionshost.Start(t, functionshost.Options{Root: root, Settings: []string{asProgram, "GREETING=hello"}})
+		host.Kill()
+		r, err := http.NewRequest(http.MethodGet, host.URL()+"/api/events", nil)
+		if resp, _ := do(t, r, err); resp.StatusCode != http.StatusInternalServerError {
+			t.Errorf("got %d from a killed handler, want the host's 500", resp.StatusCode)
+		}
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	p := childprocess.Start(t, self(t), t.TempDir(), asProgram, "GREETING=hello", "FUNCTIONS_CUSTOMHANDLER_PORT="+port)
+	<-p.Done()
+	if p.ExitCode() != 1 || !strings.Contains(p.Stderr(), "address already in use") {
+		t.Errorf("a taken port ended with code %d and %q, want 1 and the reason", p.ExitCode(), p.Stderr())
+	}
+
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		p := childprocess.Start(t, self(t), t.TempDir(), asProgram, "GREETING=hello", "PORT="+freePort(t))
+		p.WaitForLog(t, "listening")
+		p.Signal(t, s)
+		<-p.Done()
+		if p.ExitCode() != 0 || p.Stderr() != "" {
+			t.Errorf("%v ended with code %d and %q, want 0", s, p.ExitCode(), p.Stderr())
+		}
+	}
+}
+
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	port := freePort(t)
+	p := childprocess.Start(t, self(t), t.TempDir(), asProgram, "GREETING=hello", "PORT="+port)
+	p.WaitForLog(t, "listening")
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get("http://127.0.0.1:" + port + "/api/index/hang")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+
+	p.Signal(t, os.Interrupt)
+	p.WaitForLog(t, "shutting down") // and waits for the request
+	p.Signal(t, os.Interrupt)
+	<-p.Done()
+	if p.ExitCode() != -1 {
+		t.Errorf("ended with code %d, want by the second signal", p.ExitCode())
+	}
+}
+
+func TestOnLambda(t *testing.T) {
+	host := lambdahost.Start(t, self(t), asProgram, "GREETING=hello")
+
+	r, err := http.NewRequest(http.MethodPost, host.URL()+"/api/events/f%C3%BCr%2Fimmer?x=1&x=2", chunked("\x00\xff"))
+	r.Header.Set("Cookie", "a=1; b=2")
+	resp, got := do(t, r, err)
+	if resp.StatusCode != http.StatusOK || got.URI != "/api/events/f%C3%BCr%2Fimmer?x=1&x=2" || got.Length != 2 {
+		t.Errorf("got status %d for %+v, want the request as it was sent", resp.StatusCode, got)
+	}
+	if got.Host != strings.TrimPrefix(host.URL(), "http://") || got.Header.Get("Cookie") != "a=1; b=2" {
+		t.Errorf("got host %q and cookies %q, want those sent", got.Host, got.Header.Get("Cookie"))
+	}
+	if cookies := resp.Header.Values("Set-Cookie"); len(cookies) != 2 {
+		t.Errorf("got the cookies %q, want two", cookies)
+	}
+	if len(got.Invocation) != 36 {
+		t.Errorf("got the invocation id %q, want the platform's", got.Invocation)
+	}
+	host.WaitForLog(t, `"invocationId":"`+got.Invocation+`"`)
+
+	// No CORS layer in front: every OPTIONS arrives.
+	r, err = http.NewRequest(http.MethodOptions, host.URL()+"/api/events", nil)
+	if _, got := do(t, r, err); got.Method != http.MethodOptions {
+		t.Errorf("the preflight did not arrive: %+v", got)
+	}
+
+	r, err = http.NewRequest(http.MethodGet, host.URL()+"/api/index/panic", nil)
+	if resp, _ := do(t, r, err); resp.StatusCode != http.StatusInternalServerError {
+		t.Errorf("a panic got %d, want 500", resp.StatusCode)
+	}
+
+	_, err = host.Invoke(t.Context(), []byte(`{"version":"1.0","httpMethod":"GET"}`))
+	var failed *lambdahost.FunctionError
+	if !errors.As(err, &failed) || !strings.Contains(failed.Message, "payload format 2.0") {
+		t.Errorf("an event of format 1.0 got %v, want an error that names the format", err)
+	}
+
+	out, err := host.Invoke(t.Context(), readEvent(t, "http_api_preflight.json"))
+	if err != nil || !bytes.Contains(out, []byte(`\"URI\":\"/api/events\"`)) {
+		t.Errorf("the instance must live on, and take the stage off the path: %s, %v", out, err)
+	}
+
+	host.Signal(t, syscall.SIGTERM)
+	<-host.Done()
+	if host.ExitCode() != 0 {
+		t.Errorf("SIGTERM ended with code %d, want 0: %s", host.ExitCode(), host.Stderr())
+	}
+}
