@@ -2,6 +2,8 @@ package upstream
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strconv"
 )
 
@@ -20,8 +22,8 @@ var mappedClaims = map[string]string{
 // their .NET names too. A claim with an empty array is left out.
 func ClaimsMap(claims map[string]any) map[string][]string {
 	out := make(map[string][]string, len(claims)+2)
-	for name, value := range claims {
-		values := claimValues(value)
+	for _, name := range slices.Sorted(maps.Keys(claims)) { // two claims may share a second name
+		values := claimValues(claims[name])
 		if len(values) == 0 {
 			continue
 		}

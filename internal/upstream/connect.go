@@ -98,6 +98,18 @@ type ConnectResponse struct {
 	MQTTProperties []MQTTProperty
 }
 
+// connectReply is the body as it travels. Pointers tell null and absence from
+// empty values.
+type connectReply struct {
+	UserID      *string    `json:"userId"`
+	Groups      []*string  `json:"groups"`
+	Roles       *[]*string `json:"roles"`
+	Subprotocol *string    `json:"subprotocol"`
+	MQTT        *struct {
+		UserProperties []MQTTProperty `json:"userProperties"`
+	} `json:"mqtt"`
+}
+
 // ParseConnectResponse reads the body of a 2xx answer to a connect event,
 // whatever its content type. No body, and the JSON null, are the zero value.
 func ParseConnectResponse(body []byte) (ConnectResponse, error) {
@@ -105,16 +117,7 @@ func ParseConnectResponse(body []byte) (ConnectResponse, error) {
 	if len(body) == 0 {
 		return ConnectResponse{}, nil
 	}
-	// Pointers tell null and absence from empty values.
-	var raw struct {
-		UserID      *string    `json:"userId"`
-		Groups      []*string  `json:"groups"`
-		Roles       *[]*string `json:"roles"`
-		Subprotocol *string    `json:"subprotocol"`
-		MQTT        *struct {
-			UserProperties []MQTTProperty `json:"userProperties"`
-		} `json:"mqtt"`
-	}
+	var raw connectReply
 	if err := json.Unmarshal(body, &raw); err != nil {
 		return ConnectResponse{}, fmt.Errorf("the answer to connect cannot be read: %w; answer 204, or 200 with an object of userId, groups, roles and subprotocol", err)
 	}

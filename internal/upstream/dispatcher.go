@@ -159,7 +159,8 @@ func (d *Dispatcher) deliver(ctx context.Context, h Handler, ev Event) (Response
 	if err := d.Validate(ctx, h, ev.Hub); err != nil {
 		return Response{}, err
 	}
-	header, err := d.eventHeader(ctx, h, u, ev)
+	requestID := newRequestID()
+	header, err := d.eventHeader(ctx, h, u, ev, requestID)
 	if err != nil {
 		return Response{}, err
 	}
@@ -167,7 +168,7 @@ func (d *Dispatcher) deliver(ctx context.Context, h Handler, ev Event) (Response
 		url: u, header: header, body: ev.body(), timeout: deliveryTimeout,
 		about: Attempt{
 			Method: http.MethodPost, Event: ev.ceType(), Hub: ev.Hub, ConnectionID: ev.ConnectionID,
-			ID: ev.ID, RequestID: header[headerRequestID][0],
+			ID: ev.ID, RequestID: requestID,
 		},
 	})
 	if err != nil {

@@ -15,32 +15,31 @@ import (
 // Header names as the service writes them. They are used as keys of the header
 // map directly: http.Header.Set would write Ce-Connectionid.
 const (
-	headerOrigin    = "WebHook-Request-Origin"
-	headerVersion   = "ce-awpsversion"
-	headerRequestID = "x-ms-client-request-id"
-	headerMetadata  = "x-webpubsub-metadata-"
-	headerMQTT      = "mqtt-"
+	headerOrigin   = "WebHook-Request-Origin"
+	headerVersion  = "ce-awpsversion"
+	headerMetadata = "x-webpubsub-metadata-"
+	headerMQTT     = "mqtt-"
 )
 
 // eventHeader returns the header of an event (reference, "Request headers").
 // All attempts share it, so they share ce-id, ce-time and the request id too.
-func (d *Dispatcher) eventHeader(ctx context.Context, h Handler, u *url.URL, e Event) (http.Header, error) {
+func (d *Dispatcher) eventHeader(ctx context.Context, h Handler, u *url.URL, e Event, requestID string) (http.Header, error) {
 	source := "/hubs/" + e.Hub + "/client/" + e.ConnectionID
 	if e.mqtt() {
 		source += "/" + e.PhysicalConnectionID
 	}
 	out := http.Header{
-		"ce-specversion":  {"1.0"},
-		headerVersion:     {"1.0"},
-		"ce-type":         {e.ceType()},
-		"ce-source":       {source},
-		"ce-id":           {strconv.FormatUint(e.ID, 10)},
-		"ce-time":         {d.o.Now().UTC().Format(time.RFC3339)},
-		"ce-connectionId": {e.ConnectionID},
-		"ce-hub":          {e.Hub},
-		"ce-eventName":    {e.name()},
-		headerOrigin:      {d.o.Origin},
-		headerRequestID:   {newRequestID()},
+		"ce-specversion":         {"1.0"},
+		headerVersion:            {"1.0"},
+		"ce-type":                {e.ceType()},
+		"ce-source":              {source},
+		"ce-id":                  {strconv.FormatUint(e.ID, 10)},
+		"ce-time":                {d.o.Now().UTC().Format(time.RFC3339)},
+		"ce-connectionId":        {e.ConnectionID},
+		"ce-hub":                 {e.Hub},
+		"ce-eventName":           {e.name()},
+		headerOrigin:             {d.o.Origin},
+		"x-ms-client-request-id": {requestID},
 	}
 	optional := func(name, value string) {
 		if value != "" {

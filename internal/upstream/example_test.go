@@ -1,0 +1,78 @@
+package upstream_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+
+	"example.com/webpubsub/internal/upstream"
+)
+
+func ExampleDispatcher_Deliver() {
+	handler := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodOptions {
+			w.Header().Set("WebHook-Allowed-Origin", r.Header.Get("WebHook-Request-Origin"))
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		w.Header().Set("Content-Type", "text/plain")
+		fmt.Fprintf(w, "%s said %s", r.Header.Get("ce-userId"), body)
+	}))
+	defer handler.Close()
+
+	d := upstream.New(upstream.Options{Origin: "localhost", Keys: []string{"key"}})
+	defer d.Close()
+	res, err := d.Deliver(context.Background(), []upstream.Handler{{URL: handler.URL + "/api/{hub}", UserEvents: "*"}}, upstream.Event{
+		Kind: upstream.User, Name: "message", ID: 2, Hub: "chat", ConnectionID: "c1", UserID: "alice",
+		ContentType: "text/plain", Body: []byte("hello"),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	reply, err := res.Message()
+	fmt.Println(reply.Type, reply, err)
+	// Output: text alice said hello <nil>
+}
+
+func ExampleDispatcher_Validate() {
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer page.Close()
+
+	d := upstream.New(upstream.Options{Origin: "localhost"})
+	defer d.Close()
+	err := d.Validate(context.Background(), upstream.Handler{URL: page.URL + "/api/events"}, "chat")
+	var invalid *upstream.ValidationError
+	if errors.As(err, &invalid) {
+		fmt.Println(invalid.Reason)
+	}
+	// Output: it answered 401 to OPTIONS: is a function key missing in the URL template (?code=…), or does App Service authentication (EasyAuth) or a gateway stand in front of the handler? The preflight carries no key of its own
+}
+
+func ExampleConnectRequest() {
+	body, err := json.Marshal(upstream.ConnectRequest{
+		Claims:       upstream.ClaimsMap(map[string]any{"exp": 1629186974.0}),
+		Query:        url.Values{"access_token": {"secret"}, "room": {"1"}},
+		Subprotocols: []string{"json.webpubsub.azure.v1"},
+	})
+	fmt.Println(string(body), err)
+	// Output: {"claims":{"exp":["1629186974"]},"query":{"room":["1"]},"headers":{},"subprotocols":["json.webpubsub.azure.v1"],"clientCertificates":[]} <nil>
+}
+
+func ExampleParseConnectResponse() {
+	res, err := upstream.ParseConnectResponse([]byte(`{"userId":"bob","roles":[]}`))
+	fmt.Println(*res.UserID, res.Roles != nil, len(res.Groups), err)
+	// Output: bob true 0 <nil>
+}
+
+func ExampleSignature() {
+	fmt.Println(upstream.Signature("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789ABCDEFGH", "conn1"))
+	// Output: sha256=8de7281e588e23b0a30a7180ffa240257b8176e983004c240c9f3f7a7233c993
+}

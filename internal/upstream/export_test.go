@@ -1,0 +1,9 @@
+package upstream
+
+import "net/url"
+
+// Resolve fills a URL template.
+func Resolve(template, hub, event string) (*url.URL, error) { return resolve(template, hub, event) }
+
+// MatchGroup matches a group name against a presence filter.
+func MatchGroup(filter, group string) bool { return matchGroup(filter, group) }
