@@ -217,7 +217,12 @@ func (c *Client) do(ctx context.Context, r request, ok ...int) (resp *http.Respo
 
 func (c *Client) newRequest(ctx context.Context, r request) (*policy.Request, error) {
 	u := c.endpoint
-	for _, s := range r.path {
+	for i, s := range r.path {
+		if i > 0 && r.path[i-1] == "groups" {
+			if err := names.Group(s); err != nil {
+				return nil, err
+			}
+		}
 		if err := checkSegment(s); err != nil {
 			return nil, err
 		}
@@ -261,9 +266,9 @@ func (c *Client) newRequest(ctx context.Context, r request) (*policy.Request, er
 func checkSegment(s string) error {
 	switch s {
 	case "":
-		return errors.New("a group, user id or connection id is empty")
+		return errors.New("the user id or connection id is empty")
 	case ".", "..":
-		return fmt.Errorf("a group, user id or connection id %q cannot be part of a URL: choose another name", s)
+		return fmt.Errorf("the name or id %q cannot be part of a URL: choose another", s)
 	}
 	return nil
 }

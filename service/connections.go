@@ -3,10 +3,7 @@ package service
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-
-	"example.com/webpubsub/internal/names"
 )
 
 // CloseOptions tells more about closing connections. The zero value, or nil,
@@ -40,9 +37,6 @@ func (c *Client) CloseAllConnections(ctx context.Context, o *CloseOptions) error
 
 // CloseGroupConnections closes the connections in a group.
 func (c *Client) CloseGroupConnections(ctx context.Context, group string, o *CloseOptions) error {
-	if err := names.Group(group); err != nil {
-		return fmt.Errorf("service: CloseGroupConnections: %w", err)
-	}
 	return c.close(ctx, "CloseGroupConnections", o, "groups", group, ":closeConnections")
 }
 
@@ -73,9 +67,6 @@ func (c *Client) ConnectionExists(ctx context.Context, connectionID string) (boo
 
 // GroupExists reports whether any connection is in a group.
 func (c *Client) GroupExists(ctx context.Context, group string) (bool, error) {
-	if err := names.Group(group); err != nil {
-		return false, fmt.Errorf("service: GroupExists: %w", err)
-	}
 	return c.exists(ctx, "GroupExists", nil, "groups", group)
 }
 

@@ -10,8 +10,6 @@ import (
 	"strconv"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
-
-	"example.com/webpubsub/internal/names"
 )
 
 // ConnectionInfo is one connection of a list.
@@ -89,7 +87,7 @@ func (c *Client) NewListConnectionsInGroupPager(group string, o *ListConnections
 
 func (c *Client) listPage(ctx context.Context, group string, o *ListConnectionsOptions, last *ConnectionPage) (ConnectionPage, error) {
 	const method = "ListConnectionsInGroup"
-	query, err := c.listQuery(group, o, last)
+	query, err := c.listQuery(o, last)
 	if err != nil {
 		return ConnectionPage{}, fmt.Errorf("service: %s: %w", method, err)
 	}
@@ -120,7 +118,7 @@ func (c *Client) listPage(ctx context.Context, group string, o *ListConnectionsO
 // nextLink only the query counts: the request goes to the client's own endpoint
 // whatever host the link names, so that no link can lead a token astray, and a
 // service behind a gateway need not know the gateway's name.
-func (c *Client) listQuery(group string, o *ListConnectionsOptions, last *ConnectionPage) (map[string][]string, error) {
+func (c *Client) listQuery(o *ListConnectionsOptions, last *ConnectionPage) (map[string][]string, error) {
 	if last != nil {
 		next, err := url.Parse(last.NextLink)
 		if err != nil {
@@ -129,9 +127,6 @@ func (c *Client) listQuery(group string, o *ListConnectionsOptions, last *Connec
 		query := next.Query()
 		query.Set("api-version", c.apiVersion)
 		return query, nil
-	}
-	if err := names.Group(group); err != nil {
-		return nil, err
 	}
 	if err := c.need(v2412, "listing connections"); err != nil {
 		return nil, err

@@ -13,18 +13,12 @@ import (
 // AddConnectionToGroup puts an open connection into a group. It fails with 404
 // when there is no such connection.
 func (c *Client) AddConnectionToGroup(ctx context.Context, group, connectionID string) error {
-	if err := names.Group(group); err != nil {
-		return fmt.Errorf("service: AddConnectionToGroup: %w", err)
-	}
 	return c.put(ctx, "AddConnectionToGroup", nil, "groups", group, "connections", connectionID)
 }
 
 // RemoveConnectionFromGroup takes a connection out of a group. A connection
 // that is not in it is no error.
 func (c *Client) RemoveConnectionFromGroup(ctx context.Context, group, connectionID string) error {
-	if err := names.Group(group); err != nil {
-		return fmt.Errorf("service: RemoveConnectionFromGroup: %w", err)
-	}
 	return c.delete(ctx, "RemoveConnectionFromGroup", nil, "groups", group, "connections", connectionID)
 }
 
@@ -41,18 +35,12 @@ func (c *Client) RemoveConnectionFromAllGroups(ctx context.Context, connectionID
 // connections of that user do not join by themselves: membership belongs to
 // connections. It fails with 404 when the user has no open connection.
 func (c *Client) AddUserToGroup(ctx context.Context, group, userID string) error {
-	if err := names.Group(group); err != nil {
-		return fmt.Errorf("service: AddUserToGroup: %w", err)
-	}
 	return c.put(ctx, "AddUserToGroup", nil, "users", userID, "groups", group)
 }
 
 // RemoveUserFromGroup takes a user's connections out of a group. A user who is
 // not in it is no error.
 func (c *Client) RemoveUserFromGroup(ctx context.Context, group, userID string) error {
-	if err := names.Group(group); err != nil {
-		return fmt.Errorf("service: RemoveUserFromGroup: %w", err)
-	}
 	return c.delete(ctx, "RemoveUserFromGroup", nil, "users", userID, "groups", group)
 }
 

@@ -38,9 +38,6 @@ func (c *Client) SendToAll(ctx context.Context, m webpubsub.Message, o *webpubsu
 // service does not decode %2F in paths (Azure Web PubSub reference, data plane
 // REST API).
 func (c *Client) SendToGroup(ctx context.Context, group string, m webpubsub.Message, o *webpubsub.SendOptions) error {
-	if err := names.Group(group); err != nil {
-		return fmt.Errorf("service: SendToGroup: %w", err)
-	}
 	return c.send(ctx, "SendToGroup", toMany, m, o, "groups", group, ":send")
 }
 
