@@ -355,6 +355,11 @@ func TestCookiesComeBack(t *testing.T) {
 		}
 		e.Cookies = upstream.MergeCookies(e.Cookies, res.Cookies)
 	}
+	for _, c := range e.Cookies {
+		if c.Name == "foreign" || c.Name == "gone" || c.Name == "past" {
+			t.Errorf("cookie %s was kept", c.Name)
+		}
+	}
 	now = now.Add(time.Minute)
 	if _, err := d.Deliver(t.Context(), []upstream.Handler{h}, e); err != nil {
 		t.Fatal(err)
