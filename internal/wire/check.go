@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,14 +38,14 @@ func checkUpstream(u Upstream) error {
 		if u.TTLSeconds > MaxTTLSeconds {
 			return fmt.Errorf("ttlSeconds is %d: it must be from 0 to %d", u.TTLSeconds, MaxTTLSeconds)
 		}
-		return errors.Join(names.Group(u.Group), checkMessage(u.Message, u.Stream != nil))
+		return cmp.Or(names.Group(u.Group), checkMessage(u.Message, u.Stream != nil))
 	case Event:
-		return errors.Join(names.Event(u.Name), checkMessage(u.Message, false))
+		return cmp.Or(names.Event(u.Name), checkMessage(u.Message, false))
 	case Invoke:
 		if u.InvocationID == "" {
 			return errors.New("invocationId is empty: choose one that is not in use on the connection")
 		}
-		return errors.Join(names.Event(u.Event), checkMessage(u.Message, true))
+		return cmp.Or(names.Event(u.Event), checkMessage(u.Message, true))
 	case CancelInvocation:
 		if u.InvocationID == "" {
 			return errors.New("invocationId is empty: give the one of the invocation")

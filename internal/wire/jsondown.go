@@ -25,9 +25,9 @@ const (
 )
 
 func decodeJSONDownstream(frame []byte) (Downstream, error) {
-	o, err := parseFrame(frame)
-	if err != nil {
-		return nil, err
+	var o object
+	if o.parse(frame); o.err != nil {
+		return nil, o.err
 	}
 	typ := o.text(keyType)
 	d := readDownstream(typ, &o)

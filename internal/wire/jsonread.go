@@ -15,86 +15,6 @@ import (
 	"example.com/webpubsub"
 )
 
-// key is a member name of the JSON frames.
-type key uint8
-
-const (
-	keyType key = iota
-	keyAckID
-	keyConnectionID
-	keyData
-	keyDataType
-	keyEndOfStream
-	keyError
-	keyEvent
-	keyExpectedSequenceID
-	keyFrom
-	keyFromUserID
-	keyGroup
-	keyIdleTimeoutMs
-	keyInvocationID
-	keyItems
-	keyMessage
-	keyMetadata
-	keyName
-	keyNoEcho
-	keyReconnectionToken
-	keySequenceID
-	keyState
-	keyStream
-	keyStreamID
-	keyStreamSequenceID
-	keySuccess
-	keyTarget
-	keyTTLSeconds
-	keyUpdatedAt
-	keyUserErrorCode
-	keyUserID
-	keyCount
-)
-
-var keyNames = [keyCount]string{
-	keyType:               "type",
-	keyAckID:              "ackId",
-	keyConnectionID:       "connectionId",
-	keyData:               "data",
-	keyDataType:           "dataType",
-	keyEndOfStream:        "endOfStream",
-	keyError:              "error",
-	keyEvent:              "event",
-	keyExpectedSequenceID: "expectedSequenceId",
-	keyFrom:               "from",
-	keyFromUserID:         "fromUserId",
-	keyGroup:              "group",
-	keyIdleTimeoutMs:      "idleTimeoutMs",
-	keyInvocationID:       "invocationId",
-	keyItems:              "items",
-	keyMessage:            "message",
-	keyMetadata:           "metadata",
-	keyName:               "name",
-	keyNoEcho:             "noEcho",
-	keyReconnectionToken:  "reconnectionToken",
-	keySequenceID:         "sequenceId",
-	keyState:              "state",
-	keyStream:             "stream",
-	keyStreamID:           "streamId",
-	keyStreamSequenceID:   "streamSequenceId",
-	keySuccess:            "success",
-	keyTarget:             "target",
-	keyTTLSeconds:         "ttlSeconds",
-	keyUpdatedAt:          "updatedAt",
-	keyUserErrorCode:      "userErrorCode",
-	keyUserID:             "userId",
-}
-
-var keys = func() map[string]key {
-	m := make(map[string]key, keyCount)
-	for k, name := range keyNames {
-		m[name] = key(k)
-	}
-	return m
-}()
-
 // object is one JSON object of a frame: the raw values of the members that the
 // protocols know, each nil where absent. encoding/json would do, but it takes
 // "GROUP" for "group", lets the last duplicate win, and takes longer.
@@ -106,17 +26,16 @@ type object struct {
 	err error
 }
 
-// parseFrame reads the one JSON object of a frame.
-func parseFrame(frame []byte) (object, error) {
-	var o object
+// parse reads the one JSON object of a frame.
+func (o *object) parse(frame []byte) {
 	switch {
 	case !utf8.Valid(frame):
-		return o, errors.New("it is not UTF-8")
+		o.fail(errors.New("it is not UTF-8"))
 	case !json.Valid(frame):
-		return o, errors.New("it is not valid JSON: send one JSON object")
+		o.fail(errors.New("it is not valid JSON: send one JSON object"))
+	default:
+		o.scan(frame)
 	}
-	o.scan(frame)
-	return o, o.err
 }
 
 // scan reads valid JSON.
@@ -127,7 +46,7 @@ func (o *object) scan(valid []byte) {
 		return
 	}
 	for name, value := range members(valid[start:]) {
-		k, ok := keys[string(name)]
+		k, ok := keyOf(name)
 		if !ok {
 			continue // a member of a newer version
 		}

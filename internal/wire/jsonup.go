@@ -26,7 +26,7 @@ const (
 	typeUnsubscribeGroupState = "unsubscribeGroupState"
 )
 
-// upstreamTypes finds the type whatever its letter case.
+// upstreamTypes has every type as it is written, and in lower case.
 var upstreamTypes = func() map[string]string {
 	m := make(map[string]string)
 	for _, t := range []string{
@@ -34,21 +34,25 @@ var upstreamTypes = func() map[string]string {
 		typeCancelInvocation, typeStreamData, typeStreamEnd, typeSetGroupState, typeSubscribeGroupState,
 		typeUnsubscribeGroupState,
 	} {
-		m[strings.ToLower(t)] = t
+		m[t], m[strings.ToLower(t)] = t, t
 	}
 	return m
 }()
 
 func decodeJSONUpstream(frame []byte) (Upstream, error) {
-	o, err := parseFrame(frame)
-	if err != nil {
-		return nil, err
+	var o object
+	o.parse(frame)
+	if o.err == nil {
+		o.require(keyType)
 	}
 	given := o.text(keyType)
-	if o.require(keyType); o.err != nil {
+	if o.err != nil {
 		return nil, o.err
 	}
-	typ, ok := upstreamTypes[strings.ToLower(given)]
+	typ, ok := upstreamTypes[given]
+	if !ok {
+		typ, ok = upstreamTypes[strings.ToLower(given)]
+	}
 	if !ok {
 		return nil, fmt.Errorf("the type %q is not known", clip(given))
 	}
@@ -106,7 +110,11 @@ func readUpstream(typ string, o *object) Upstream {
 		if (o.raw[keyData] == nil) != (o.raw[keyDataType] == nil) {
 			o.fail(errors.New("dataType and data go together: give both, or none for a keepalive"))
 		}
-		return StreamData{o.text(keyStreamID), o.uintPointer(keyStreamSequenceID), o.upstreamMessage()}
+		u := StreamData{StreamID: o.text(keyStreamID), SequenceID: o.uintPointer(keyStreamSequenceID)}
+		if o.raw[keyData] != nil {
+			u.Message = o.upstreamMessage()
+		}
+		return u
 	case typeStreamEnd:
 		o.require(keyStreamID)
 		u := StreamEnd{StreamID: o.text(keyStreamID)}

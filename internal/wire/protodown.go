@@ -106,7 +106,7 @@ func appendProtoDownstream(dst []byte, d Downstream) ([]byte, error) {
 	case Disconnected:
 		f.Message = &pb.DownstreamMessage_SystemMessage{SystemMessage: &pb.SystemMessage{
 			Message: &pb.SystemMessage_DisconnectedMessage{
-				DisconnectedMessage: &pb.DisconnectedMessage{Reason: d.Message},
+				DisconnectedMessage: &pb.DisconnectedMessage{Reason: toUTF8(d.Message)},
 			},
 		}}
 	case Ack:
@@ -170,18 +170,14 @@ func toProtoError(e *Error) *pb.ErrorMessage {
 	if e == nil {
 		return nil
 	}
-	return &pb.ErrorMessage{Name: e.Name, Message: e.Message}
+	return &pb.ErrorMessage{Name: toUTF8(e.Name), Message: toUTF8(e.Message)}
 }
 
 // toProtoData returns nil for the zero Message.
 func toProtoData(m webpubsub.Message) (*pb.MessageData, error) {
 	switch m.Type {
 	case webpubsub.TypeText:
-		s := string(m.Data)
-		if !utf8.ValidString(s) {
-			s = string([]rune(s)) // bad bytes become U+FFFD, as in JSON
-		}
-		return &pb.MessageData{Data: &pb.MessageData_TextData{TextData: s}}, nil
+		return &pb.MessageData{Data: &pb.MessageData_TextData{TextData: toUTF8(string(m.Data))}}, nil
 	case webpubsub.TypeJSON:
 		return &pb.MessageData{Data: &pb.MessageData_JsonData{JsonData: string(m.Data)}}, nil
 	case webpubsub.TypeBinary:
@@ -194,6 +190,15 @@ func toProtoData(m webpubsub.Message) (*pb.MessageData, error) {
 		return &pb.MessageData{Data: &pb.MessageData_ProtobufData{ProtobufData: a}}, nil
 	}
 	return nil, nil
+}
+
+// toUTF8 replaces bad bytes by U+FFFD, as appendString does: protobuf refuses
+// to send them.
+func toUTF8(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return string([]rune(s))
 }
 
 // Tags of DownstreamMessage.data_message and of DataMessage.sequence_id.

@@ -101,7 +101,10 @@ func fromProtoUpstreamData(d *pb.MessageData, metadata map[string]string) (webpu
 // fromProtoData returns the payload with its metadata, zero where there is
 // neither.
 func fromProtoData(d *pb.MessageData, metadata map[string]string) webpubsub.Message {
-	m := webpubsub.Message{Metadata: metadata}
+	var m webpubsub.Message
+	if len(metadata) > 0 {
+		m.Metadata = metadata
+	}
 	switch data := d.GetData().(type) {
 	case *pb.MessageData_TextData:
 		m.Type, m.Data = webpubsub.TypeText, []byte(data.TextData)
@@ -114,7 +117,7 @@ func fromProtoData(d *pb.MessageData, metadata map[string]string) webpubsub.Mess
 		m.Type = webpubsub.TypeProtobuf
 		m.Data, _ = marshal.Marshal(data.ProtobufData)
 	default:
-		if metadata != nil {
+		if m.Metadata != nil {
 			m.Type = webpubsub.TypeText
 		}
 	}

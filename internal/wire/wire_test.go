@@ -248,6 +248,25 @@ func TestTextIsMadeUTF8(t *testing.T) {
 	}
 }
 
+// A reason for closing comes from a REST query, where any byte can be: the
+// client must get its frame all the same.
+func TestReasonIsMadeUTF8(t *testing.T) {
+	for _, p := range protocols {
+		for in, want := range map[wire.Downstream]wire.Downstream{
+			wire.Disconnected{Message: "a\xffb"}:              wire.Disconnected{Message: "a\uFFFDb"},
+			wire.Ack{AckID: 1, Error: ackErr("\xff", "\xfe")}: wire.Ack{AckID: 1, Error: ackErr("\uFFFD", "\uFFFD")},
+		} {
+			frame, err := p.AppendDownstream(nil, in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := p.DecodeDownstream(frame); err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: got %+v, %v; want %+v", p.Name(), got, err, want)
+			}
+		}
+	}
+}
+
 func TestErrorText(t *testing.T) {
 	if got := ackErr("Forbidden", "no").Error(); got != "Forbidden: no" {
 		t.Errorf("Error() = %q", got)
