@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -228,10 +229,9 @@ func (c *Client) newRequest(ctx context.Context, r request) (*policy.Request, er
 		}
 		u += "/" + url.PathEscape(s)
 	}
-	query := url.Values{"api-version": {c.apiVersion}}
-	for k, v := range r.query {
-		query[k] = v
-	}
+	query := make(url.Values)
+	maps.Copy(query, r.query)
+	query.Set("api-version", c.apiVersion)
 	// A blank is %20 in every part of a URL, "+" in some only; the audience of
 	// the token repeats the URL.
 	u += "?" + strings.ReplaceAll(query.Encode(), "+", "%20")
@@ -239,9 +239,7 @@ func (c *Client) newRequest(ctx context.Context, r request) (*policy.Request, er
 	if err != nil {
 		return nil, err
 	}
-	for k, v := range r.header {
-		req.Raw().Header[k] = v
-	}
+	maps.Copy(req.Raw().Header, r.header)
 	req.Raw().Header.Set("Accept", "application/json")
 	if r.contentType != "" {
 		if err := req.SetBody(streaming.NopCloser(bytes.NewReader(r.body)), r.contentType); err != nil {

@@ -124,9 +124,7 @@ func (c *Client) listQuery(o *ListConnectionsOptions, last *ConnectionPage) (map
 		if err != nil {
 			return nil, err
 		}
-		query := next.Query()
-		query.Set("api-version", c.apiVersion)
-		return query, nil
+		return next.Query(), nil
 	}
 	if err := c.need(v2412, "listing connections"); err != nil {
 		return nil, err

@@ -36,7 +36,7 @@ func (c *capture) members(n int, link string) {
 		}
 		body := `{"value":[` + strings.Join(items, ",") + `]`
 		if to < n && from+top > to {
-			body += fmt.Sprintf(`,"nextLink":"%s%s?api-version=2024-12-01&continuationToken=%d&maxpagesize=%d&top=%d"`, link, r.URL.EscapedPath(), to, size, from+top-to)
+			body += fmt.Sprintf(`,"nextLink":"%s%s?api-version=2099-01-01&continuationToken=%d&maxpagesize=%d&top=%d"`, link, r.URL.EscapedPath(), to, size, from+top-to)
 		}
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		_, _ = io.WriteString(w, body+"}")
