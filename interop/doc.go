@@ -1,0 +1,29 @@
+// Package interop proves that the official SDKs of other languages work with
+// this module, unmodified: as clients and service clients of the emulator, and
+// as event handlers that the emulator calls. It has tests only:
+//
+//	go test ./interop
+//
+// Each language has a folder with its programs and a lock file of what they
+// need. A test starts the emulator and an event handler in process, and gives
+// the programs these environment variables:
+//
+//	WEBPUBSUB_CONNECTION_STRING        the emulator
+//	WEBPUBSUB_PROXY_CONNECTION_STRING  the same behind a proxy that can cut connections
+//	WEBPUBSUB_BACKSTAGE                the address of the harness, see below
+//
+// The harness answers GET /seen?connection=id with the events that the handler
+// got from a connection, as a JSON array of text, and POST /cut by cutting every
+// connection through the proxy, as a lost network does.
+//
+// The hub "events" has the Go event handler, with these events:
+//
+//	echo     replies with the message that it got
+//	count    replies with {"count":n}, n counted in the connection's state
+//	deny     fails with status 400
+//	publish  sends its text to the group of that name, by the service client
+//	message  replies with the text in upper case (what simple clients send)
+//
+// Its connect callback refuses with 403 a client whose URL has refuse=yes, and
+// makes the connection one of the user that the query parameter as names.
+package interop

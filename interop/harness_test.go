@@ -1,0 +1,244 @@
+package interop_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/emulator"
+	"example.com/webpubsub/handler"
+	"example.com/webpubsub/internal/connstr"
+	"example.com/webpubsub/service"
+)
+
+// handlerHub is the hub whose events go to the Go handler. Every other hub has
+// none.
+const handlerHub = "events"
+
+// backend is what the programs of another language run against.
+type backend struct {
+	emulator *emulator.Server
+	env      []string
+}
+
+// start runs the emulator, the Go event handler, and the proxy. Further hubs
+// can be given event handlers of their own.
+func start(t *testing.T, hubs map[string]emulator.Hub) *backend {
+	t.Helper()
+	mux := http.NewServeMux()
+	backstage := httptest.NewServer(mux)
+	t.Cleanup(backstage.Close)
+
+	all := map[string]emulator.Hub{handlerHub: {EventHandlers: []emulator.EventHandler{{
+		URL:          backstage.URL + "/api/events",
+		UserEvents:   "*",
+		SystemEvents: []string{"connect", "connected", "disconnected"},
+	}}}}
+	for name, h := range hubs {
+		all[name] = h
+	}
+	em := emulator.Start(t, emulator.Options{Hubs: all, Logger: logger(t)})
+	h, log := newHandler(t, em.ConnectionString())
+	proxy := startProxy(t, strings.TrimPrefix(em.URL(), "http://"))
+
+	mux.Handle("/api/events", h)
+	mux.HandleFunc("GET /seen", func(w http.ResponseWriter, r *http.Request) {
+		_ = json.NewEncoder(w).Encode(log.of(r.URL.Query().Get("connection")))
+	})
+	mux.HandleFunc("POST /cut", func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(proxy.cut())
+	})
+
+	behind := connstr.ConnectionString{Endpoint: "http://" + proxy.addr(), AccessKey: emulator.DefaultAccessKey}
+	return &backend{emulator: em, env: append(os.Environ(),
+		"WEBPUBSUB_CONNECTION_STRING="+em.ConnectionString(),
+		"WEBPUBSUB_PROXY_CONNECTION_STRING="+behind.String(),
+		"WEBPUBSUB_BACKSTAGE="+backstage.URL,
+	)}
+}
+
+// run runs a program of another language to its end, and fails the test with
+// its output where it fails.
+func (b *backend) run(t *testing.T, dir, name string, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	cmd.Env = b.env
+	cmd.WaitDelay = 5 * time.Second
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	t.Logf("%s", out)
+}
+
+// logger shows the warnings of the Go side with the test.
+func logger(t *testing.T) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// newHandler is the event handler that doc.go describes.
+func newHandler(t *testing.T, connectionString string) (*handler.Handler, *eventLog) {
+	t.Helper()
+	client, err := service.NewClientFromConnectionString(connectionString, handlerHub, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := handler.New(handler.Options{ConnectionStrings: []string{connectionString}, Sender: client, Logger: logger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := &eventLog{events: make(map[string][]string)}
+	h.OnConnect(func(_ context.Context, r *handler.ConnectRequest) (*handler.ConnectResponse, error) {
+		log.add(r.ConnectionID, "connect")
+		if r.Query.Get("refuse") != "" {
+			return nil, handler.Reject(http.StatusForbidden, "refused by the test")
+		}
+		return &handler.ConnectResponse{UserID: r.Query.Get("as")}, nil
+	})
+	h.OnConnected(func(_ context.Context, e *handler.ConnectedEvent) error {
+		log.add(e.ConnectionID, "connected "+e.UserID)
+		return nil
+	})
+	h.OnDisconnected(func(_ context.Context, e *handler.DisconnectedEvent) error {
+		log.add(e.ConnectionID, "disconnected "+e.Reason)
+		return nil
+	})
+	h.OnEvent("echo", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+		return e.Message, nil
+	})
+	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+		return webpubsub.Text(strings.ToUpper(e.Message.String())), nil
+	})
+	h.OnEvent("count", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+		var n int
+		if _, err := e.State().Get("n", &n); err != nil {
+			return webpubsub.Message{}, err
+		}
+		if err := e.State().Set("n", n+1); err != nil {
+			return webpubsub.Message{}, err
+		}
+		return webpubsub.JSON(map[string]int{"count": n + 1}), nil
+	})
+	h.OnEvent("deny", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
+		return webpubsub.Message{}, handler.Reject(http.StatusBadRequest, "denied by the test")
+	})
+	h.OnEvent("publish", func(ctx context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+		return webpubsub.Message{}, e.SendToGroup(ctx, e.Message.String(), e.Message, nil)
+	})
+	return h, log
+}
+
+// eventLog remembers what the handler was told, by connection.
+type eventLog struct {
+	mu     sync.Mutex
+	events map[string][]string
+}
+
+func (l *eventLog) add(connection, event string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events[connection] = append(l.events[connection], strings.TrimSpace(event))
+}
+
+func (l *eventLog) of(connection string) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]string{}, l.events[connection]...)
+}
+
+// proxy passes TCP connections on, until they are cut.
+type proxy struct {
+	listener net.Listener
+	target   string
+
+	mu     sync.Mutex
+	conns  map[net.Conn]struct{}
+	closed bool
+	tasks  sync.WaitGroup
+}
+
+func startProxy(t *testing.T, target string) *proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{listener: l, target: target, conns: make(map[net.Conn]struct{})}
+	p.tasks.Go(p.serve)
+	t.Cleanup(func() {
+		p.mu.Lock()
+		p.closed = true
+		p.mu.Unlock()
+		_ = l.Close()
+		p.cut()
+		p.tasks.Wait()
+	})
+	return p
+}
+
+func (p *proxy) addr() string { return p.listener.Addr().String() }
+
+func (p *proxy) serve() {
+	for {
+		near, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		far, err := net.Dial("tcp", p.target)
+		if err != nil {
+			_ = near.Close()
+			continue
+		}
+		p.mu.Lock()
+		if p.closed {
+			p.mu.Unlock()
+			_, _ = near.Close(), far.Close()
+			return
+		}
+		p.conns[near], p.conns[far] = struct{}{}, struct{}{}
+		p.mu.Unlock()
+		p.tasks.Go(func() { p.pass(near, far) })
+		p.tasks.Go(func() { p.pass(far, near) })
+	}
+}
+
+// pass copies one direction; where it ends, so does the other.
+func (p *proxy) pass(to, from net.Conn) {
+	_, _ = io.Copy(to, from)
+	for _, c := range []net.Conn{to, from} {
+		_ = c.Close()
+		p.mu.Lock()
+		delete(p.conns, c)
+		p.mu.Unlock()
+	}
+}
+
+// cut resets every connection, without a close frame and without a FIN. It
+// returns how many there were.
+func (p *proxy) cut() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.conns) / 2
+	for c := range p.conns {
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+		_ = c.Close()
+	}
+	clear(p.conns)
+	return n
+}
