@@ -1,12 +1,14 @@
 package handler
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	"github.com/cloudevents/sdk-go/v2/types"
@@ -23,7 +25,6 @@ const (
 	headerHub           = "Ce-Hub"
 	headerConnectionID  = "Ce-Connectionid"
 	headerUserID        = "Ce-Userid"
-	headerEventName     = "Ce-Eventname"
 	headerSubprotocol   = "Ce-Subprotocol"
 	headerState         = "Ce-Connectionstate"
 	headerSignature     = "Ce-Signature"
@@ -152,13 +153,9 @@ func (h *Handler) eventFrom(header http.Header) (Event, *refusal) {
 // once refuses attributes that came twice: what was verified and what is used
 // must be the same. ce-signature alone may come several times.
 func once(header http.Header) *refusal {
-	for _, key := range [...]string{
-		headerHub, headerConnectionID, headerType, headerUserID, headerID, headerSource, headerTime,
-		headerSpecVersion, headerEventName, headerSubprotocol, headerState, headerPhysicalID, headerSessionID,
-		headerContentType,
-	} {
-		if len(header[key]) > 1 {
-			return refuse(http.StatusBadRequest, "the header "+key+" occurs more than once", "send it once")
+	for key, values := range header {
+		if len(values) > 1 && key != headerSignature && (strings.HasPrefix(key, headerPrefixCE) || key == headerContentType) {
+			return refuse(http.StatusBadRequest, "the header "+clip(key)+" occurs more than once", "send it once")
 		}
 	}
 	return nil
@@ -228,9 +225,12 @@ func (e *Event) CloudEvent() (cloudevents.Event, error) {
 		if !validContentType(contentType) {
 			contentType = "application/octet-stream"
 		}
-		if err := ce.SetData(contentType, e.body); err != nil {
-			return ce, fmt.Errorf("handler: CloudEvent: %w", err)
-		}
+		ce.SetDataContentType(contentType)
+		ce.DataEncoded = e.body
+		// In JSON, what is text shows as it is and the rest as base64.
+		text := isJSON(contentType) && json.Valid(e.body) ||
+			strings.HasPrefix(contentType, "text/") && utf8.Valid(e.body)
+		ce.DataBase64 = !text
 	}
 	if err := ce.Validate(); err != nil {
 		return ce, fmt.Errorf("handler: CloudEvent: %w", err)

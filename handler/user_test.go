@@ -1,0 +1,269 @@
+package handler_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/handler"
+	"example.com/webpubsub/handler/handlertest"
+)
+
+func withBody(r *http.Request, body string) *http.Request {
+	r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+	return r
+}
+
+func TestUserEventPayloads(t *testing.T) {
+	for _, tt := range []struct {
+		contentType string
+		want        webpubsub.DataType
+		status      int
+	}{
+		{"text/plain", webpubsub.TypeText, 204},
+		{"text/plain; charset=utf-8", webpubsub.TypeText, 204},
+		{"TEXT/Plain", webpubsub.TypeText, 204},
+		{"application/json", webpubsub.TypeJSON, 204},
+		{"application/json; charset=utf-8", webpubsub.TypeJSON, 204},
+		{"application/octet-stream", webpubsub.TypeBinary, 204},
+		{"application/x-protobuf", webpubsub.TypeProtobuf, 204},
+		{"", webpubsub.TypeBinary, 204},
+		{"application/xml", "", 415},
+		{"application/cloudevents+json", "", 415},
+	} {
+		t.Run(tt.contentType, func(t *testing.T) {
+			h, _ := newHandler(t, nil)
+			h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+				if e.Message.Type != tt.want || string(e.Message.Data) != `{"a":1}` || e.ContentType != tt.contentType || e.MQTT != nil {
+					t.Errorf("%+v", e.Message)
+				}
+				return webpubsub.Message{}, nil
+			})
+			r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text(`{"a":1}`), nil)
+			r.Header.Set("Content-Type", tt.contentType)
+			if tt.contentType == "" {
+				r.Header.Del("Content-Type")
+			}
+			wantStatus(t, handlertest.Do(h, r), tt.status)
+		})
+	}
+}
+
+func TestReplies(t *testing.T) {
+	meta := map[string]string{"k": "v"}
+	for _, tt := range []struct {
+		name        string
+		reply       webpubsub.Message
+		status      int
+		contentType string
+		body        string
+		metadata    map[string]string
+	}{
+		{"none", webpubsub.Message{}, 204, "", "", nil},
+		{"text", webpubsub.Text("a"), 200, "text/plain; charset=utf-8", "a", nil},
+		{"JSON", webpubsub.JSON(map[string]int{"a": 1}), 200, "application/json; charset=utf-8", `{"a":1}`, nil},
+		{"binary", webpubsub.Binary([]byte{0, 1}), 200, "application/octet-stream", "\x00\x01", nil},
+		{"protobuf", webpubsub.Protobuf([]byte{8, 1}), 200, "application/x-protobuf", "\x08\x01", nil},
+		{"empty text is no reply to the service", webpubsub.Text(""), 204, "", "", nil},
+		{"metadata", webpubsub.Text("a").WithMetadata("K", "v"), 200, "text/plain; charset=utf-8", "a", meta},
+		{"metadata only", webpubsub.Message{Metadata: meta}, 200, "", "", meta},
+
+		{"not JSON", webpubsub.JSON(make(chan int)), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
+		{"bad metadata key", webpubsub.Text("a").WithMetadata("a b", "v"), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
+		{"bad metadata value", webpubsub.Text("a").WithMetadata("a", "v\r\nce-connectionState: x"), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
+		{"metadata with a comma would arrive cut", webpubsub.Text("a").WithMetadata("a", "1,2"), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
+		{"above 16 MiB", webpubsub.Binary(make([]byte, 16<<20+1)), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h, log := newHandler(t, nil)
+			h.OnEvent("message", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) { return tt.reply, nil })
+			res := handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), nil))
+			wantStatus(t, res, tt.status)
+			if got := res.Header.Get("Content-Type"); got != tt.contentType || string(res.Body) != tt.body {
+				t.Errorf("%q %q", got, res.Body)
+			}
+			if got := res.Message().Metadata; !maps.Equal(got, tt.metadata) {
+				t.Errorf("metadata %v", got)
+			}
+			if tt.status == 500 && !strings.Contains(log.String(), "callback failed") {
+				t.Errorf("log: %s", log)
+			}
+		})
+	}
+}
+
+func TestMetadataOfClient(t *testing.T) {
+	h, _ := newHandler(t, nil)
+	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+		if !maps.Equal(e.Message.Metadata, map[string]string{"trace": "abc", "b-c": "1"}) {
+			t.Errorf("metadata %v", e.Message.Metadata)
+		}
+		return webpubsub.Message{}, nil
+	})
+	m := webpubsub.Text("hi").WithMetadata("Trace", "abc").WithMetadata("b-c", "1")
+	wantStatus(t, handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "message", m, nil)), 204)
+}
+
+func TestUserEventErrors(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		f      handler.EventFunc
+		status int
+		body   string
+		log    string
+	}{
+		{"reject", fail(handler.Reject(400, "too long")), 400, "too long", "level=INFO"},
+		{"reject 503", fail(handler.Reject(503, "later")), 503, "later", "level=INFO"},
+		{"MQTT code", fail(handler.RejectMQTT(handler.MQTT5QuotaExceeded, "full")), 429, "full", "level=INFO"},
+		{"any error", fail(errors.New("secret path")), 500, "Internal Server Error", "secret path"},
+		{"panic", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) { panic("boom") }, 500, "Internal Server Error", "callback panicked"},
+		{"panic of an error", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
+			var m map[string]int
+			m["x"] = 1
+			return webpubsub.Message{}, nil
+		}, 500, "Internal Server Error", "user_test.go"}, // the stack
+		{"nil panic", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
+			panic(nil) //nolint:govet // the case that is tested
+		}, 500, "Internal Server Error", "callback panicked"},
+		{"own deadline", func(ctx context.Context, _ *handler.UserEvent) (webpubsub.Message, error) {
+			return webpubsub.Message{}, context.DeadlineExceeded
+		}, 500, "Internal Server Error", "deadline"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h, log := newHandler(t, nil)
+			h.OnEvent("message", func(ctx context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+				if err := e.State().Set("k", 1); err != nil {
+					t.Error(err)
+				}
+				return tt.f(ctx, e)
+			})
+			res := handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), nil))
+			wantStatus(t, res, tt.status)
+			if string(res.Body) != tt.body || res.Header.Get("ce-connectionState") != "" {
+				t.Errorf("body %q, header %v", res.Body, res.Header)
+			}
+			if !strings.Contains(log.String(), tt.log) || !strings.Contains(log.String(), "event=message") {
+				t.Errorf("log: %s", log)
+			}
+			// The handler lives on.
+			wantStatus(t, handlertest.Do(h, handlertest.Connect("chat", "conn1", nil)), 204)
+		})
+	}
+}
+
+func fail(err error) handler.EventFunc {
+	return func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
+		return webpubsub.Text("not sent"), err
+	}
+}
+
+// net/http drops the connection for this one, and so it must reach it.
+func TestAbortHandler(t *testing.T) {
+	h, _ := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{} })
+	h.OnEvent("message", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
+		panic(http.ErrAbortHandler)
+	})
+	for range 2 { // the second would wait for the first, had it not ended
+		func() {
+			defer func() {
+				if v := recover(); v != http.ErrAbortHandler {
+					t.Errorf("recovered %v", v)
+				}
+			}()
+			handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), nil))
+		}()
+	}
+}
+
+// A callback may end its goroutine, as t.FailNow does.
+func TestGoexit(t *testing.T) {
+	h, _ := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{} })
+	h.OnEvent("message", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
+		runtime.Goexit()
+		return webpubsub.Message{}, nil
+	})
+	for range 2 {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), nil))
+		}()
+		<-done
+	}
+}
+
+func TestContext(t *testing.T) {
+	h, _ := newHandler(t, func(o *handler.Options) { o.Timeout = time.Hour })
+	ctx, cancel := context.WithCancel(t.Context())
+	h.OnEvent("message", func(ctx context.Context, _ *handler.UserEvent) (webpubsub.Message, error) {
+		if d, ok := ctx.Deadline(); !ok || time.Until(d) > time.Hour {
+			t.Errorf("deadline %v %v", d, ok)
+		}
+		cancel() // the service hangs up
+		<-ctx.Done()
+		return webpubsub.Message{}, ctx.Err()
+	})
+	r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), nil).WithContext(ctx)
+	wantStatus(t, handlertest.Do(h, r), 500)
+}
+
+func TestJSON(t *testing.T) {
+	type order struct {
+		Item  string `json:"item"`
+		Count int    `json:"count"`
+	}
+	for _, tt := range []struct {
+		name   string
+		give   webpubsub.Message
+		status int
+		want   string
+	}{
+		{"JSON", webpubsub.JSON(order{"tea", 2}), 200, "2 tea"},
+		{"text of a plain client", webpubsub.Text(`{"item":"tea","count":2}`), 200, "2 tea"},
+		{"unknown fields", webpubsub.Text(`{"item":"tea","count":2,"x":1}`), 200, "2 tea"},
+		{"damaged", webpubsub.Text(`{"item":`), 400, "event order: the payload is not the JSON that is expected"},
+		{"empty", webpubsub.Text(``), 400, "event order: the payload is not the JSON that is expected"},
+		{"other type", webpubsub.Text(`{"count":"two"}`), 400, "event order: the payload is not the JSON that is expected"},
+		{"trailing text", webpubsub.Text(`{} {}`), 400, "event order: the payload is not the JSON that is expected"},
+		{"binary", webpubsub.Binary([]byte(`{}`)), 400, "event order takes JSON, not binary"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h, _ := newHandler(t, nil)
+			h.OnEvent("order", handler.JSON(func(_ context.Context, e *handler.UserEvent, o order) (webpubsub.Message, error) {
+				if tt.status != 200 {
+					t.Error("called")
+				}
+				return webpubsub.Text(string(rune('0'+o.Count)) + " " + o.Item), nil
+			}))
+			res := handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "order", tt.give, nil))
+			wantStatus(t, res, tt.status)
+			if string(res.Body) != tt.want {
+				t.Errorf("body %q", res.Body)
+			}
+		})
+	}
+}
+
+// A body is exactly what the client sent, whatever it is.
+func TestPayloadIsVerbatim(t *testing.T) {
+	h, _ := newHandler(t, nil)
+	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+		return e.Message, nil
+	})
+	all := make([]byte, 256)
+	for i := range all {
+		all[i] = byte(i)
+	}
+	res := handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "message", webpubsub.Binary(all), nil))
+	if !bytes.Equal(res.Message().Data, all) || res.Message().Type != webpubsub.TypeBinary {
+		t.Errorf("%v", res.Message())
+	}
+}

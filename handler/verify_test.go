@@ -1,0 +1,361 @@
+package handler_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/handler"
+	"example.com/webpubsub/handler/handlertest"
+)
+
+// The first vector is from the tests of the .NET library; the others were
+// computed with openssl.
+func TestSignature(t *testing.T) {
+	for _, tt := range []struct{ key, connectionID, want string }{
+		{"7aab239577fd4f24bc919802fb629f5f", "0f9c97a2f0bf4706afe87a14e0797b11", "sha256=7767effcb3946f3e1de039df4b986ef02c110b1469d02c0a06f41b3b727ab561"},
+		{handlertest.AccessKey, "conn1", "sha256=8de7281e588e23b0a30a7180ffa240257b8176e983004c240c9f3f7a7233c993"},
+		{strings.Repeat("a", 44), "client/é", "sha256=c18891bfd62738aed5a1a0df4bb604547a2898c1f46b3048086627d3fea4bc66"},
+	} {
+		if got := handler.Signature(tt.key, tt.connectionID); got != tt.want {
+			t.Errorf("Signature(%q, %q) = %s, want %s", tt.key, tt.connectionID, got, tt.want)
+		}
+	}
+}
+
+func TestVerifySignature(t *testing.T) {
+	const conn = "conn1"
+	good := handler.Signature(handlertest.AccessKey, conn)
+	second := handler.Signature("secondary", conn)
+	other := handler.Signature("other", conn)
+	for _, tt := range []struct {
+		name  string
+		lines []string
+		want  int
+	}{
+		{"one", []string{good}, 200},
+		{"two lines, first fits", []string{good, other}, 200},
+		{"two lines, second fits", []string{other, good}, 200},
+		{"list", []string{good + "," + other}, 200},
+		{"list with blank, second fits", []string{other + ", " + good}, 200},
+		{"secondary key", []string{second}, 200},
+		{"primary and secondary", []string{good + "," + second}, 200},
+		{"upper-case hex", []string{"sha256=" + strings.ToUpper(good[7:])}, 200},
+		{"blanks around", []string{"  " + good + "  "}, 200},
+
+		{"none", nil, 401},
+		{"empty", []string{""}, 401},
+		{"another key", []string{other}, 401},
+		{"of another connection", []string{handler.Signature(handlertest.AccessKey, "conn2")}, 401},
+		{"without prefix", []string{good[7:]}, 401},
+		{"another algorithm", []string{"sha1=" + good[7:]}, 401},
+		{"cut", []string{good[:len(good)-1]}, 401},
+		{"longer", []string{good + "0"}, 401},
+		{"not hex", []string{"sha256=" + strings.Repeat("g", 64)}, 401},
+		{"of an empty key", []string{handler.Signature("", conn)}, 401},
+		{"separated by semicolon", []string{good + ";" + good}, 401},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h, log := newHandler(t, func(o *handler.Options) { o.AccessKeys = []string{"secondary"} })
+			h.OnEvent("message", replyText("ok"))
+			r := handlertest.UserEvent("chat", conn, "message", webpubsub.Text("hi"), nil)
+			r.Header["Ce-Signature"] = tt.lines
+			res := handlertest.Do(h, r)
+			wantStatus(t, res, tt.want)
+			if tt.want == 401 {
+				if string(res.Body) != "Unauthorized" {
+					t.Errorf("the body tells a stranger: %s", res.Body)
+				}
+				if !strings.Contains(log.String(), "ce-signature") || !strings.Contains(log.String(), "remedy=") {
+					t.Errorf("the log does not say why: %s", log)
+				}
+			}
+		})
+	}
+}
+
+func TestVerifyOrigin(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		lines []string
+		want  int
+	}{
+		{"known", []string{"localhost"}, 200},
+		{"one of a list", []string{"replica.example, localhost"}, 200},
+		{"one of several lines", []string{"replica.example", "localhost"}, 200},
+		{"other case", []string{"LOCALHOST"}, 200},
+		{"unknown", []string{"evil.example"}, 401},
+		{"longer", []string{"localhost.evil.example"}, 401},
+		{"missing", nil, 401},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h, _ := newHandler(t, nil)
+			h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+				if want := strings.Join(tt.lines, ", "); e.Origin != want {
+					t.Errorf("Origin %q, want %q", e.Origin, want)
+				}
+				return webpubsub.Text("ok"), nil
+			})
+			r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), nil)
+			r.Header["Webhook-Request-Origin"] = tt.lines
+			wantStatus(t, handlertest.Do(h, r), tt.want)
+		})
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		o    handler.Options
+		want string
+	}{
+		{"nothing", handler.Options{}, "Options.ConnectionStrings, Options.AccessKeys or Options.Entra"},
+		{"origins only", handler.Options{AllowedOrigins: []string{"a.example"}}, "nothing verifies"},
+		{"key without origin", handler.Options{AccessKeys: []string{"k"}}, "Options.AllowedOrigins"},
+		{"empty key", handler.Options{AccessKeys: []string{""}, AllowedOrigins: []string{"*"}}, "Options.AccessKeys[0]"},
+		{"key with line end", handler.Options{AccessKeys: []string{"k", "k\n"}, AllowedOrigins: []string{"*"}}, "Options.AccessKeys[1]"},
+		{"bad connection string", handler.Options{ConnectionStrings: []string{"Endpoint=https://a.example"}}, "Options.ConnectionStrings[0]: connection string: AccessKey is missing"},
+		{"bad origin", handler.Options{AccessKeys: []string{"k"}, AllowedOrigins: []string{"ftp://x"}}, "Options.AllowedOrigins"},
+		{"skip and key", handler.Options{AccessKeys: []string{"k"}, DangerouslySkipVerification: true}, "excludes"},
+		{"bad hub", handler.Options{DangerouslySkipVerification: true, Hubs: []string{"1"}}, "Options.Hubs"},
+		{"negative", handler.Options{DangerouslySkipVerification: true, Timeout: -1}, "negative"},
+		{"Entra without tenant", handler.Options{Entra: &handler.EntraOptions{}}, "Options.Entra.TenantID"},
+		{"Entra without audience", handler.Options{Entra: &handler.EntraOptions{TenantID: "t"}}, "Options.Entra.Audiences"},
+		{"Entra without principal", handler.Options{Entra: &handler.EntraOptions{TenantID: "t", Audiences: []string{"a"}}}, "Options.Entra.Principals"},
+		{"Entra with bad address", handler.Options{Entra: &handler.EntraOptions{TenantID: "t", Audiences: []string{"a"}, Principals: []string{"p"}, JWKSURL: "file:///keys"}}, "JWKSURL"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := handler.New(tt.o); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// In development nothing is configured and everything is let in.
+func TestSkipVerification(t *testing.T) {
+	h, _ := newHandler(t, func(o *handler.Options) {
+		o.ConnectionStrings, o.DangerouslySkipVerification = nil, true
+	})
+	h.OnEvent("message", replyText("ok"))
+	r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), nil)
+	r.Header.Del("ce-signature")
+	r.Header.Del("WebHook-Request-Origin")
+	wantStatus(t, handlertest.Do(h, r), 200)
+	if got := handlertest.Do(h, handlertest.Preflight("a.example")).Header.Get("WebHook-Allowed-Origin"); got != "*" {
+		t.Errorf("allowed %q", got)
+	}
+}
+
+// bodyThatMustRest fails the test when it is read.
+type bodyThatMustRest struct{ t *testing.T }
+
+func (b bodyThatMustRest) Read([]byte) (int, error) {
+	b.t.Error("the body was read before the event was verified")
+	return 0, io.EOF
+}
+
+func TestBodyIsReadLast(t *testing.T) {
+	h, _ := newHandler(t, func(o *handler.Options) { o.Hubs = []string{"chat"} })
+	for name, change := range map[string]func(*http.Request){
+		"signature":    func(r *http.Request) { r.Header.Set("ce-signature", "sha256=00") },
+		"origin":       func(r *http.Request) { r.Header.Set("WebHook-Request-Origin", "x") },
+		"hub":          func(r *http.Request) { r.Header.Set("ce-hub", "other") },
+		"content type": func(r *http.Request) { r.Header.Set("Content-Type", "text/xml") },
+		"length":       func(r *http.Request) { r.ContentLength = 1 << 30 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := handlertest.Connect("chat", "conn1", nil)
+			r.Body = io.NopCloser(bodyThatMustRest{t})
+			change(r)
+			if res := handlertest.Do(h, r); res.OK() {
+				t.Errorf("status %d", res.Status)
+			}
+		})
+	}
+}
+
+func TestMalformed(t *testing.T) {
+	drop := func(name string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Del(name) }
+	}
+	set := func(name, v string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set(name, v) }
+	}
+	twice := func(name string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Add(name, r.Header.Get(name)) }
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*http.Request)
+		want   int
+		log    string
+	}{
+		{"nothing", func(*http.Request) {}, 200, "event answered"},
+		{"no ce-awpsversion, as the Functions tests have it", drop("ce-awpsversion"), 200, ""},
+		{"no ce-specversion", drop("ce-specversion"), 200, ""},
+		{"no ce-id", drop("ce-id"), 200, ""},
+		{"no ce-time", drop("ce-time"), 200, ""},
+		{"no ce-source", drop("ce-source"), 200, ""},
+		{"no ce-eventName, as the tests of web-pubsub-express", drop("ce-eventName"), 200, ""},
+		{"no user", drop("ce-userId"), 200, ""},
+		{"date of HTTP", set("ce-time", "Fri, 02 Jan 2026 03:04:05 GMT"), 200, ""},
+		{"time that is none", set("ce-time", "yesterday"), 200, ""},
+		{"a header that crashes the CloudEvents SDK", func(r *http.Request) { r.Header["Ce-"] = []string{"x"} }, 200, ""},
+		{"an attribute that the CloudEvents SDK refuses", set("ce-foo-bar", "x"), 200, ""},
+		{"a source with a bad escape", set("ce-source", "/hubs/chat/client/my%zz"), 200, ""},
+
+		{"no connection id", drop("ce-connectionId"), 400, "ce-connectionId"},
+		{"no hub", drop("ce-hub"), 400, "ce-hub"},
+		{"no type", drop("ce-type"), 400, "ce-type"},
+		{"specversion 0.3", set("ce-specversion", "0.3"), 400, "0.3"},
+		{"type of somebody else", set("ce-type", "com.example.user.message"), 400, "azure.webpubsub"},
+		{"type without event", set("ce-type", "azure.webpubsub.user."), 400, "azure.webpubsub"},
+		{"unknown system event", set("ce-type", "azure.webpubsub.sys.upgraded"), 400, "not known"},
+		{"unknown kind", set("ce-type", "azure.webpubsub.box.opened"), 400, "not known"},
+		{"two connection ids", func(r *http.Request) { r.Header.Add("ce-connectionId", "conn2") }, 400, "more than once"},
+		{"two users", twice("ce-userId"), 400, "more than once"},
+		{"two types", twice("ce-type"), 400, "more than once"},
+		{"two content types", twice("Content-Type"), 400, "more than once"},
+		{"event nobody takes", set("ce-type", "azure.webpubsub.user.unknown"), 404, "OnEvent"},
+		{"hub nobody serves", set("ce-hub", "other"), 404, "Options.Hubs"},
+		{"content type of nobody", set("Content-Type", "application/xml"), 415, "application/xml"},
+		{"content type that is none", set("Content-Type", "///"), 415, ""},
+		{"body shorter than announced", func(r *http.Request) { r.ContentLength = 100 }, 400, "ended early"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h, log := newHandler(t, func(o *handler.Options) { o.Hubs = []string{"chat"} })
+			h.OnEvent("message", replyText("ok"))
+			r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), &handlertest.Options{UserID: "alice"})
+			tt.change(r)
+			wantStatus(t, handlertest.Do(h, r), tt.want)
+			if !strings.Contains(log.String(), tt.log) {
+				t.Errorf("the log lacks %q: %s", tt.log, log)
+			}
+		})
+	}
+}
+
+func TestBodyLimit(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		n      int
+		length bool
+		want   int
+	}{
+		{"at the limit", 10, true, 200},
+		{"above", 11, true, 413},
+		{"at the limit, chunked", 10, false, 200},
+		{"above, chunked", 11, false, 413},
+		{"empty", 0, true, 200},
+		{"empty, chunked", 0, false, 200},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h, _ := newHandler(t, func(o *handler.Options) { o.MaxBodyBytes = 10 })
+			h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+				if len(e.Message.Data) != tt.n {
+					t.Errorf("%d bytes arrived", len(e.Message.Data))
+				}
+				return webpubsub.Text("ok"), nil
+			})
+			r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text(strings.Repeat("x", tt.n)), nil)
+			if !tt.length {
+				r.ContentLength = -1
+			}
+			wantStatus(t, handlertest.Do(h, r), tt.want)
+		})
+	}
+
+	// By default a full message of the service passes.
+	h, _ := newHandler(t, nil)
+	h.OnEvent("message", replyText("ok"))
+	wantStatus(t, handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "message", webpubsub.Binary(make([]byte, 1<<20)), nil)), 200)
+	wantStatus(t, handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "message", webpubsub.Binary(make([]byte, 2<<20)), nil)), 413)
+}
+
+// Ten thousand events that are forged or damaged: none reaches a callback, none
+// crashes the handler, every one is refused with a 4xx.
+func TestForgedEvents(t *testing.T) {
+	h, _ := newHandler(t, func(o *handler.Options) { o.Hubs = []string{"chat"} })
+	reached := errors.New("a forged event reached a callback")
+	h.OnConnect(func(context.Context, *handler.ConnectRequest) (*handler.ConnectResponse, error) {
+		t.Error(reached)
+		return nil, reached
+	})
+	h.OnEvent("*", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
+		t.Error(reached)
+		return webpubsub.Message{}, reached
+	})
+	for _, on := range []func(func(context.Context, *handler.GroupEvent) error){h.OnGroupJoined, h.OnGroupLeft} {
+		on(func(context.Context, *handler.GroupEvent) error { t.Error(reached); return reached })
+	}
+	h.OnConnected(func(context.Context, *handler.ConnectedEvent) error { t.Error(reached); return reached })
+	h.OnDisconnected(func(context.Context, *handler.DisconnectedEvent) error { t.Error(reached); return reached })
+
+	rnd := rand.New(rand.NewPCG(1, 2))
+	word := func(n int) string {
+		b := make([]byte, rnd.IntN(n)+1)
+		for i := range b {
+			b[i] = byte(' ' + rnd.IntN(95))
+		}
+		return string(b)
+	}
+	events := []func(conn string) *http.Request{
+		func(c string) *http.Request { return handlertest.Connect("chat", c, nil) },
+		func(c string) *http.Request { return handlertest.Connected("chat", c, nil) },
+		func(c string) *http.Request { return handlertest.Disconnected("chat", c, "", nil) },
+		func(c string) *http.Request { return handlertest.GroupJoined("chat", c, "g", nil) },
+		func(c string) *http.Request { return handlertest.GroupLeft("chat", c, "g", nil) },
+		func(c string) *http.Request {
+			return handlertest.UserEvent("chat", c, "message", webpubsub.Text("hi"), nil)
+		},
+	}
+	damages := []func(r *http.Request, conn string){
+		func(r *http.Request, _ string) { r.Header.Del("ce-signature") },
+		func(r *http.Request, c string) { r.Header.Set("ce-signature", handler.Signature(word(44), c)) },
+		func(r *http.Request, c string) {
+			r.Header.Set("ce-signature", handler.Signature(handlertest.AccessKey, c+word(3)))
+		},
+		func(r *http.Request, c string) { // one bit of a good signature
+			s := []byte(handler.Signature(handlertest.AccessKey, c))
+			i := 7 + rnd.IntN(64)
+			for old := s[i]; s[i] == old; {
+				s[i] = "0123456789abcdef"[rnd.IntN(16)]
+			}
+			r.Header.Set("ce-signature", string(s))
+		},
+		func(r *http.Request, _ string) { r.Header.Set("ce-signature", word(200)) },
+		func(r *http.Request, c string) { r.Header.Set("ce-connectionId", c+word(5)) },
+		func(r *http.Request, _ string) { r.Header.Add("ce-connectionId", word(20)) },
+		func(r *http.Request, _ string) { r.Header.Del("ce-connectionId") },
+		func(r *http.Request, _ string) { r.Header.Set("WebHook-Request-Origin", word(30)+".example") },
+		func(r *http.Request, _ string) { r.Header.Del("WebHook-Request-Origin") },
+		func(r *http.Request, _ string) { r.Header.Set("ce-type", word(40)) },
+		func(r *http.Request, _ string) { r.Header.Set("ce-type", "azure.webpubsub.sys."+word(10)) },
+		func(r *http.Request, _ string) { r.Header.Del("ce-type") },
+		func(r *http.Request, _ string) { r.Header.Set("ce-hub", "x"+word(10)) },
+		func(r *http.Request, _ string) { r.Header.Del("ce-hub") },
+		func(r *http.Request, _ string) { r.Header.Set("Content-Type", "x/"+word(20)) },
+		func(r *http.Request, _ string) { r.ContentLength = 1 << 40 },
+		func(r *http.Request, _ string) { r.ContentLength++ },
+		func(r *http.Request, _ string) { r.Method = word(6) },
+	}
+	for i := range 10_000 {
+		conn := fmt.Sprintf("conn%d", i)
+		r := events[rnd.IntN(len(events))](conn)
+		which := rnd.IntN(len(damages))
+		damages[which](r, conn)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code < 400 || w.Code > 499 {
+			t.Fatalf("damage %d: status %d for %v", which, w.Code, r.Header)
+		}
+	}
+}
