@@ -115,6 +115,8 @@ func newEntra(o EntraOptions) (*entra, error) {
 			jwt.WithValidMethods([]string{"RS256"}),
 			jwt.WithExpirationRequired(),
 			jwt.WithLeeway(token.Skew),
+			// One token has one spelling.
+			jwt.WithStrictDecoding(),
 		),
 	}, nil
 }

@@ -93,17 +93,22 @@ func origins(lines []string) func(yield func(string) bool) {
 	}
 }
 
-// hostOnly strips a port and brackets and lowers the case.
+// hostOnly strips a port, and the brackets of an IPv6 address, and lowers the
+// case. Of anything else nothing is stripped: a host that is followed by more
+// is another host.
 func hostOnly(host string) string {
+	name, port := host, ""
 	if strings.HasPrefix(host, "[") {
-		if i := strings.IndexByte(host, ']'); i > 0 {
-			return strings.ToLower(host[1:i])
+		if i := strings.IndexByte(host, ']'); i > 0 && strings.Contains(host[:i], ":") {
+			name, port = host[1:i], host[i+1:]
 		}
+	} else if i := strings.IndexByte(host, ':'); i >= 0 && i == strings.LastIndexByte(host, ':') {
+		name, port = host[:i], host[i:]
 	}
-	if i := strings.IndexByte(host, ':'); i >= 0 && strings.LastIndexByte(host, ':') == i {
-		host = host[:i]
+	if port != "" && (port[0] != ':' || strings.Trim(port[1:], "0123456789") != "") {
+		name = host
 	}
-	return strings.ToLower(host)
+	return strings.ToLower(name)
 }
 
 // configuredHost returns the host of a configured origin, which may be a host
