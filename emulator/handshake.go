@@ -231,7 +231,7 @@ func parseMode(q url.Values) (simpleMode, error) {
 	case mode == "" || strings.EqualFold(mode, "sendEvent"):
 		return simpleMode{}, nil
 	case !strings.EqualFold(mode, "sendToGroup"):
-		return simpleMode{}, errors.New("Invalid webpubsub_mode. It must be 'sendEvent' or 'sendToGroup'.")
+		return simpleMode{}, errors.New("webpubsub_mode must be 'sendEvent' or 'sendToGroup'")
 	}
 	m := simpleMode{toGroup: true, group: get("group")}
 	if err := names.Group(m.group); err != nil {
@@ -242,7 +242,7 @@ func parseMode(q url.Values) (simpleMode, error) {
 	case strings.EqualFold(v, "true"):
 		m.noEcho = true
 	default:
-		return simpleMode{}, errors.New("Invalid noEcho. It must be 'true' or 'false'.")
+		return simpleMode{}, errors.New("noEcho must be 'true' or 'false'")
 	}
 	return m, nil
 }

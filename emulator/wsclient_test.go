@@ -148,19 +148,16 @@ func (c *client) expect(want ...string) {
 	}
 }
 
-// expectClose reads to the end and wants it to come with this code and reason.
+// expectClose wants the connection to be closed now, with this code and reason.
 func (c *client) expectClose(code int, reason string) {
 	c.t.Helper()
-	for {
-		_, data, err := c.next()
-		if err == nil {
-			c.t.Fatalf("got the message %s, want a close", data)
-		}
-		var closed *websocket.CloseError
-		if !errors.As(err, &closed) || closed.Code != code || closed.Text != reason {
-			c.t.Fatalf("got %v, want close %d %q", err, code, reason)
-		}
-		return
+	_, data, err := c.next()
+	if err == nil {
+		c.t.Fatalf("got the message %s, want a close", data)
+	}
+	var closed *websocket.CloseError
+	if !errors.As(err, &closed) || closed.Code != code || closed.Text != reason {
+		c.t.Fatalf("got %v, want close %d %q", err, code, reason)
 	}
 }
 

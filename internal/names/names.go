@@ -35,7 +35,9 @@ func Hub(s string) error {
 }
 
 // ErrGroup is the service's own text for a group name that breaks the rule.
-var ErrGroup = errors.New("Invalid group name. Valid group name should be in between 1 and 1024 characters long.") //nolint:staticcheck // the service's wording
+//
+//lint:ignore ST1005 clients see the wording of the service
+var ErrGroup = errors.New("Invalid group name. Valid group name should be in between 1 and 1024 characters long.")
 
 // Group checks a group name: 1 to 1,024 characters, not only white space.
 func Group(s string) error {
