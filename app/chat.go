@@ -1,0 +1,245 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/handler"
+	"example.com/webpubsub/service"
+)
+
+// MaxText is the longest message in characters.
+const MaxText = 4000
+
+// DefaultRoom is the room of a client that names none.
+const DefaultRoom = "general"
+
+const (
+	// groupPrefix keeps the groups of rooms apart from others of the hub. Room
+	// names have no dot, so that the pattern room.* fits exactly the rooms.
+	groupPrefix = "room."
+	// maxMembers is how many connections of a room are looked at: one page of
+	// the service's list. In a fuller room some people are not listed.
+	maxMembers = 200
+	stateRoom  = "room"
+)
+
+var (
+	roomPattern = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{M}\p{N}_-]{0,31}$`)
+	idPattern   = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
+)
+
+// What clients send and get, see Protocol in the package documentation.
+type (
+	joinRequest struct {
+		Room string `json:"room"`
+	}
+	messageRequest struct {
+		ID   string `json:"id"`
+		Text string `json:"text"`
+	}
+	roomReply struct {
+		Type    string   `json:"type"` // room
+		Room    string   `json:"room"`
+		Members []string `json:"members,omitempty"` // absent where the list cannot be had
+	}
+	sentReply struct {
+		Type string    `json:"type"` // sent
+		ID   string    `json:"id"`
+		Room string    `json:"room"`
+		Time time.Time `json:"time"`
+	}
+	errorReply struct {
+		Type  string `json:"type"` // error
+		ID    string `json:"id,omitempty"`
+		Error string `json:"error"`
+	}
+	chatMessage struct {
+		Type string    `json:"type"` // message
+		ID   string    `json:"id"`
+		Room string    `json:"room"`
+		User string    `json:"user"`
+		Text string    `json:"text"`
+		Time time.Time `json:"time"`
+	}
+	presence struct {
+		Type  string    `json:"type"` // presence
+		Room  string    `json:"room"`
+		User  string    `json:"user"`
+		Event string    `json:"event"` // joined or left
+		Time  time.Time `json:"time"`
+	}
+)
+
+func (a *App) registerChat() {
+	a.events.OnConnect(a.connect)
+	a.events.OnConnected(func(ctx context.Context, e *handler.ConnectedEvent) error {
+		room := roomOf(&e.Event)
+		return a.announce(ctx, &e.Event, room, "joined", a.others(ctx, &e.Event, room))
+	})
+	a.events.OnDisconnected(func(ctx context.Context, e *handler.DisconnectedEvent) error {
+		room := roomOf(&e.Event)
+		return a.announce(ctx, &e.Event, room, "left", a.others(ctx, &e.Event, room))
+	})
+	a.events.OnEvent("join", handler.JSON(a.join))
+	a.events.OnEvent("message", a.message)
+}
+
+// connect lets in whoever negotiate has named, and puts them into a room. It is
+// the one place that grants rights.
+func (a *App) connect(_ context.Context, r *handler.ConnectRequest) (*handler.ConnectResponse, error) {
+	if r.UserID == "" {
+		return nil, handler.Reject(http.StatusUnauthorized, "the token names no user: get one from negotiate")
+	}
+	room := DefaultRoom
+	if wanted := r.Query.Get("room"); wanted != "" {
+		var err error
+		if room, err = roomName(wanted); err != nil {
+			return nil, handler.Reject(http.StatusBadRequest, err.Error())
+		}
+	}
+	if err := r.State().Set(stateRoom, room); err != nil {
+		return nil, err
+	}
+	return &handler.ConnectResponse{
+		Groups: []string{groupPrefix + room},
+		Roles: []string{
+			webpubsub.RoleJoinLeaveGroups(groupPrefix + "*"),
+			webpubsub.RoleSendToGroups(groupPrefix + "*"),
+		},
+	}, nil
+}
+
+// join notes which room a client has gone to and says who is there. The client
+// has joined the group itself, and leaves the old one after the answer.
+func (a *App) join(ctx context.Context, e *handler.UserEvent, in joinRequest) (webpubsub.Message, error) {
+	to, err := roomName(in.Room)
+	if err != nil {
+		return refusal("", err)
+	}
+	others := a.others(ctx, &e.Event, to)
+	if from := roomOf(&e.Event); from != to {
+		if err := e.State().Set(stateRoom, to); err != nil {
+			return webpubsub.Message{}, err
+		}
+		left := a.announce(ctx, &e.Event, from, "left", a.others(ctx, &e.Event, from))
+		if err := errors.Join(left, a.announce(ctx, &e.Event, to, "joined", others)); err != nil {
+			// A notice that is not sent is no reason to keep somebody out.
+			a.log.WarnContext(ctx, "a change of rooms was not announced", "from", from, "to", to, "error", err)
+		}
+	}
+	reply := roomReply{Type: "room", Room: to}
+	if others != nil {
+		others[e.UserID] = true
+		reply.Members = slices.Sorted(maps.Keys(others))
+	}
+	return webpubsub.JSON(reply), nil
+}
+
+// message brings what a client says to the others in its room.
+func (a *App) message(ctx context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+	var in messageRequest
+	switch e.Message.Type {
+	case webpubsub.TypeText:
+		in.Text = e.Message.String()
+	case webpubsub.TypeJSON:
+		if err := json.Unmarshal(e.Message.Data, &in); err != nil {
+			return refusal("", errors.New(`a message is {"id": "…", "text": "…"}`))
+		}
+	default:
+		return refusal("", fmt.Errorf("a message is text or JSON, not %s", e.Message.Type))
+	}
+	if in.ID == "" {
+		// The same for every delivery of this event.
+		sum := sha256.Sum256([]byte(e.ConnectionID + "\n" + e.ID))
+		in.ID = fmt.Sprintf("%x", sum[:8])
+	}
+	if !idPattern.MatchString(in.ID) {
+		return refusal("", errors.New("a message id has 1 to 64 letters, digits and -"))
+	}
+	text := strings.TrimSpace(in.Text)
+	room := roomOf(&e.Event)
+	switch n := utf8.RuneCountInString(text); {
+	case n == 0:
+		return refusal(in.ID, errors.New("the message is empty"))
+	case n > MaxText:
+		return refusal(in.ID, fmt.Errorf("the message has %d characters: at most %d are allowed", n, MaxText))
+	case room == "":
+		return refusal(in.ID, errors.New("join a room first"))
+	}
+	at := now()
+	err := e.SendToGroup(ctx, groupPrefix+room, webpubsub.JSON(chatMessage{
+		Type: "message", ID: in.ID, Room: room, User: e.UserID, Text: text, Time: at,
+	}), &webpubsub.SendOptions{Excluded: []string{e.ConnectionID}})
+	if err != nil {
+		return webpubsub.Message{}, err
+	}
+	return webpubsub.JSON(sentReply{Type: "sent", ID: in.ID, Room: room, Time: at}), nil
+}
+
+// announce tells a room that the user of the event has come or gone. Somebody
+// among the others, in another window, has done neither.
+func (a *App) announce(ctx context.Context, e *handler.Event, room, what string, others map[string]bool) error {
+	if room == "" || others[e.UserID] {
+		return nil
+	}
+	return e.SendToGroup(ctx, groupPrefix+room, webpubsub.JSON(presence{
+		Type: "presence", Room: room, User: e.UserID, Event: what, Time: now(),
+	}), &webpubsub.SendOptions{Excluded: []string{e.ConnectionID}})
+}
+
+// others returns the users with a connection in a room besides the event's own,
+// or nil where the service does not tell.
+func (a *App) others(ctx context.Context, e *handler.Event, room string) map[string]bool {
+	if room == "" {
+		return nil
+	}
+	users := make(map[string]bool)
+	for c, err := range a.service.Connections(ctx, groupPrefix+room, &service.ListConnectionsOptions{Top: maxMembers}) {
+		if err != nil {
+			a.log.WarnContext(ctx, "the members of a room could not be listed", "room", room, "error", err)
+			return nil
+		}
+		if c.ConnectionID != e.ConnectionID && c.UserID != "" {
+			users[c.UserID] = true
+		}
+	}
+	return users
+}
+
+// refusal answers the sender. It is no failed event: of that the client would
+// not learn the reason, and the service would try again.
+func refusal(id string, why error) (webpubsub.Message, error) {
+	return webpubsub.JSON(errorReply{Type: "error", ID: id, Error: why.Error()}), nil
+}
+
+// roomOf returns the room of a connection, or "" for one that the connect event
+// did not see.
+func roomOf(e *handler.Event) string {
+	var room string
+	if _, err := e.State().Get(stateRoom, &room); err != nil {
+		return ""
+	}
+	return room
+}
+
+func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
+
+func roomName(s string) (string, error) {
+	s = strings.ToLower(strings.TrimSpace(s))
+	if !roomPattern.MatchString(s) {
+		return "", errors.New("a room name has 1 to 32 letters, digits, - and _, and begins with a letter or digit")
+	}
+	return s, nil
+}

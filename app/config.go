@@ -1,0 +1,227 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
+	"example.com/webpubsub/handler"
+	"example.com/webpubsub/service"
+)
+
+// DefaultHub is the hub of a [Config] that names none.
+const DefaultHub = "chat"
+
+// Names of the settings, in one place for messages and for reading.
+const (
+	settingConnection  = "WebPubSubConnectionString"
+	settingServiceURI  = settingConnection + "__serviceUri"
+	settingCredential  = settingConnection + "__credential"
+	settingClientID    = settingConnection + "__clientId"
+	settingResourceID  = settingConnection + "__managedIdentityResourceId"
+	settingHub         = "WebPubSubHub"
+	settingAccessKeys  = "WebPubSubAccessKeys"
+	settingTenant      = "WebPubSubEventTenant"
+	settingAudience    = "WebPubSubEventAudience"
+	settingPrincipals  = "WebPubSubEventPrincipals"
+	settingUserIDQuery = "WebPubSubAllowUserIdQuery"
+	settingPlatform    = "WebPubSubTrustPlatformAuth"
+	settingOrigins     = "WebPubSubAllowedOrigins"
+
+	// platformAuthEnabled is set by App Service and read by the Functions host
+	// for the same purpose (azure-functions-host, EnvironmentSettingNames).
+	// WEBSITE_SITE_NAME would tell only that the app runs there, not that
+	// anything stands in front of it and removes forged headers.
+	platformAuthEnabled = "WEBSITE_AUTH_ENABLED"
+	// identityEndpoint is where App Service, Functions and others serve tokens
+	// of the app's managed identity.
+	identityEndpoint = "IDENTITY_ENDPOINT"
+)
+
+// Config says which resource the app uses and whom it believes. It needs
+// ConnectionString, or ServiceURI with Credential; the rest may stay zero.
+type Config struct {
+	// ConnectionString is the resource's, with its access key. It signs client
+	// tokens and REST calls and verifies events.
+	ConnectionString string
+	// ServiceURI is the resource's endpoint, for use with Credential. It is not
+	// looked at when there is a connection string.
+	ServiceURI string
+	// Credential authenticates REST calls to ServiceURI.
+	Credential azcore.TokenCredential
+	// Hub is the hub of the chat. Default: [DefaultHub].
+	Hub string
+
+	// AccessKeys verify the signatures of events beside the connection string's.
+	AccessKeys []string
+	// Entra verifies the tokens of events. Default: they are not looked at.
+	Entra *handler.EntraOptions
+
+	// AllowUserIDQuery lets a caller of negotiate choose any user by ?userId=.
+	AllowUserIDQuery bool
+	// TrustPlatformAuth takes the user of negotiate from the headers
+	// X-MS-CLIENT-PRINCIPAL-NAME and -ID of App Service authentication.
+	TrustPlatformAuth bool
+	// AllowedOrigins are the sites, such as "https://chat.example.com", whose
+	// pages may call negotiate from a browser; "*" is any. Default: none.
+	AllowedOrigins []string
+
+	// ClientOptions configure the REST client, for example its transport.
+	ClientOptions *service.ClientOptions
+	// Logger gets refusals and failures. Default: slog.Default().
+	Logger *slog.Logger
+}
+
+// ConfigFromEnv reads the settings of the package documentation; getenv is
+// usually os.Getenv. Its error names every setting that is missing or wrong,
+// with the remedy, and never holds a key.
+func ConfigFromEnv(getenv func(string) string) (Config, error) {
+	get := func(name string) string { return strings.TrimSpace(getenv(name)) }
+	c := Config{
+		ConnectionString: get(settingConnection),
+		ServiceURI:       get(settingServiceURI),
+		Hub:              get(settingHub),
+		AccessKeys:       list(get(settingAccessKeys)),
+		AllowedOrigins:   list(get(settingOrigins)),
+	}
+	var errs []error
+	note := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	var err error
+	c.AllowUserIDQuery, err = boolean(get, settingUserIDQuery, false)
+	note(err)
+	// The platform writes True.
+	platform, _ := strconv.ParseBool(strings.ToLower(get(platformAuthEnabled)))
+	c.TrustPlatformAuth, err = boolean(get, settingPlatform, platform)
+	note(err)
+
+	switch {
+	case c.ConnectionString != "":
+	case c.ServiceURI != "":
+		c.Credential, err = credential(get)
+		note(err)
+	default:
+		note(fmt.Errorf("%s is missing: set it to the connection string of the resource (the portal shows it under Keys), or set %s to its endpoint to use a managed identity", settingConnection, settingServiceURI))
+	}
+	c.Entra, err = entra(get)
+	note(err)
+	if c.ConnectionString == "" && c.ServiceURI != "" && c.Entra == nil && err == nil && len(c.AccessKeys) == 0 {
+		note(fmt.Errorf("nothing verifies events: set %s, %s and %s to those of the service's managed identity, or %s to the resource's keys", settingTenant, settingAudience, settingPrincipals, settingAccessKeys))
+	}
+	return c, errors.Join(errs...)
+}
+
+// credential chooses as Functions bindings do. Inside a platform that has a
+// managed identity nothing else is tried, so that an error tells what is wrong
+// with it instead of listing every other way to sign in.
+func credential(get func(string) string) (azcore.TokenCredential, error) {
+	kind := get(settingCredential)
+	switch {
+	case kind != "" && !strings.EqualFold(kind, "managedidentity"):
+		return nil, fmt.Errorf("%s is %q: the only value is managedidentity; leave it out to use what the environment offers", settingCredential, kind)
+	case kind == "" && get(identityEndpoint) == "":
+		cred, err := azidentity.NewDefaultAzureCredential(nil)
+		if err != nil {
+			return nil, fmt.Errorf("%s is set, but no credential can be made: %w", settingServiceURI, err)
+		}
+		return cred, nil
+	}
+	o := &azidentity.ManagedIdentityCredentialOptions{}
+	clientID, resourceID := get(settingClientID), get(settingResourceID)
+	switch {
+	case clientID != "" && resourceID != "":
+		return nil, fmt.Errorf("%s and %s exclude each other: remove one", settingClientID, settingResourceID)
+	case clientID != "":
+		o.ID = azidentity.ClientID(clientID)
+	case resourceID != "":
+		o.ID = azidentity.ResourceID(resourceID)
+	}
+	cred, err := azidentity.NewManagedIdentityCredential(o)
+	if err != nil {
+		return nil, fmt.Errorf("%s is set, but the managed identity cannot be used: %w", settingServiceURI, err)
+	}
+	return cred, nil
+}
+
+// entra returns nil where none of its settings is made.
+func entra(get func(string) string) (*handler.EntraOptions, error) {
+	o := &handler.EntraOptions{
+		TenantID:   get(settingTenant),
+		Audiences:  list(get(settingAudience)),
+		Principals: list(get(settingPrincipals)),
+	}
+	var missing []string
+	if o.TenantID == "" {
+		missing = append(missing, settingTenant)
+	}
+	if len(o.Audiences) == 0 {
+		missing = append(missing, settingAudience)
+	}
+	if len(o.Principals) == 0 {
+		missing = append(missing, settingPrincipals)
+	}
+	switch len(missing) {
+	case 0:
+		return o, nil
+	case 3:
+		return nil, nil
+	}
+	return nil, fmt.Errorf("%s missing: %s, %s and %s verify events together", strings.Join(missing, " and "), settingTenant, settingAudience, settingPrincipals)
+}
+
+// list splits at commas and drops blanks and empty parts.
+func list(s string) []string {
+	var out []string
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			out = append(out, part)
+		}
+	}
+	return out
+}
+
+func boolean(get func(string) string, name string, otherwise bool) (bool, error) {
+	s := get(name)
+	if s == "" {
+		return otherwise, nil
+	}
+	b, err := strconv.ParseBool(strings.ToLower(s))
+	if err != nil {
+		return false, fmt.Errorf("%s is %q: set it to true or false", name, s)
+	}
+	return b, nil
+}
+
+// LogValue shows the configuration without its secrets.
+func (c Config) LogValue() slog.Value {
+	auth := "none"
+	if c.ConnectionString != "" {
+		auth = "key"
+	} else if c.Credential != nil {
+		auth = "identity"
+	}
+	return slog.GroupValue(
+		slog.String("auth", auth),
+		slog.String("serviceUri", c.ServiceURI),
+		slog.String("hub", c.Hub),
+		slog.Int("accessKeys", len(c.AccessKeys)),
+		slog.Bool("entra", c.Entra != nil),
+		slog.Bool("allowUserIdQuery", c.AllowUserIDQuery),
+		slog.Bool("trustPlatformAuth", c.TrustPlatformAuth),
+		slog.Any("allowedOrigins", c.AllowedOrigins),
+	)
+}
+
+// String shows the configuration without its secrets.
+func (c Config) String() string { return c.LogValue().String() }
+
+// GoString returns the same as String, for %#v.
+func (c Config) GoString() string { return c.String() }

@@ -1,0 +1,278 @@
+// The WebSocket side of the chat: a small client of the subprotocol
+// json.reliable.webpubsub.azure.v1 (Azure Web PubSub reference, "JSON WebSocket
+// subprotocol" and "Create reliable WebSocket clients").
+//
+// Microsoft's @azure/web-pubsub-client speaks the same protocol and is the
+// right choice for a page that is built with a bundler. Its npm package is made
+// of many modules that import others by bare name (buffer, events, tslib, …),
+// which a browser cannot load as they are, and this page has no build step.
+
+const PROTOCOL = 'json.reliable.webpubsub.azure.v1';
+const RECOVERABLE = 30_000; // ms for which the service keeps a lost connection
+const RECOVER_EVERY = 1_000;
+const ASK_AFTER = 200;
+const PING_EVERY = 20_000;
+const ACK_TIMEOUT = 20_000;
+const SEQUENCE_ACK_AFTER = 1_000;
+const BACKOFF_MAX = 30_000;
+const LOST = 4000; // any close code but 1000 keeps the connection recoverable
+
+/** Thrown by the function given to Client: trying again would not help. */
+export class RefusedError extends Error {}
+
+/** A request that the service did not confirm; name is the service's own, or ConnectionLost, Timeout. */
+export class RequestError extends Error {
+  constructor(name, message) {
+    super(message);
+    this.name = name;
+  }
+}
+
+/**
+ * Client keeps one connection: it recovers a dropped one without loss, and when
+ * that is no longer possible makes a new one, waiting longer each time.
+ *
+ *   const client = new Client(async () => (await (await fetch('negotiate')).json()).url);
+ *   client.addEventListener('message', (e) => console.log(e.detail.data));
+ *   client.start();
+ *   await client.sendEvent('message', { text: 'hello' });
+ *
+ * Events: state {state, retryAt?, error?}, connected {connectionId, userId} once
+ * for every new connection, message (the frame), disconnected {message},
+ * refused (the RefusedError). States: stopped, connecting, connected,
+ * recovering, waiting.
+ */
+export class Client extends EventTarget {
+  #getURL;
+  #running; // the current start, undefined when stopped
+  #state = 'stopped';
+  #socket; // the open or opening WebSocket
+  #lose; // ends the current transport at once
+  #wake; // ends the current sleep at once
+  #holdUntil = 0;
+  #session = {};
+  #ackId = 0;
+  #pending = new Map();
+
+  /** getURL returns a promise of a fresh client access URL. */
+  constructor(getURL) {
+    super();
+    this.#getURL = getURL;
+    globalThis.addEventListener?.('online', () => this.retry());
+    // A browser notices a lost network long before TCP does. Recovery loses
+    // nothing, so a false alarm costs little.
+    globalThis.addEventListener?.('offline', () => this.#lose?.());
+  }
+
+  /** What a debugging view shows. */
+  get info() {
+    return { connectionId: this.#session.id, sequenceId: this.#session.seen ?? 0 };
+  }
+
+  /** start connects, and stays connected until stop. */
+  async start() {
+    if (this.#running) return;
+    const running = (this.#running = {});
+    for (let failures = 0; this.#running === running; failures++) {
+      this.#set('connecting');
+      let error;
+      try {
+        const url = await this.#getURL();
+        if (this.#running !== running) return;
+        const session = await this.#live(url, running);
+        if (session.id) failures = 0;
+      } catch (e) {
+        error = e;
+      }
+      if (this.#running !== running) return;
+      if (error instanceof RefusedError) {
+        this.stop();
+        return this.#emit('refused', error);
+      }
+      // Jitter keeps a thousand pages from coming back in the same second.
+      const wait = Math.min(BACKOFF_MAX, 1000 * 2 ** failures) * (0.5 + Math.random() / 2);
+      this.#set('waiting', { retryAt: Date.now() + wait, error });
+      await this.#sleep(wait);
+    }
+  }
+
+  /** stop closes with 1000: the service forgets the connection at once. */
+  stop() {
+    if (!this.#running) return;
+    this.#running = undefined;
+    this.#socket?.close(1000);
+    this.#lose?.();
+    this.#wake?.();
+    this.#set('stopped');
+  }
+
+  /** retry ends a wait between two attempts. */
+  retry() {
+    this.#wake?.();
+  }
+
+  /** drop cuts the connection as a lost network would, and stays away for hold milliseconds. */
+  drop(hold = 0) {
+    this.#holdUntil = Date.now() + hold;
+    this.#lose?.();
+  }
+
+  /** sendEvent calls the event handler; resolves when it has answered. */
+  sendEvent(event, data) {
+    return this.#request({ type: 'event', event, dataType: 'json', data });
+  }
+
+  joinGroup(group) {
+    return this.#request({ type: 'joinGroup', group });
+  }
+
+  leaveGroup(group) {
+    return this.#request({ type: 'leaveGroup', group });
+  }
+
+  /** publish sends to everybody else in the group and asks for no confirmation. */
+  publish(group, data) {
+    if (this.#state === 'connected') {
+      this.#write({ type: 'sendToGroup', group, noEcho: true, dataType: 'json', data });
+    }
+  }
+
+  // live runs one connection to its final end, over as many sockets as it takes.
+  async #live(url, running) {
+    const session = (this.#session = { seen: 0, acked: 0 });
+    let end = await this.#transport(url, session);
+    let lostAt = Date.now();
+    while (this.#running === running && session.token && !session.closed && end.code !== 1008) {
+      this.#set('recovering');
+      await this.#sleep(this.#holdUntil - Date.now());
+      if (this.#running !== running || Date.now() - lostAt > RECOVERABLE) break;
+      const again = new URL(url);
+      again.searchParams.set('awps_connection_id', session.id);
+      again.searchParams.set('awps_reconnection_token', session.token);
+      end = await this.#transport(again, session);
+      if (end.connected) lostAt = Date.now();
+      if (end.code !== 1008) await this.#sleep(end.connected ? RECOVER_EVERY / 5 : RECOVER_EVERY);
+    }
+    clearTimeout(session.ackTimer);
+    return session;
+  }
+
+  // transport runs one socket and resolves when it is gone.
+  #transport(url, session) {
+    return new Promise((resolve) => {
+      const socket = (this.#socket = new WebSocket(url, PROTOCOL));
+      let heard = true;
+      let connected = false;
+      const heartbeat = setInterval(() => {
+        if (!heard) return over(LOST);
+        heard = false;
+        this.#write({ type: 'ping' });
+      }, PING_EVERY);
+      const over = (code) => {
+        if (this.#socket !== socket) return;
+        clearInterval(heartbeat);
+        this.#socket = this.#lose = undefined;
+        socket.onopen = socket.onmessage = socket.onclose = null;
+        socket.close(LOST);
+        for (const p of this.#pending.values()) p.reject(new RequestError('ConnectionLost', 'The connection was lost.'));
+        resolve({ code, connected });
+      };
+      this.#lose = () => over(LOST);
+      socket.onclose = (e) => over(e.code);
+      // A refused recovery opens as well, and is closed at once with 1008. So a
+      // socket counts as recovered when the service has answered, not before;
+      // and it is asked a little later, since a frame that crosses the close
+      // can make the network layer throw the close away.
+      socket.onopen = () => session.token && setTimeout(() => this.#socket === socket && this.#write({ type: 'ping' }), ASK_AFTER);
+      socket.onmessage = (e) => {
+        heard = true;
+        const frame = JSON.parse(e.data);
+        const isNew = frame.event === 'connected' && !session.id;
+        if (frame.event === 'connected') {
+          session.id = frame.connectionId;
+          session.token = frame.reconnectionToken;
+        }
+        if (!connected && session.id) {
+          connected = true;
+          this.#set('connected');
+          if (isNew) this.#emit('connected', { connectionId: frame.connectionId, userId: frame.userId });
+        }
+        this.#receive(frame, session);
+      };
+    });
+  }
+
+  #receive(frame, session) {
+    switch (frame.type) {
+      case 'ack': {
+        const p = this.#pending.get(frame.ackId);
+        // Duplicate: an earlier attempt with this id has succeeded.
+        if (frame.success || frame.error?.name === 'Duplicate') p?.resolve();
+        else p?.reject(new RequestError(frame.error?.name ?? 'Error', frame.error?.message ?? 'The service refused.'));
+        break;
+      }
+      case 'message':
+        if (frame.sequenceId) {
+          const repeated = frame.sequenceId <= session.seen;
+          session.seen = Math.max(session.seen, frame.sequenceId);
+          this.#acknowledge(session);
+          if (repeated) break;
+        }
+        this.#emit('message', frame);
+        break;
+      case 'system':
+        if (frame.event === 'disconnected') {
+          session.closed = true; // on purpose, so there is nothing to recover
+          this.#emit('disconnected', { message: frame.message });
+        }
+    }
+  }
+
+  // acknowledge lets the service forget what has arrived: soon, not for every message.
+  #acknowledge(session) {
+    const send = () => {
+      session.ackTimer = undefined;
+      session.acked = session.seen;
+      this.#write({ type: 'sequenceAck', sequenceId: session.seen });
+    };
+    if (session.seen - session.acked > 300) send();
+    else session.ackTimer ??= setTimeout(send, SEQUENCE_ACK_AFTER);
+  }
+
+  #request(frame) {
+    if (this.#state !== 'connected') {
+      return Promise.reject(new RequestError('ConnectionLost', 'There is no connection.'));
+    }
+    const ackId = ++this.#ackId;
+    let timer;
+    return new Promise((resolve, reject) => {
+      timer = setTimeout(() => reject(new RequestError('Timeout', 'The service did not answer in time.')), ACK_TIMEOUT);
+      this.#pending.set(ackId, { resolve, reject });
+      this.#write({ ...frame, ackId });
+    }).finally(() => {
+      clearTimeout(timer);
+      this.#pending.delete(ackId);
+    });
+  }
+
+  #write(frame) {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(frame));
+  }
+
+  #sleep(ms) {
+    if (!(ms > 0)) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => (clearTimeout(timer), resolve());
+    });
+  }
+
+  #set(state, more = {}) {
+    this.#state = state;
+    this.#emit('state', { state, ...more });
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/emulator"
+	"example.com/webpubsub/internal/connstr"
+	"example.com/webpubsub/service"
+)
+
+// connection are the flags of every command that speaks to a service.
+type connection struct {
+	connectionString, hub string
+}
+
+func (c *connection) flags(e *env, fs *flag.FlagSet) {
+	cs := e.getenv("WebPubSubConnectionString")
+	if cs == "" {
+		cs = connstr.ConnectionString{Endpoint: "http://" + emulator.DefaultAddr, AccessKey: emulator.DefaultAccessKey}.String()
+		fs.StringVar(&c.connectionString, "connection-string", cs, "connection string; the local emulator by default")
+	} else {
+		c.connectionString = cs
+		// The default of a flag is printed with its help, and this one holds a key.
+		fs.Func("connection-string", "connection string; by default the setting WebPubSubConnectionString", func(s string) error {
+			c.connectionString = s
+			return nil
+		})
+	}
+	fs.StringVar(&c.hub, "hub", "chat", "hub")
+}
+
+func (c *connection) client() (*service.Client, error) {
+	return service.NewClientFromConnectionString(c.connectionString, c.hub, nil)
+}
+
+// list is a flag that may be given several times.
+type list []string
+
+func (l *list) String() string     { return strings.Join(*l, ",") }
+func (l *list) Set(s string) error { *l = append(*l, s); return nil }
+
+// runToken prints a client access URL.
+func runToken(ctx context.Context, e *env, args []string) error {
+	fs := flag.NewFlagSet("token", flag.ContinueOnError)
+	var c connection
+	c.flags(e, fs)
+	user := fs.String("user", "", "user id; anonymous by default")
+	expiry := fs.Duration("expiry", time.Hour, "how long the token may be used to connect")
+	var roles, groups list
+	fs.Var(&roles, "role", "role, for example "+webpubsub.RoleSendToAnyGroup+"; may be repeated")
+	fs.Var(&groups, "group", "group that the client joins when it connects; may be repeated")
+	if err := parse(e, fs, args); err != nil {
+		return helpIsFine(err)
+	}
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	t, err := client.GetClientAccessToken(ctx, &service.ClientAccessTokenOptions{UserID: *user, Roles: roles, Groups: groups, Expiry: *expiry})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(e.out, t.URL)
+	return nil
+}
+
+// runSend sends one message.
+func runSend(ctx context.Context, e *env, args []string) error {
+	fs := flag.NewFlagSet("send", flag.ContinueOnError)
+	var c connection
+	c.flags(e, fs)
+	user := fs.String("user", "", "send to the connections of this user")
+	group := fs.String("group", "", "send to this group")
+	connection := fs.String("connection", "", "send to this connection")
+	filter := fs.String("filter", "", "OData filter that a connection must pass")
+	asJSON := fs.Bool("json", false, "the message is JSON; text by default")
+	fs.Usage = func() {
+		fmt.Fprint(fs.Output(), "Usage: webpubsub send [flags] <message>   (to everybody, unless a flag says otherwise)\n")
+		fs.PrintDefaults()
+	}
+	if err := parse(e, fs, args); err != nil {
+		return helpIsFine(err)
+	}
+	if fs.NArg() != 1 {
+		return errors.New("send takes one message; put it in quotes")
+	}
+	m := webpubsub.Text(fs.Arg(0))
+	if *asJSON {
+		m = webpubsub.Message{Type: webpubsub.TypeJSON, Data: []byte(fs.Arg(0))}
+	}
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	o := &webpubsub.SendOptions{Filter: *filter}
+	switch targets := countSet(*user, *group, *connection); {
+	case targets > 1:
+		return errors.New("give one of -user, -group and -connection")
+	case *user != "":
+		err = client.SendToUser(ctx, *user, m, o)
+	case *group != "":
+		err = client.SendToGroup(ctx, *group, m, o)
+	case *connection != "":
+		err = client.SendToConnection(ctx, *connection, m, o)
+	default:
+		err = client.SendToAll(ctx, m, o)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("the service did not answer in time; is it running? %w", err)
+	}
+	return err
+}
+
+func countSet(values ...string) int {
+	n := 0
+	for _, v := range values {
+		if v != "" {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"example.com/webpubsub/emulator"
+)
+
+// runEmulator serves the emulator alone until it is interrupted.
+func runEmulator(ctx context.Context, e *env, args []string) error {
+	fs := flag.NewFlagSet("emulator", flag.ContinueOnError)
+	addr := fs.String("addr", emulator.DefaultAddr, "address to listen on")
+	key := fs.String("key", emulator.DefaultAccessKey, "access key")
+	hub := fs.String("hub", "chat", "hub that the event handler belongs to")
+	upstream := fs.String("upstream", "", "URL of the event handler, with {event} and {hub} if you like; none by default")
+	anonymous := fs.Bool("anonymous", false, "let clients of the hub connect without an access token")
+	if err := parse(e, fs, args); err != nil {
+		return helpIsFine(err)
+	}
+	h := emulator.Hub{AllowAnonymous: *anonymous}
+	if *upstream != "" {
+		h.EventHandlers = []emulator.EventHandler{allEvents(*upstream)}
+	}
+	log := &lines{w: e.out}
+	srv, err := emulator.New(emulator.Options{
+		Addr: *addr, AccessKey: *key, Hubs: map[string]emulator.Hub{*hub: h}, Observe: log.entry,
+	})
+	if err != nil {
+		return explainListen(err, "-addr")
+	}
+	defer srv.Close()
+	log.printf("Web PubSub emulator on %s\n\n  connection string  %s\n\nJavaScript clients need allowInsecureConnection: true for plain http. Ctrl-C stops.\n\n", srv.URL(), srv.ConnectionString())
+	<-ctx.Done()
+	return srv.Close()
+}
+
+func allEvents(url string) emulator.EventHandler {
+	return emulator.EventHandler{URL: url, UserEvents: "*", SystemEvents: []string{"connect", "connected", "disconnected"}}
+}
+
+func helpIsFine(err error) error {
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	return err
+}
+
+// explainListen names the flag that moves a listener elsewhere.
+func explainListen(err error, flagName string) error {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "listen" {
+		return err
+	}
+	remedy := "choose another address with " + flagName
+	if errors.Is(err, syscall.EADDRINUSE) {
+		remedy = "it is in use; stop the program that listens there, or " + remedy
+	}
+	return fmt.Errorf("cannot listen on %s: %s", op.Addr, remedy)
+}
+
+// lines prints the journal, one line for each thing that happens.
+type lines struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lines) printf(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(l.w, format, args...)
+}
+
+func (l *lines) entry(e emulator.Entry) {
+	// A name that came over the network must not write to the terminal.
+	text := strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '·'
+		}
+		return r
+	}, e.String())
+	l.printf("%s  %s\n", e.Time.Format(time.TimeOnly), text)
+}

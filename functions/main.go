@@ -1,0 +1,33 @@
+// Command functions is the whole app in one process: what an Azure function app
+// runs as its custom handler, with the routes of host.json. It is as well a
+// Lambda function and a plain server, which serve the same routes.
+//
+//	go build -o bin/functions ./functions && func start
+//	PORT=7071 WebPubSubConnectionString=... go run ./functions
+//
+// The settings are those of the package app.
+package main
+
+import (
+	"log/slog"
+	"net/http"
+	"os"
+
+	"example.com/webpubsub/app"
+	"example.com/webpubsub/hosting"
+)
+
+func main() {
+	hosting.Main(func(log *slog.Logger) (http.Handler, error) {
+		config, err := app.ConfigFromEnv(os.Getenv)
+		if err != nil {
+			return nil, err
+		}
+		config.Logger = log
+		chat, err := app.New(config)
+		if err != nil {
+			return nil, err
+		}
+		return chat.Handler(), nil
+	})
+}

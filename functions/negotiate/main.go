@@ -1,0 +1,31 @@
+// Command negotiate is the function that gives a client its URL, alone: for a
+// Lambda function or a function app of its own. It answers on every path.
+//
+//	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go build -tags lambda.norpc -o bootstrap ./functions/negotiate
+//
+// The settings are those of the package app.
+package main
+
+import (
+	"log/slog"
+	"net/http"
+	"os"
+
+	"example.com/webpubsub/app"
+	"example.com/webpubsub/hosting"
+)
+
+func main() {
+	hosting.Main(func(log *slog.Logger) (http.Handler, error) {
+		config, err := app.ConfigFromEnv(os.Getenv)
+		if err != nil {
+			return nil, err
+		}
+		config.Logger = log
+		chat, err := app.New(config)
+		if err != nil {
+			return nil, err
+		}
+		return chat.Negotiate(), nil
+	})
+}
