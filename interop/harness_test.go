@@ -54,10 +54,10 @@ func start(t *testing.T, hubs map[string]emulator.Hub) *backend {
 
 	mux.Handle("/api/events", h)
 	mux.HandleFunc("GET /seen", func(w http.ResponseWriter, r *http.Request) {
-		_ = json.NewEncoder(w).Encode(log.of(r.URL.Query().Get("connection")))
+		writeJSON(w, log.of(r.URL.Query().Get("connection")))
 	})
 	mux.HandleFunc("POST /cut", func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(proxy.cut())
+		writeJSON(w, proxy.cut())
 	})
 
 	behind := connstr.ConnectionString{Endpoint: "http://" + proxy.addr(), AccessKey: emulator.DefaultAccessKey}
@@ -67,6 +67,8 @@ func start(t *testing.T, hubs map[string]emulator.Hub) *backend {
 		"WEBPUBSUB_BACKSTAGE="+backstage.URL,
 	)}
 }
+
+func writeJSON(w http.ResponseWriter, v any) { _ = json.NewEncoder(w).Encode(v) }
 
 // run runs a program of another language to its end, and fails the test with
 // its output where it fails.
