@@ -126,9 +126,8 @@ func TestUserEventErrors(t *testing.T) {
 		{"any error", fail(errors.New("secret path")), 500, "Internal Server Error", "secret path"},
 		{"panic", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) { panic("boom") }, 500, "Internal Server Error", "callback panicked"},
 		{"panic of an error", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
-			var m map[string]int
-			m["x"] = 1
-			return webpubsub.Message{}, nil
+			var none []string
+			return webpubsub.Text(none[len(none)]), nil
 		}, 500, "Internal Server Error", "user_test.go"}, // the stack
 		{"nil panic", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
 			panic(nil) //nolint:govet // the case that is tested
