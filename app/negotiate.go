@@ -77,9 +77,10 @@ func (a *App) user(r *http.Request) (user string, status int, err error) {
 		}
 	}
 	if a.config.AllowUserIDQuery {
-		for name, values := range r.URL.Query() {
-			if strings.EqualFold(name, "userId") {
-				return checkedUser(values[0])
+		query := r.URL.Query()
+		for _, name := range []string{"userId", "userid"} { // samples write both
+			if query.Has(name) {
+				return checkedUser(query.Get(name))
 			}
 		}
 		return "", http.StatusUnauthorized, errors.New("who is calling? Add ?userId= to the URL")

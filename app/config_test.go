@@ -1,0 +1,196 @@
+package app_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
+	"example.com/webpubsub/app"
+)
+
+func getenv(settings map[string]string) func(string) string {
+	return func(name string) string { return settings[name] }
+}
+
+const someConnection = "Endpoint=https://contoso.webpubsub.azure.com;AccessKey=verysecretkey;Version=1.0;"
+
+func TestConfigFromEnv(t *testing.T) {
+	for name, tt := range map[string]struct {
+		env   map[string]string
+		check func(app.Config) bool
+	}{
+		"connection string": {
+			map[string]string{"WebPubSubConnectionString": " " + someConnection + "\n", "WebPubSubHub": "talk"},
+			func(c app.Config) bool {
+				return c.ConnectionString == someConnection && c.Credential == nil && c.Hub == "talk"
+			},
+		},
+		"everything off by default": {
+			map[string]string{"WebPubSubConnectionString": someConnection},
+			func(c app.Config) bool {
+				return !c.AllowUserIDQuery && !c.TrustPlatformAuth && c.AllowedOrigins == nil && c.Entra == nil && c.AccessKeys == nil
+			},
+		},
+		"lists and switches": {
+			map[string]string{
+				"WebPubSubConnectionString": someConnection, "WebPubSubAccessKeys": "k1, k2,",
+				"WebPubSubAllowedOrigins": "https://a.example,https://b.example", "WebPubSubAllowUserIdQuery": "True", "WebPubSubTrustPlatformAuth": "1",
+			},
+			func(c app.Config) bool {
+				return strings.Join(c.AccessKeys, "|") == "k1|k2" && len(c.AllowedOrigins) == 2 && c.AllowUserIDQuery && c.TrustPlatformAuth
+			},
+		},
+		"the platform says that it authenticates": {
+			map[string]string{"WebPubSubConnectionString": someConnection, "WEBSITE_AUTH_ENABLED": "True"},
+			func(c app.Config) bool { return c.TrustPlatformAuth },
+		},
+		"the platform authenticates, and is not to be believed": {
+			map[string]string{"WebPubSubConnectionString": someConnection, "WEBSITE_AUTH_ENABLED": "True", "WebPubSubTrustPlatformAuth": "false"},
+			func(c app.Config) bool { return !c.TrustPlatformAuth },
+		},
+		// To run on Azure is not to stand behind its authentication: there the
+		// headers of a caller reach the app as he wrote them.
+		"on the platform without authentication": {
+			map[string]string{"WebPubSubConnectionString": someConnection, "WEBSITE_SITE_NAME": "app", "WEBSITE_INSTANCE_ID": "1", "WEBSITE_AUTH_ENABLED": "False"},
+			func(c app.Config) bool { return !c.TrustPlatformAuth },
+		},
+		"managed identity of the platform": {
+			map[string]string{
+				"WebPubSubConnectionString__serviceUri": "https://contoso.webpubsub.azure.com", "IDENTITY_ENDPOINT": "http://127.0.0.1/msi",
+				"WebPubSubConnectionString__clientId": "c", "WebPubSubAccessKeys": "k",
+			},
+			func(c app.Config) bool { return isManaged(c.Credential) },
+		},
+		"managed identity by name": {
+			map[string]string{
+				"WebPubSubConnectionString__serviceUri": "https://contoso.webpubsub.azure.com", "WebPubSubConnectionString__credential": "managedIdentity",
+				"WebPubSubConnectionString__managedIdentityResourceId": "/subscriptions/s", "WebPubSubAccessKeys": "k",
+			},
+			func(c app.Config) bool { return isManaged(c.Credential) },
+		},
+		"whatever is signed in": {
+			map[string]string{"WebPubSubConnectionString__serviceUri": "https://contoso.webpubsub.azure.com", "WebPubSubAccessKeys": "k"},
+			func(c app.Config) bool { _, ok := c.Credential.(*azidentity.DefaultAzureCredential); return ok },
+		},
+		"the connection string wins": {
+			map[string]string{"WebPubSubConnectionString": someConnection, "WebPubSubConnectionString__serviceUri": "https://contoso.webpubsub.azure.com"},
+			func(c app.Config) bool { return c.Credential == nil },
+		},
+		"events verified by Entra": {
+			map[string]string{
+				"WebPubSubConnectionString": someConnection, "WebPubSubEventTenant": "t",
+				"WebPubSubEventAudience": "api://chat,guid", "WebPubSubEventPrincipals": "oid",
+			},
+			func(c app.Config) bool {
+				return c.Entra.TenantID == "t" && len(c.Entra.Audiences) == 2 && c.Entra.Principals[0] == "oid"
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := app.ConfigFromEnv(getenv(tt.env))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !tt.check(c) {
+				t.Errorf("got %+v", c)
+			}
+		})
+	}
+}
+
+func isManaged(cred azcore.TokenCredential) bool {
+	_, ok := cred.(*azidentity.ManagedIdentityCredential)
+	return ok
+}
+
+// Every setting that is missing or wrong is named at once, so that nobody has to
+// deploy five times to learn of five mistakes.
+func TestConfigFromEnvErrors(t *testing.T) {
+	for name, tt := range map[string]struct {
+		env  map[string]string
+		want []string
+	}{
+		"nothing": {
+			nil,
+			[]string{"WebPubSubConnectionString is missing", "WebPubSubConnectionString__serviceUri"},
+		},
+		"several": {
+			map[string]string{"WebPubSubAllowUserIdQuery": "yes", "WebPubSubTrustPlatformAuth": "perhaps", "WebPubSubEventTenant": "t"},
+			[]string{
+				"WebPubSubConnectionString is missing", `WebPubSubAllowUserIdQuery is "yes"`, `WebPubSubTrustPlatformAuth is "perhaps"`,
+				"WebPubSubEventAudience and WebPubSubEventPrincipals missing",
+			},
+		},
+		"no verification of events": {
+			map[string]string{"WebPubSubConnectionString__serviceUri": "https://contoso.webpubsub.azure.com"},
+			[]string{"nothing verifies events", "WebPubSubEventTenant", "WebPubSubAccessKeys"},
+		},
+		"credential": {
+			map[string]string{
+				"WebPubSubConnectionString__serviceUri": "https://contoso.webpubsub.azure.com", "WebPubSubAccessKeys": "k",
+				"WebPubSubConnectionString__credential": "magic",
+			},
+			[]string{`WebPubSubConnectionString__credential is "magic"`, "managedidentity"},
+		},
+		"two identities": {
+			map[string]string{
+				"WebPubSubConnectionString__serviceUri": "https://contoso.webpubsub.azure.com", "WebPubSubAccessKeys": "k", "IDENTITY_ENDPOINT": "x",
+				"WebPubSubConnectionString__clientId": "c", "WebPubSubConnectionString__managedIdentityResourceId": "r",
+			},
+			[]string{"WebPubSubConnectionString__clientId and WebPubSubConnectionString__managedIdentityResourceId exclude each other"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := app.ConfigFromEnv(getenv(tt.env))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q does not name %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestNewErrors(t *testing.T) {
+	for name, tt := range map[string]struct {
+		config app.Config
+		want   string
+	}{
+		"nothing":            {app.Config{}, "WebPubSubConnectionString"},
+		"no credential":      {app.Config{ServiceURI: "https://contoso.webpubsub.azure.com"}, "Credential"},
+		"hub":                {app.Config{ConnectionString: someConnection, Hub: "1"}, "hub"},
+		"connection string":  {app.Config{ConnectionString: "Endpoint=https://contoso.webpubsub.azure.com;AccessKey="}, "AccessKey"},
+		"origin with a path": {app.Config{ConnectionString: someConnection, AllowedOrigins: []string{"https://a.example/"}}, "https://a.example/ is not an origin"},
+		"origin without scheme": {
+			app.Config{ConnectionString: someConnection, AllowedOrigins: []string{"a.example"}}, "WebPubSubAllowedOrigins",
+		},
+		"events unverified": {
+			app.Config{ServiceURI: "https://contoso.webpubsub.azure.com", Credential: fakeCredential{}}, "WebPubSubAccessKeys",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := app.New(tt.config)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("error %v does not name %q", err, tt.want)
+			}
+			if strings.Contains(err.Error(), "verysecret") {
+				t.Errorf("the error shows the key: %v", err)
+			}
+		})
+	}
+}
+
+func TestConfigHidesKeys(t *testing.T) {
+	c := app.Config{ConnectionString: someConnection, AccessKeys: []string{"verysecretkey2"}}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
+		if s := fmt.Sprintf(format, c); strings.Contains(s, "verysecret") || !strings.Contains(s, "key") {
+			t.Errorf("%s shows %s", format, s)
+		}
+	}
+}

@@ -1,0 +1,272 @@
+// Tests of page/client.js over a WebSocket that the test plays: node --test.
+
+import { test, beforeEach, afterEach, mock } from 'node:test';
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+
+const source = readFileSync(new URL('../page/client.js', import.meta.url), 'utf8');
+const { Client, RefusedError } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
+
+let sockets;
+
+class FakeSocket {
+  static OPEN = 1;
+  readyState = 0;
+  sent = [];
+  constructor(url, protocol) {
+    this.url = new URL(url);
+    this.protocol = protocol;
+    sockets.push(this);
+  }
+  send(text) {
+    this.sent.push(JSON.parse(text));
+  }
+  close(code) {
+    this.closedWith ??= code;
+    this.readyState = 3;
+  }
+  // What the service does:
+  open() {
+    this.readyState = 1;
+    this.onopen?.();
+  }
+  frame(f) {
+    this.onmessage?.({ data: JSON.stringify(f) });
+  }
+  welcome(id = 'c1') {
+    this.open();
+    this.frame({ type: 'system', event: 'connected', connectionId: id, userId: 'alice', reconnectionToken: `token of ${id}` });
+  }
+  end(code) {
+    this.readyState = 3;
+    this.onclose?.({ code });
+  }
+}
+
+// settle lets promises run; timers stand still.
+const settle = async () => {
+  for (let i = 0; i < 20; i++) await Promise.resolve();
+};
+const pass = async (ms) => {
+  mock.timers.tick(ms);
+  await settle();
+};
+
+// connected starts a client and plays a first connection.
+async function connected(getURL = async () => 'ws://service/client/hubs/chat?access_token=t') {
+  const client = new Client(getURL);
+  const log = [];
+  for (const type of ['state', 'connected', 'message', 'disconnected', 'refused']) {
+    client.addEventListener(type, ({ detail }) => log.push(type === 'state' ? detail.state : `${type} ${detail.connectionId ?? detail.data ?? detail.message}`));
+  }
+  client.start();
+  await settle();
+  sockets[0]?.welcome();
+  await settle();
+  return { client, log };
+}
+
+beforeEach(() => {
+  sockets = [];
+  globalThis.WebSocket = FakeSocket;
+  mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'] });
+});
+afterEach(() => mock.timers.reset());
+
+test('connects with the reliable subprotocol and tells of it once', async () => {
+  const { client, log } = await connected();
+  assert.equal(sockets[0].protocol, 'json.reliable.webpubsub.azure.v1');
+  assert.deepEqual(log, ['connecting', 'connected', 'connected c1']);
+  assert.deepEqual(client.info, { connectionId: 'c1', sequenceId: 0 });
+});
+
+test('an event resolves with its ack', async () => {
+  const { client } = await connected();
+  const done = client.sendEvent('message', { text: 'hi' });
+  const [frame] = sockets[0].sent;
+  assert.deepEqual(frame, { type: 'event', event: 'message', dataType: 'json', data: { text: 'hi' }, ackId: 1 });
+  sockets[0].frame({ type: 'ack', ackId: 1, success: true });
+  await done;
+});
+
+test('a refused ack rejects with the name of the service; Duplicate is a success', async () => {
+  const { client } = await connected();
+  const refused = client.joinGroup('a');
+  const repeated = client.joinGroup('b');
+  sockets[0].frame({ type: 'ack', ackId: 1, success: false, error: { name: 'Forbidden', message: 'no' } });
+  sockets[0].frame({ type: 'ack', ackId: 2, success: false, error: { name: 'Duplicate', message: 'again' } });
+  await assert.rejects(refused, { name: 'Forbidden', message: 'no' });
+  await repeated;
+});
+
+test('a request without an answer ends in time, one without a connection at once', async () => {
+  const { client } = await connected();
+  const slow = client.sendEvent('message', {});
+  const timed = assert.rejects(slow, { name: 'Timeout' });
+  await pass(20_000);
+  await timed;
+  client.stop();
+  await assert.rejects(client.sendEvent('message', {}), { name: 'ConnectionLost' });
+});
+
+test('publishing asks for no ack and skips the sender', async () => {
+  const { client } = await connected();
+  client.publish('room.a', { type: 'typing' });
+  assert.deepEqual(sockets[0].sent, [{ type: 'sendToGroup', group: 'room.a', noEcho: true, dataType: 'json', data: { type: 'typing' } }]);
+});
+
+test('a dropped socket is recovered: same connection, nothing twice', async () => {
+  const { client, log } = await connected();
+  sockets[0].frame({ type: 'message', from: 'server', sequenceId: 1, data: 'one' });
+  const pending = client.sendEvent('message', {});
+  sockets[0].end(1006);
+  await assert.rejects(pending, { name: 'ConnectionLost' });
+  await settle();
+
+  const { searchParams } = sockets[1].url;
+  assert.equal(searchParams.get('awps_connection_id'), 'c1');
+  assert.equal(searchParams.get('awps_reconnection_token'), 'token of c1');
+  sockets[1].open();
+  assert.equal(log.at(-1), 'recovering', 'an open socket may still be refused');
+  sockets[1].frame({ type: 'message', from: 'server', sequenceId: 1, data: 'one' });
+  sockets[1].frame({ type: 'message', from: 'server', sequenceId: 2, data: 'two' });
+  assert.deepEqual(log, ['connecting', 'connected', 'connected c1', 'message one', 'recovering', 'connected', 'message two']);
+  await pass(1_000);
+  assert.deepEqual(sockets[1].sent.at(-1), { type: 'sequenceAck', sequenceId: 2 });
+});
+
+test('a recovery without anything to replay is asked for an answer', async () => {
+  const { log } = await connected();
+  sockets[0].end(1006);
+  await settle();
+  sockets[1].open();
+  await pass(200);
+  assert.deepEqual(sockets[1].sent, [{ type: 'ping' }]);
+  sockets[1].frame({ type: 'pong' });
+  assert.equal(log.at(-1), 'connected');
+});
+
+test('a connected frame after a recovery is no new connection', async () => {
+  const { log } = await connected();
+  sockets[0].end(1006);
+  await settle();
+  sockets[1].welcome();
+  assert.equal(log.filter((l) => l === 'connected c1').length, 1);
+});
+
+test('1008 ends the recovery: a new connection with a fresh URL', async () => {
+  let n = 0;
+  const { log } = await connected(async () => `ws://service/?access_token=t${++n}`);
+  sockets[0].end(1006);
+  await settle();
+  sockets[1].open();
+  sockets[1].end(1008);
+  await settle();
+  assert.equal(log.at(-1), 'waiting');
+  await pass(1_000);
+  assert.equal(sockets[2].url.searchParams.get('access_token'), 't2');
+  assert.equal(sockets[2].url.searchParams.get('awps_connection_id'), null);
+  sockets[2].welcome('c2');
+  assert.equal(log.at(-1), 'connected c2');
+});
+
+test('recovery is tried every second, for half a minute', async () => {
+  const { log } = await connected();
+  sockets[0].end(1006);
+  await settle();
+  for (let s = 0; s < 31; s++) {
+    sockets.at(-1).end(1006);
+    await settle();
+    await pass(1_000);
+  }
+  assert.equal(sockets.filter((s) => s.url.searchParams.has('awps_connection_id')).length, 31);
+  assert.ok(log.includes('waiting'));
+});
+
+test('attempts that fail come ever later, and at once on request', async () => {
+  const waits = [];
+  const client = new Client(async () => { throw new Error('no network'); });
+  client.addEventListener('state', ({ detail }) => detail.state === 'waiting' && waits.push(detail.retryAt - Date.now()));
+  client.start();
+  await settle();
+  for (let i = 0; i < 7; i++) {
+    client.retry();
+    await settle();
+  }
+  assert.equal(waits.length, 8);
+  for (const [i, wait] of waits.entries()) {
+    const most = Math.min(30_000, 1000 * 2 ** i);
+    assert.ok(wait >= most / 2 && wait <= most, `wait ${i}: ${wait}`);
+  }
+  client.stop();
+});
+
+test('a refusal ends the attempts', async () => {
+  const { log } = await connected(async () => { throw new RefusedError('who are you?'); });
+  assert.deepEqual(log, ['connecting', 'stopped', 'refused who are you?']);
+  assert.equal(sockets.length, 0);
+});
+
+test('a connection that the service closes on purpose is not recovered', async () => {
+  const { log } = await connected();
+  sockets[0].frame({ type: 'system', event: 'disconnected', message: 'bye' });
+  sockets[0].end(1000);
+  await settle();
+  assert.deepEqual(log.slice(-2), ['disconnected bye', 'waiting']);
+});
+
+test('silence is a lost connection', async () => {
+  const { log } = await connected();
+  await pass(20_000);
+  assert.deepEqual(sockets[0].sent, [{ type: 'ping' }]);
+  sockets[0].frame({ type: 'pong' });
+  await pass(20_000);
+  await pass(20_000);
+  assert.equal(log.at(-1), 'recovering');
+  assert.equal(sockets[0].closedWith, 4000, 'any code but 1000 keeps it recoverable');
+});
+
+test('a flood is acknowledged on the way', async () => {
+  await connected();
+  for (let i = 1; i <= 301; i++) sockets[0].frame({ type: 'message', from: 'server', sequenceId: i, data: i });
+  assert.deepEqual(sockets[0].sent, [{ type: 'sequenceAck', sequenceId: 301 }]);
+});
+
+test('stop closes with 1000 and stays stopped', async () => {
+  const { client, log } = await connected();
+  client.stop();
+  await pass(60_000);
+  assert.equal(sockets[0].closedWith, 1000);
+  assert.equal(sockets.length, 1);
+  assert.equal(log.at(-1), 'stopped');
+});
+
+test('stop and start again make one new connection', async () => {
+  const { client } = await connected();
+  client.stop();
+  client.start();
+  await settle();
+  assert.equal(sockets.length, 2);
+  sockets[1].welcome('c2');
+  await pass(60_000);
+  assert.equal(client.info.connectionId, 'c2');
+});
+
+test('stop while negotiating opens nothing', async () => {
+  let answer;
+  const { client } = await connected(() => new Promise((resolve) => (answer = resolve)));
+  client.stop();
+  answer('ws://service/');
+  await settle();
+  assert.equal(sockets.length, 0);
+});
+
+test('a held cut stays away as long as it was told', async () => {
+  const { client } = await connected();
+  client.drop(4_000);
+  await settle();
+  await pass(3_999);
+  assert.equal(sockets.length, 1);
+  await pass(1);
+  assert.equal(sockets.length, 2);
+});
