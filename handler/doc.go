@@ -23,12 +23,12 @@
 // connect and user events wait for their callback's answer; the other events
 // only tell, and their callback's error changes nothing for the client.
 //
-//	connect        [Handler.OnConnect]       accept, change or refuse
-//	user event     [Handler.OnEvent], [JSON] reply or fail
-//	connected      [Handler.OnConnected]
-//	disconnected   [Handler.OnDisconnected]
-//	group joined   [Handler.OnGroupJoined]
-//	group left     [Handler.OnGroupLeft]
+//	OnConnect        may this client connect? accept, change or refuse
+//	OnEvent, JSON    a client sent something: reply or fail
+//	OnConnected      a client is connected
+//	OnDisconnected   a client is gone
+//	OnGroupJoined    a connection joined a group
+//	OnGroupLeft      a connection left a group
 //
 // What a client gets of a reply, with the data type of the [webpubsub.Message]:
 // one of a JSON subprotocol gets a message from "server", a plain WebSocket
@@ -61,7 +61,7 @@
 //	413  the body exceeds Options.MaxBodyBytes
 //	415  the content type is none of the service's
 //	500  the callback failed or panicked
-//	503  Entra's keys could not be fetched
+//	503  Entra's keys could not be fetched, or a repeated event waited too long for the first
 //
 // Each is logged with the rule that was broken and its remedy, and without
 // signatures, tokens or keys.
