@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -286,8 +285,4 @@ func (c *conn) receiveEvent(u wire.Event) {
 		},
 		fail: func(name, text string) { c.finishAck(u.AckID, &wire.Error{Name: name, Message: text}) },
 	})
-}
-
-func validJSON(m webpubsub.Message) bool {
-	return m.Type != webpubsub.TypeJSON || json.Valid(m.Data)
 }

@@ -266,10 +266,12 @@ type admission struct {
 // askHandler raises the connect event, and waits for the answer.
 func (c *conn) askHandler(r *http.Request, claims token.Claims, offered []string, a *admission) *refusal {
 	c.events.next = 1 // the id 0 belongs to connect, even where nobody listens
+	headers := r.Header.Clone()
+	headers.Set("Host", r.Host) // net/http keeps it apart
 	body, err := json.Marshal(upstream.ConnectRequest{
 		Claims:       upstream.ClaimsMap(claims.All),
 		Query:        r.URL.Query(),
-		Headers:      r.Header,
+		Headers:      headers,
 		Subprotocols: offered,
 	})
 	if err != nil {

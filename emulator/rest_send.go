@@ -95,7 +95,7 @@ func (c *call) message() (*broadcast, func(*conn) bool, error) {
 	if err != nil {
 		return nil, nil, &apiError{status: http.StatusUnsupportedMediaType, code: codeBadRequest, target: "Request", message: "The content type must be text/plain, application/json, application/octet-stream or application/x-protobuf."}
 	}
-	if !validJSON(m) {
+	if m.Type == webpubsub.TypeJSON && !json.Valid(m.Data) {
 		return nil, nil, badRequest("Request", "The request body is not a valid JSON.")
 	}
 	if m.Metadata, err = metadata(c.r.Header); err != nil {
