@@ -29,6 +29,16 @@ func (c *conn) serve(l *link) {
 		c.send(newFrame(websocket.PongMessage, []byte(data)))
 		return nil
 	})
+	echo := l.ws.CloseHandler()
+	l.ws.SetCloseHandler(func(code int, text string) error {
+		c.mu.Lock()
+		closing := l.closing
+		c.mu.Unlock()
+		if closing {
+			return nil // this is the answer to ours, and answers are not answered
+		}
+		return echo(code, text)
+	})
 	for {
 		opcode, data, err := l.read()
 		if errors.Is(err, errTooLarge) {

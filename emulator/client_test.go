@@ -2,6 +2,7 @@ package emulator_test
 
 import (
 	"fmt"
+	"io"
 	"net/url"
 	"strings"
 	"testing"
@@ -276,5 +277,20 @@ func TestSlowClientIsClosed(t *testing.T) {
 	}
 	if _, _, err := tryDial(t, srv, recovery(hello)); err == nil {
 		expectNotRecovered(t, srv, hello)
+	}
+}
+
+// The answer to a close frame was once answered with a second one. Go clients
+// did not notice; browsers report such a close as 1006, lost, and a reliable
+// client then tries for half a minute to recover what the service has ended.
+func TestCloseIsSentOnce(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	c, _ := dialJSON(t, srv, dialOptions{})
+	c.send("{")
+	c.expectClose(1007, "The client message is not a valid JSON protocol message.")
+	// The client has answered by now. The rest is silence.
+	rest, err := io.ReadAll(c.ws.NetConn())
+	if err != nil || len(rest) > 0 {
+		t.Errorf("after the close came % x, %v", rest, err)
 	}
 }

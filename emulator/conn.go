@@ -133,8 +133,16 @@ func (c *conn) attach(l *link) {
 	l.net = l.ws.NetConn()
 	l.alive.Store(true)
 	l.pinged = c.hub.srv.opts.Clock.Now()
+	if c.hub.srv.ctx.Err() != nil {
+		// The server closed during the handshake and did not see this link.
+		_ = l.net.Close()
+		return
+	}
 	if c.link == l {
 		c.wake()
+		if l.closing { // closed before it had a network connection to time
+			c.forceClose()
+		}
 	}
 }
 

@@ -39,7 +39,8 @@ type job struct {
 	done  func(upstream.Response, error)
 }
 
-// raise queues an event. It reports false where too many are waiting.
+// raise queues an event. It reports false where too many user events are
+// waiting; a connection's beginning and end are never left out.
 func (c *conn) raise(j job) bool {
 	q, o := &c.events, &c.hub.srv.opts
 	if j.ctx == nil {
@@ -47,7 +48,7 @@ func (c *conn) raise(j job) bool {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.jobs) >= o.MaxMessages || q.bytes+len(j.event.Body) > o.MaxBytes {
+	if j.event.Kind == upstream.User && (len(q.jobs) >= o.MaxMessages || q.bytes+len(j.event.Body) > o.MaxBytes) {
 		return false
 	}
 	j.event.ID = q.next

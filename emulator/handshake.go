@@ -353,9 +353,6 @@ func (h *hub) serveRecovery(w http.ResponseWriter, r *http.Request) {
 		refused.push(item{frame: closeFrame(websocket.ClosePolicyViolation, text)})
 		refused.mu.Unlock()
 		refused.attach(l)
-		refused.mu.Lock()
-		refused.forceClose()
-		refused.mu.Unlock()
 		s.tasks.Go(func() { refused.serve(l) })
 		return
 	}
