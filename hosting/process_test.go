@@ -234,7 +234,7 @@ func TestExitCodes(t *testing.T) {
 	}
 
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
-		p := childprocess.Start(t, self(t), t.TempDir(), asProgram, "GREETING=hello", "PORT="+freePort(t))
+		p := childprocess.Start(t, self(t), t.TempDir(), asProgram, "GREETING=hello", "PORT="+functionshost.FreePort(t))
 		p.WaitForLog(t, "listening")
 		p.Signal(t, s)
 		<-p.Done()
@@ -245,7 +245,7 @@ func TestExitCodes(t *testing.T) {
 }
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {
-	port := freePort(t)
+	port := functionshost.FreePort(t)
 	p := childprocess.Start(t, self(t), t.TempDir(), asProgram, "GREETING=hello", "PORT="+port)
 	p.WaitForLog(t, "listening")
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}

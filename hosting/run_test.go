@@ -14,8 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"example.com/webpubsub/hosting"
 	"go.uber.org/goleak"
+
+	"example.com/webpubsub/hosting"
+	"example.com/webpubsub/internal/functionshost"
 )
 
 // TestMain runs the tests, or, as a process that a test has started, the
@@ -109,20 +111,6 @@ var showID = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, r.URL.Path+" "+hosting.InvocationID(r.Context()))
 })
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
 func TestPlainServer(t *testing.T) {
 	base, stop := start(t, showID, hosting.Options{Addr: "127.0.0.1:0", Getenv: env()})
 	// Outside Azure Functions anybody could send the header.
@@ -135,7 +123,7 @@ func TestPlainServer(t *testing.T) {
 }
 
 func TestPlainServerOnPort(t *testing.T) {
-	port := freePort(t)
+	port := functionshost.FreePort(t)
 	base, _ := start(t, showID, hosting.Options{Getenv: env("PORT", port)})
 	if !strings.HasSuffix(base, ":"+port) {
 		t.Errorf("listens on %s, want port %s", base, port)
@@ -143,7 +131,7 @@ func TestPlainServerOnPort(t *testing.T) {
 }
 
 func TestFunctions(t *testing.T) {
-	port := freePort(t)
+	port := functionshost.FreePort(t)
 	base, _ := start(t, showID, hosting.Options{Addr: "127.0.0.1:1", Getenv: env("FUNCTIONS_CUSTOMHANDLER_PORT", port, "PORT", "2")})
 	if want := "http://127.0.0.1:" + port; base != want {
 		t.Errorf("listens on %s, want %s", base, want)
@@ -275,7 +263,7 @@ func TestPanicIsLoggedWithTheInvocation(t *testing.T) {
 	})
 	base, stop := start(t, h, hosting.Options{
 		Logger: hosting.NewLogger(&log, nil),
-		Getenv: env("FUNCTIONS_CUSTOMHANDLER_PORT", freePort(t)),
+		Getenv: env("FUNCTIONS_CUSTOMHANDLER_PORT", functionshost.FreePort(t)),
 	})
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for _, path := range []string{"/boom", "/abort"} {
@@ -309,7 +297,7 @@ func TestUnavailable(t *testing.T) {
 	if got := strings.Count(log.String(), "WebPubSubConnectionString"); got != 1 {
 		t.Errorf("the missing setting is logged %d times at the start, want once", got)
 	}
-	base, _ := start(t, h, hosting.Options{Getenv: env("FUNCTIONS_CUSTOMHANDLER_PORT", freePort(t))})
+	base, _ := start(t, h, hosting.Options{Getenv: env("FUNCTIONS_CUSTOMHANDLER_PORT", functionshost.FreePort(t))})
 	status, body := get(t, base+"/api/negotiate", "X-Azure-Functions-InvocationId", "id-8")
 	if status != http.StatusServiceUnavailable || strings.Contains(body, "WebPubSub") {
 		t.Errorf("got %d %q, want 503 without the setting's name", status, body)

@@ -14,12 +14,14 @@ package functionshost
 import (
 	"crypto/rand"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -64,7 +66,7 @@ func Start(tb testing.TB, o Options) *Host {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	port := freePort(tb)
+	port := FreePort(tb)
 	settings := append(slices.Clone(o.Settings),
 		"FUNCTIONS_CUSTOMHANDLER_PORT="+port,
 		"FUNCTIONS_HTTPWORKER_PORT="+port,
@@ -168,18 +170,22 @@ func (h *Host) cors(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-func freePort(tb testing.TB) string {
+// FreePort returns a port that nobody listens on. It keeps below the range from
+// which systems take the ports of outgoing connections and of listeners on port
+// 0, so that nothing else takes it before the program does.
+func FreePort(tb testing.TB) string {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+	const first, last, tries = 20_000, 32_000, 100
+	for range tries {
+		port := strconv.Itoa(first + mathrand.IntN(last-first))
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
+		if err == nil {
+			_ = l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return port
+	tb.Fatalf("functionshost: no free port in %d tries", tries)
+	return ""
 }
 
 // newID returns a random id in the form of a GUID.
