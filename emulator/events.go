@@ -104,7 +104,10 @@ func (c *conn) deliver(ctx context.Context, e upstream.Event) (upstream.Response
 		}
 		q.cookies = upstream.MergeCookies(q.cookies, r.Cookies)
 	}
-	c.journalEvent(e.Name, r.Status, time.Since(start), err)
+	// Nobody needs to listen for a client that connects; for what it says, yes.
+	if !errors.Is(err, upstream.ErrNoHandler) || e.Kind == upstream.User {
+		c.journalEvent(e.Name, r.Status, time.Since(start), err)
+	}
 	return r, err
 }
 
