@@ -8,15 +8,3 @@ func Members(object []byte) map[string][]byte {
 	}
 	return m
 }
-
-// KeyNames are the member names that keyOf must find.
-var KeyNames = keyNames
-
-// KeyName returns the name of the key that keyOf finds for a name.
-func KeyName(name string) string {
-	k, ok := keyOf([]byte(name))
-	if !ok {
-		return ""
-	}
-	return keyNames[k]
-}

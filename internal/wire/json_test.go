@@ -369,14 +369,3 @@ func TestJSONDownstreamErrors(t *testing.T) {
 		}
 	}
 }
-
-func TestJSONKeys(t *testing.T) {
-	for _, name := range wire.KeyNames {
-		if got := wire.KeyName(name); got != name || name == "" {
-			t.Errorf("the key %q is found as %q", name, got)
-		}
-	}
-	if got := wire.KeyName("GROUP"); got != "" {
-		t.Errorf("the key GROUP is found as %q", got)
-	}
-}

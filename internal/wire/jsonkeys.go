@@ -72,72 +72,11 @@ var keyNames = [keyCount]string{
 	keyUserID:             "userId",
 }
 
-// keyOf is the inverse of keyNames: a switch, because a map takes four times
-// as long and this is done for every member of every frame.
-func keyOf(name []byte) (key, bool) {
-	switch string(name) {
-	case "type":
-		return keyType, true
-	case "ackId":
-		return keyAckID, true
-	case "connectionId":
-		return keyConnectionID, true
-	case "data":
-		return keyData, true
-	case "dataType":
-		return keyDataType, true
-	case "endOfStream":
-		return keyEndOfStream, true
-	case "error":
-		return keyError, true
-	case "event":
-		return keyEvent, true
-	case "expectedSequenceId":
-		return keyExpectedSequenceID, true
-	case "from":
-		return keyFrom, true
-	case "fromUserId":
-		return keyFromUserID, true
-	case "group":
-		return keyGroup, true
-	case "idleTimeoutMs":
-		return keyIdleTimeoutMs, true
-	case "invocationId":
-		return keyInvocationID, true
-	case "items":
-		return keyItems, true
-	case "message":
-		return keyMessage, true
-	case "metadata":
-		return keyMetadata, true
-	case "name":
-		return keyName, true
-	case "noEcho":
-		return keyNoEcho, true
-	case "reconnectionToken":
-		return keyReconnectionToken, true
-	case "sequenceId":
-		return keySequenceID, true
-	case "state":
-		return keyState, true
-	case "stream":
-		return keyStream, true
-	case "streamId":
-		return keyStreamID, true
-	case "streamSequenceId":
-		return keyStreamSequenceID, true
-	case "success":
-		return keySuccess, true
-	case "target":
-		return keyTarget, true
-	case "ttlSeconds":
-		return keyTTLSeconds, true
-	case "updatedAt":
-		return keyUpdatedAt, true
-	case "userErrorCode":
-		return keyUserErrorCode, true
-	case "userId":
-		return keyUserID, true
+// keys is the inverse of keyNames.
+var keys = func() map[string]key {
+	m := make(map[string]key, keyCount)
+	for k, name := range keyNames {
+		m[name] = key(k)
 	}
-	return 0, false
-}
+	return m
+}()

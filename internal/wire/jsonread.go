@@ -46,7 +46,7 @@ func (o *object) scan(valid []byte) {
 		return
 	}
 	for name, value := range members(valid[start:]) {
-		k, ok := keyOf(name)
+		k, ok := keys[string(name)]
 		if !ok {
 			continue // a member of a newer version
 		}
