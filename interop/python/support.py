@@ -51,10 +51,10 @@ class Client:
     def __init__(self, hub, connection_string=CONNECTION_STRING, **kwargs):
         token = {key: kwargs.pop(key) for key in ("user_id", "roles", "groups") if key in kwargs}
         url = service(hub, connection_string).get_client_access_token(**token)["url"]
-        # The client misses an ack that comes before it begins to wait, which
-        # happens on loopback, and then goes on after this many seconds (30 by
-        # default) as if the ack had come then.
-        self.sdk = WebPubSubClient(url, ack_timeout=1, **kwargs)
+        # The client misses an ack, or its start, that comes before it begins to
+        # wait, which happens on loopback. It goes on when the time is over (30
+        # seconds by default) as if it had come then.
+        self.sdk = WebPubSubClient(url, ack_timeout=5, start_timeout=5, **kwargs)
         self.connected, self.disconnected, self.group, self.server = [], [], [], []
         self.sdk.subscribe(CallbackType.CONNECTED, self.connected.append)
         self.sdk.subscribe(CallbackType.DISCONNECTED, self.disconnected.append)
