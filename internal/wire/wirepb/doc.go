@@ -13,4 +13,4 @@
 //	go generate ./internal/wire/wirepb
 package wirepb
 
-//go:generate protoc -I ../../.. --go_out=../../.. --go_opt=paths=source_relative internal/wire/wirepb/webpubsub.proto
+//go:generate protoc -I ../../.. --go_out=../../.. --go_opt=paths=source_relative --go_opt=Minternal/wire/wirepb/webpubsub.proto=internal/wire/wirepb internal/wire/wirepb/webpubsub.proto

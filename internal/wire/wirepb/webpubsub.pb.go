@@ -2714,7 +2714,7 @@ const file_internal_wire_wirepb_webpubsub_proto_rawDesc = "" +
 	"\vStreamError\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12&\n" +
-	"\x0fuser_error_code\x18\x03 \x01(\tR\ruserErrorCodeB,Z*example.com/webpubsub/internal/wire/wirepbb\x06proto3"
+	"\x0fuser_error_code\x18\x03 \x01(\tR\ruserErrorCodeb\x06proto3"
 
 var (
 	file_internal_wire_wirepb_webpubsub_proto_rawDescOnce sync.Once
