@@ -11,6 +11,8 @@ func TestPython(t *testing.T) {
 	python := testtool.Python(t, "python")
 	b := start(t, nil)
 	for _, name := range []string{"test_service", "test_client"} {
-		t.Run(name, func(t *testing.T) { b.run(t, "python", python, "-W", "ignore::ResourceWarning", "-m", "unittest", "-v", name) })
+		t.Run(name, func(t *testing.T) {
+			b.run(t, "python", python, "-W", "ignore::ResourceWarning", "-m", "unittest", "-v", name)
+		})
 	}
 }
