@@ -66,8 +66,8 @@ type Message struct {
 // Text returns a text message.
 func Text(s string) Message { return Message{Type: TypeText, Data: []byte(s)} }
 
-// JSON returns a message that holds v encoded as JSON; a [json.RawMessage] is
-// taken as it is. Where v cannot be encoded, [Message.Err] says why, and
+// JSON returns a message that holds v encoded as JSON; of a [json.RawMessage]
+// only insignificant white space is lost. Where v cannot be encoded, [Message.Err] says why, and
 // sending the message fails with that error.
 func JSON(v any) Message {
 	data, err := marshal(v)

@@ -289,7 +289,10 @@ func (c *conn) receiveEvent(u wire.Event) {
 		reply: func(m webpubsub.Message) {
 			if !m.IsZero() {
 				b := broadcast{data: wire.Data{From: "server", Message: m}}
-				b.to(c, nil)
+				if b.to(c, nil); b.err != nil {
+					c.finishAck(u.AckID, &wire.Error{Name: errInternal, Message: "The reply of the event handler cannot be sent: " + b.err.Error()})
+					return
+				}
 			}
 			c.finishAck(u.AckID, nil)
 		},

@@ -41,7 +41,7 @@ var ErrGroup = errors.New("Invalid group name. Valid group name should be in bet
 
 // Group checks a group name: 1 to 1,024 characters, not only white space.
 func Group(s string) error {
-	if s == "" || len(s) > 4*MaxGroup || utf8.RuneCountInString(s) > MaxGroup || strings.TrimSpace(s) == "" {
+	if s == "" || len(s) > 4*MaxGroup || !utf8.ValidString(s) || utf8.RuneCountInString(s) > MaxGroup || strings.TrimSpace(s) == "" {
 		return ErrGroup
 	}
 	return nil

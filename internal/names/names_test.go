@@ -1,0 +1,61 @@
+package names_test
+
+import (
+	"strings"
+	"testing"
+
+	"example.com/webpubsub/internal/names"
+)
+
+func TestNames(t *testing.T) {
+	for _, tt := range []struct {
+		rule      string
+		check     func(string) error
+		good, bad []string
+	}{
+		{
+			"hub", names.Hub,
+			[]string{"a", "Chat_1", "a`,.[]", "h" + strings.Repeat("x", 127)},
+			[]string{"", "1a", "_a", "a-b", "a b", "é", "aé", "h" + strings.Repeat("x", 128)},
+		},
+		{
+			"group", names.Group,
+			[]string{"g", " g", "a/b%", "日本", strings.Repeat("g", 1024), strings.Repeat("語", 1024)},
+			[]string{"", " ", "\t\n", strings.Repeat("g", 1025), strings.Repeat("語", 1025), "\xff"},
+		},
+		{
+			"event", names.Event,
+			[]string{"e", "A.b-c_1", "e" + strings.Repeat("x", 127)},
+			[]string{"", "1e", ".e", "e e", "e/", "é", "e" + strings.Repeat("x", 128)},
+		},
+	} {
+		for _, s := range tt.good {
+			if err := tt.check(s); err != nil {
+				t.Errorf("%s %.20q: %v", tt.rule, s, err)
+			}
+		}
+		for _, s := range tt.bad {
+			if err := tt.check(s); err == nil {
+				t.Errorf("%s %.20q was accepted", tt.rule, s)
+			}
+		}
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	many := make(map[string]string)
+	for i := range 8 {
+		many[string(rune('a'+i))] = strings.Repeat("v", 1023)
+	}
+	for _, m := range []map[string]string{nil, {"k": ""}, {"K-1_x": "a b\t~"}, {strings.Repeat("k", 256): strings.Repeat("v", 1024)}, many} {
+		if err := names.Metadata(m); err != nil {
+			t.Errorf("%.30v: %v", m, err)
+		}
+	}
+	many["more"] = "x"
+	for _, m := range []map[string]string{{"": "v"}, {"a b": "v"}, {"é": "v"}, {"k": "é"}, {"k": "a\nb"}, {strings.Repeat("k", 257): ""}, {"k": strings.Repeat("v", 1025)}, many} {
+		if err := names.Metadata(m); err == nil {
+			t.Errorf("%.30v was accepted", m)
+		}
+	}
+}
