@@ -43,6 +43,7 @@ func (c *call) sendToUser() error {
 }
 
 func (c *call) sendToConnection() error {
+	c.query.Del("filter") // this operation takes none, and the service ignores one
 	b, _, err := c.message()
 	if err != nil {
 		return err
@@ -82,7 +83,6 @@ func (c *call) message() (*broadcast, func(*conn) bool, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	// A connection send takes no filter and ignores one, as the service does.
 	keep, err := c.keep(text, "filter")
 	if err != nil {
 		return nil, nil, err
@@ -108,6 +108,9 @@ func (c *call) message() (*broadcast, func(*conn) bool, error) {
 // readBody reads a body of a length that the caller must have declared.
 func (c *call) readBody() ([]byte, error) {
 	if c.r.ContentLength < 0 || c.r.ContentLength > maxMessage {
+		// A client that is still sending when the connection closes sees a reset
+		// in place of the answer, so what it sends is read over, within reason.
+		_, _ = io.Copy(io.Discard, io.LimitReader(c.r.Body, 16*maxMessage))
 		return nil, badRequest("Request", "Invalid Content-Length header.")
 	}
 	body, err := io.ReadAll(io.LimitReader(c.r.Body, maxMessage+1))
