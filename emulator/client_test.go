@@ -294,3 +294,48 @@ func TestCloseIsSentOnce(t *testing.T) {
 		t.Errorf("after the close came % x, %v", rest, err)
 	}
 }
+
+// The length of a frame is written in three forms; these sizes lie on both
+// sides of their borders, and at the largest message.
+func TestFrameSizes(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	receiver := dial(t, srv, dialOptions{groups: []string{"g"}})
+	sender := dial(t, srv, dialOptions{roles: anything, query: url.Values{"webpubsub_mode": {"sendToGroup"}, "group": {"g"}}})
+	for _, n := range []int{0, 1, 125, 126, 65535, 65536, 1 << 20} {
+		want := strings.Repeat("x", n)
+		sender.send(want)
+		if got := receiver.recv(); got != want {
+			t.Errorf("a message of %d bytes arrived with %d", n, len(got))
+		}
+	}
+}
+
+// A close frame holds 123 bytes of reason; a longer one is cut between
+// characters, not within one.
+func TestLongCloseReason(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	c := dial(t, srv, dialOptions{user: "alice"})
+	rest(t, srv, request{method: "POST", path: "users/alice/:closeConnections?reason=" + url.QueryEscape("a"+strings.Repeat("é", 100))})
+	c.expectClose(websocket.CloseNormalClosure, "a"+strings.Repeat("é", 61))
+}
+
+// The newest thousand ack ids are remembered; the one before may come again.
+func TestAckMemoryIsBounded(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	c, _ := dialJSON(t, srv, dialOptions{roles: anything})
+	join := func(id int) string {
+		c.send(fmt.Sprintf(`{"type":"joinGroup","group":"g","ackId":%d}`, id))
+		return c.recv()
+	}
+	for id := range 1001 {
+		if got := join(id); !strings.Contains(got, `"success":true`) {
+			t.Fatal(got)
+		}
+	}
+	if got := join(1); !strings.Contains(got, "Duplicate") {
+		t.Errorf("the thousandth newest was forgotten: %s", got)
+	}
+	if got := join(0); !strings.Contains(got, `"success":true`) {
+		t.Errorf("an older one is still remembered: %s", got)
+	}
+}

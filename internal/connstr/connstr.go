@@ -28,8 +28,9 @@ func (c ConnectionString) String() string {
 
 // Parse reads a connection string. Key names are compared without case, blanks
 // around parts are ignored, unknown keys are ignored, Port replaces a port of
-// the endpoint, and a missing scheme means https: the union of what the
-// official SDKs accept. An error never holds the access key.
+// the endpoint, and a missing scheme means https, as one or another official
+// SDK has it. A key given twice and a part without "=" are errors, since either
+// is a slip. An error never shows a value.
 func Parse(s string) (ConnectionString, error) {
 	var endpoint, port string
 	var c ConnectionString
@@ -79,7 +80,8 @@ func Endpoint(endpoint, port string) (string, error) {
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return "", fmt.Errorf("endpoint %q is not an http or https URL", endpoint)
+		// What was given is not shown: it may hold a password.
+		return "", errors.New("endpoint: not an http or https URL")
 	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return "", errors.New("endpoint: only scheme, host, port and path are allowed")
@@ -87,7 +89,7 @@ func Endpoint(endpoint, port string) (string, error) {
 	if port != "" {
 		n, err := strconv.Atoi(port)
 		if err != nil || n < 1 || n > 65535 {
-			return "", fmt.Errorf("port %q is not a number from 1 to 65535", port)
+			return "", errors.New("port: not a number from 1 to 65535")
 		}
 		u.Host = net.JoinHostPort(u.Hostname(), port)
 	}
