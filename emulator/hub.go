@@ -223,6 +223,7 @@ func (h *hub) sendGroupLocked(name string, b *broadcast, keep func(*conn) bool) 
 
 const sweepInterval = time.Second
 
+// scheduleSweep needs s.mu.
 func (s *Server) scheduleSweep() {
 	s.sweep = s.opts.Clock.afterFunc(sweepInterval, func() {
 		s.mu.Lock()

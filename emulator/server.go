@@ -85,7 +85,9 @@ func New(o Options) (*Server, error) {
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 	}
+	s.mu.Lock()
 	s.scheduleSweep()
+	s.mu.Unlock()
 	s.tasks.Go(func() { _ = s.http.Serve(l) })
 	return s, nil
 }
