@@ -27,8 +27,8 @@ func TestBrowser(t *testing.T) {
 
 	// The app needs the proxy's address and the proxy the emulator's, which
 	// needs the app's: so the app's handler is put in place last.
-	var chat http.Handler
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { chat.ServeHTTP(w, r) }))
+	chat := http.NewServeMux()
+	web := httptest.NewServer(chat)
 	t.Cleanup(web.Close)
 	b := start(t, map[string]emulator.Hub{"chat": {EventHandlers: []emulator.EventHandler{{
 		URL: web.URL + "/api/events", UserEvents: "*", SystemEvents: []string{"connect", "connected", "disconnected"},
@@ -43,7 +43,7 @@ func TestBrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	chat = a.Handler()
+	chat.Handle("/", a.Handler())
 
 	b.env = append(b.env, "PAGE_URL="+web.URL+"/api/index", "CHROMIUM="+chromium, "WEBPUBSUB_BACKSTAGE="+backstage.URL)
 	if dir := os.Getenv(screenshotsEnv); dir != "" {
