@@ -1,5 +1,5 @@
 // Package testtool finds the programs that are not Go's own for tests that need
-// them: node, python3, mvn, a browser.
+// them: node, python3, a browser.
 //
 //	node := testtool.Need(t, "node")
 //	testtool.NPM(t, "interop/node")
