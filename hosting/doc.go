@@ -37,7 +37,9 @@
 // the stage. A response is buffered, so a handler that needs http.Flusher or
 // http.Hijacker finds neither. Two limits are AWS's own: a response of at most
 // 6 MB, and one value for each header except Set-Cookie, so that several values
-// arrive joined by commas.
+// arrive joined by commas. Web PubSub does not take such a list in
+// WebHook-Allowed-Origin: an event handler on Lambda should allow one origin, or
+// any, when its resource has replicas or a custom domain.
 // See https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html.
 //
 // # Logs
