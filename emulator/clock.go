@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"time"
@@ -49,6 +50,19 @@ func (c *Clock) Advance(d time.Duration) {
 	}
 	c.now = end
 	c.mu.Unlock()
+}
+
+// sleep returns when d has passed, or with ctx's error.
+func (c *Clock) sleep(ctx context.Context, d time.Duration) error {
+	passed := make(chan struct{})
+	t := c.afterFunc(d, func() { close(passed) })
+	defer t.stop()
+	select {
+	case <-passed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // timer is a pending call of a function.

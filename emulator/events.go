@@ -24,6 +24,8 @@ type eventQueue struct {
 	bytes   int
 	running bool
 	next    uint64 // ce-id of the next event
+	begun   bool   // connected has been queued
+	early   []job  // group events that came before that
 
 	// What the handlers' answers left behind. Only the delivery in progress
 	// touches these.
@@ -39,17 +41,26 @@ type job struct {
 	done  func(upstream.Response, error)
 }
 
-// raise queues an event. It reports false where too many user events are
-// waiting; a connection's beginning and end are never left out.
+// raise queues an event. It reports false where too many are waiting; a
+// connection's beginning and end are never left out.
 func (c *conn) raise(j job) bool {
+	c.events.mu.Lock()
+	defer c.events.mu.Unlock()
+	return c.enqueue(j)
+}
+
+// enqueue needs the queue's lock.
+func (c *conn) enqueue(j job) bool {
 	q, o := &c.events, &c.hub.srv.opts
 	if j.ctx == nil {
 		j.ctx = c.hub.srv.ctx
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if j.event.Kind == upstream.User && (len(q.jobs) >= o.MaxMessages || q.bytes+len(j.event.Body) > o.MaxBytes) {
-		return false
+	switch j.event.Kind {
+	case upstream.Connected, upstream.Disconnected:
+	default:
+		if len(q.jobs) >= o.MaxMessages || q.bytes+len(j.event.Body) > o.MaxBytes {
+			return false
+		}
 	}
 	j.event.ID = q.next
 	q.next++
@@ -97,7 +108,7 @@ func (c *conn) deliver(ctx context.Context, e upstream.Event) (upstream.Response
 	}
 	e.State, e.Cookies = q.state, q.cookies
 	start := time.Now()
-	r, err := c.hub.srv.upstream.Deliver(ctx, c.hub.handlers, e)
+	r, err := c.hub.srv.upstream.Deliver(ctx, c.hub.settings.Load().handlers, e)
 	if err == nil {
 		if r.State != nil {
 			q.state = r.State
@@ -106,7 +117,11 @@ func (c *conn) deliver(ctx context.Context, e upstream.Event) (upstream.Response
 	}
 	// Nobody needs to listen for a client that connects; for what it says, yes.
 	if !errors.Is(err, upstream.ErrNoHandler) || e.Kind == upstream.User {
-		c.journalEvent(e.Name, r.Status, time.Since(start), err)
+		name := e.Name
+		if e.Group != "" {
+			name += " " + e.Group
+		}
+		c.journalEvent(name, r.Status, time.Since(start), err)
 	}
 	return r, err
 }
@@ -128,6 +143,14 @@ func (c *conn) journalEvent(name string, status int, took time.Duration, err err
 
 func (c *conn) raiseConnected() {
 	c.raiseSystem(upstream.Connected, "connected", []byte("{}"))
+	q := &c.events
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.begun = true
+	for _, j := range q.early {
+		c.enqueue(j)
+	}
+	q.early = nil
 }
 
 func (c *conn) raiseDisconnected(reason string) {
@@ -137,13 +160,42 @@ func (c *conn) raiseDisconnected(reason string) {
 
 func (c *conn) raiseSystem(kind upstream.Kind, name string, body []byte) {
 	e := upstream.Event{Kind: kind, Name: name, ContentType: "application/json", Body: body}
-	if !slices.ContainsFunc(c.hub.handlers, func(h upstream.Handler) bool { return h.Wants(e) }) {
-		c.events.mu.Lock()
+	c.events.mu.Lock()
+	defer c.events.mu.Unlock()
+	if !c.hub.wants(e) {
 		c.events.next++ // the id is taken even where nobody listens
-		c.events.mu.Unlock()
 		return
 	}
-	c.raise(job{event: e})
+	c.enqueue(job{event: e})
+}
+
+// raisePresence tells the handlers that opted in that the connection joined or
+// left a group, also by its end, and not before they heard that it is
+// connected. That the event carries user, subprotocol and state as others do is
+// not documented; the official libraries read them. It is called under the
+// hub's lock, so that events come in the order of what they tell.
+func (c *conn) raisePresence(kind upstream.Kind, group string) {
+	e := upstream.Event{Kind: kind, Name: kind.String(), Group: group}
+	if !c.hub.wants(e) {
+		return
+	}
+	q := &c.events
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case !q.begun:
+		q.early = append(q.early, job{event: e})
+	case !c.enqueue(job{event: e}):
+		// On a goroutine: who observes the journal may ask the hub.
+		c.hub.srv.tasks.Go(func() {
+			c.journalEvent(e.Name+" "+group, 0, 0, errors.New("too many events wait for the event handler: this one is not delivered"))
+		})
+	}
+}
+
+// wants reports whether an event handler is configured for the event.
+func (h *hub) wants(e upstream.Event) bool {
+	return slices.ContainsFunc(h.settings.Load().handlers, func(u upstream.Handler) bool { return u.Wants(e) })
 }
 
 // userEvent is an event that a client raised, with what is to come of it.

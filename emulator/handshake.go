@@ -170,7 +170,7 @@ func (h *hub) authenticate(r *http.Request) (token.Claims, error) {
 		compact, _ = strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	}
 	if compact == "" {
-		if h.opts.AllowAnonymous {
+		if h.settings.Load().AllowAnonymous {
 			return token.Claims{}, nil
 		}
 		return token.Claims{}, errors.New("the access token is missing: give it as the query parameter access_token, or allow anonymous clients for the hub")

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.com/webpubsub/internal/upstream"
@@ -13,8 +14,7 @@ import (
 type hub struct {
 	srv      *Server
 	name     string // in lower case
-	opts     Hub
-	handlers []upstream.Handler
+	settings atomic.Pointer[hubSettings]
 
 	mu     sync.RWMutex // also guards each member's groups and permissions
 	conns  map[string]*conn
@@ -30,21 +30,16 @@ type group struct {
 	order   sync.Mutex
 }
 
+// newHub needs s.mu.
 func newHub(s *Server, name string) *hub {
 	h := &hub{
 		srv:    s,
 		name:   name,
-		opts:   s.opts.Hubs[name],
 		conns:  make(map[string]*conn),
 		groups: make(map[string]*group),
 		users:  make(map[string][]*conn),
 	}
-	if h.opts.KeepAlive == 0 {
-		h.opts.KeepAlive = defaultKeepAlive
-	}
-	for _, e := range h.opts.EventHandlers {
-		h.handlers = append(h.handlers, e.upstream())
-	}
+	h.settings.Store(s.hubSettings(name))
 	return h
 }
 
@@ -79,8 +74,13 @@ func (h *hub) remove(c *conn) bool {
 			h.users[c.userID] = peers
 		}
 	}
+	in := make([]string, 0, len(c.groups))
 	for g := range c.groups {
-		h.leave(c, g.name)
+		in = append(in, g.name)
+	}
+	slices.Sort(in) // the handlers hear of them in a certain order
+	for _, name := range in {
+		h.leave(c, name)
 	}
 	return true
 }
@@ -101,6 +101,7 @@ func (h *hub) join(c *conn, name string) bool {
 	}
 	c.groups[g] = len(g.members)
 	g.members = append(g.members, c)
+	c.raisePresence(upstream.GroupJoined, name)
 	return true
 }
 
@@ -125,6 +126,7 @@ func (h *hub) leave(c *conn, name string) bool {
 	if g.members = g.members[:last]; last == 0 {
 		delete(h.groups, name)
 	}
+	c.raisePresence(upstream.GroupLeft, name)
 	return true
 }
 

@@ -154,7 +154,7 @@ func (c *conn) keepAlive(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := c.link
-	if l == nil || l.net == nil || l.closing || now.Sub(l.pinged) < c.hub.opts.KeepAlive {
+	if l == nil || l.net == nil || l.closing || now.Sub(l.pinged) < c.hub.settings.Load().KeepAlive {
 		return
 	}
 	// The peer answers in real time, even where a test has moved the clock.

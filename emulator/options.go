@@ -1,13 +1,8 @@
 package emulator
 
 import (
-	"fmt"
 	"log/slog"
-	"strings"
 	"time"
-
-	"example.com/webpubsub/internal/names"
-	"example.com/webpubsub/internal/upstream"
 )
 
 // DefaultAccessKey is the key of an emulator that was given none. It is public
@@ -27,7 +22,8 @@ type Options struct {
 	// SecondaryKey is accepted beside AccessKey, as for key rotation. Default: none.
 	SecondaryKey string
 	// Hubs holds settings by hub name, compared without case. A hub that is not
-	// named here works all the same, without event handlers.
+	// named here works all the same, without event handlers. [Server.SetHub]
+	// changes them later.
 	Hubs map[string]Hub
 	// Logger gets one record for each thing that happens: refusals and failures
 	// as warnings that name the rule and the remedy, the rest as debug records.
@@ -43,7 +39,8 @@ type Options struct {
 	// not acknowledged; one that falls behind further is closed with 1008.
 	// Default: 1,000 messages and 16 MiB, as in the service.
 	MaxMessages, MaxBytes int
-	// Clock is the time. Default: the system's. See [NewClock].
+	// Clock is the time, of the pauses before an event is delivered again too.
+	// Default: the system's. See [NewClock].
 	Clock *Clock
 }
 
@@ -70,12 +67,19 @@ type EventHandler struct {
 	// SystemEvents names the system events to deliver: "connect", "connected"
 	// and "disconnected". Default: none.
 	SystemEvents []string
+	// GroupEvents names the group presence events to deliver, which are a preview
+	// of the service: "joined" and "left". Default: none.
+	GroupEvents []string
+	// GroupFilters are patterns of the groups that GroupEvents are about: ? is
+	// one character except ".", * any number of them and ** any characters.
+	// Default: all groups.
+	GroupFilters []string
 }
 
 // maxMessage bounds a client's frame and a REST body: 1 MiB.
 const maxMessage = 1 << 20
 
-func (o Options) withDefaults() (Options, error) {
+func (o Options) withDefaults() Options {
 	if o.Addr == "" {
 		o.Addr = "127.0.0.1:0"
 	}
@@ -97,36 +101,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Clock == nil {
 		o.Clock = systemClock
 	}
-	hubs := make(map[string]Hub, len(o.Hubs))
-	for name, h := range o.Hubs {
-		key := strings.ToLower(name)
-		if err := names.Hub(name); err != nil {
-			return o, fmt.Errorf("emulator: %w", err)
-		}
-		if _, ok := hubs[key]; ok {
-			return o, fmt.Errorf("emulator: hub %q is configured twice; names are compared without case", key)
-		}
-		if h.KeepAlive == 0 {
-			h.KeepAlive = defaultKeepAlive
-		}
-		if h.KeepAlive < time.Second || h.KeepAlive > 120*time.Second {
-			return o, fmt.Errorf("emulator: hub %q: KeepAlive is %v: 1 s to 120 s are allowed", name, h.KeepAlive)
-		}
-		for i, e := range h.EventHandlers {
-			if err := e.upstream().Validate(); err != nil {
-				return o, fmt.Errorf("emulator: hub %q, event handler %d: %w", name, i+1, err)
-			}
-		}
-		hubs[key] = h
-	}
-	o.Hubs = hubs
-	return o, nil
-}
-
-const defaultKeepAlive = 20 * time.Second
-
-func (e EventHandler) upstream() upstream.Handler {
-	return upstream.Handler{URL: e.URL, UserEvents: e.UserEvents, SystemEvents: e.SystemEvents}
+	return o
 }
 
 func (o Options) keys() []string {

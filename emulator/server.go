@@ -28,10 +28,11 @@ type Server struct {
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup // every goroutine that the server starts
 
-	mu     sync.RWMutex
-	hubs   map[string]*hub
-	closed bool
-	sweep  *timer
+	mu         sync.RWMutex
+	hubs       map[string]*hub
+	configured map[string]*hubSettings // by lower-case name, see SetHub
+	closed     bool
+	sweep      *timer
 }
 
 // TB is the part of [testing.TB] that [Start] needs.
@@ -61,15 +62,16 @@ func Start(tb TB, o Options) *Server {
 // New starts an emulator. It listens when New returns. It fails where an option
 // breaks a rule or the address is taken.
 func New(o Options) (*Server, error) {
-	o, err := o.withDefaults()
+	o = o.withDefaults()
+	configured, err := newHubSettings(o.Hubs)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("emulator: %w", err)
 	}
 	l, err := net.Listen("tcp", o.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("emulator: cannot listen on %s (is another emulator running there?): %w", o.Addr, err)
 	}
-	s := &Server{opts: o, hubs: make(map[string]*hub)}
+	s := &Server{opts: o, hubs: make(map[string]*hub), configured: configured}
 	s.host = publicHost(o.Addr, l.Addr())
 	s.url = "http://" + s.host
 	s.journal = journal{clock: o.Clock, logger: o.Logger, observe: o.Observe}
@@ -79,6 +81,8 @@ func New(o Options) (*Server, error) {
 		Origin: strings.Trim(hostname, "[]"),
 		Keys:   o.keys(),
 		Logger: o.Logger,
+		Now:    o.Clock.Now,
+		Sleep:  o.Clock.sleep,
 	})
 	s.http = &http.Server{
 		Handler:           s,
