@@ -63,12 +63,18 @@ func (s *Server) serveClient(w http.ResponseWriter, r *http.Request) {
 		refuse("", &refusal{http.StatusBadRequest, "Invalid hub name.", err.Error()})
 		return
 	}
-	h := s.hub(name)
+	h := s.peek(name)
 	if r.URL.Query().Get("awps_connection_id") != "" {
 		h.serveRecovery(w, r)
 		return
 	}
-	if f := h.serveNew(w, r); f != nil {
+	claims, err := h.authenticate(r)
+	if err != nil {
+		refuse(h.name, &refusal{http.StatusUnauthorized, "", err.Error()})
+		return
+	}
+	h = s.hub(name)
+	if f := h.serveNew(w, r, claims); f != nil {
 		refuse(h.name, f)
 	}
 }
@@ -86,12 +92,8 @@ func clientHub(r *http.Request) (string, bool) {
 }
 
 // serveNew lets a new client in, or says why not.
-func (h *hub) serveNew(w http.ResponseWriter, r *http.Request) *refusal {
+func (h *hub) serveNew(w http.ResponseWriter, r *http.Request, claims token.Claims) *refusal {
 	s := h.srv
-	claims, err := h.authenticate(r)
-	if err != nil {
-		return &refusal{http.StatusUnauthorized, "", err.Error()}
-	}
 	mode, err := parseMode(r.URL.Query())
 	if err != nil {
 		return &refusal{http.StatusBadRequest, err.Error(), err.Error()}
@@ -165,6 +167,7 @@ func (l *link) upgrade(w http.ResponseWriter, r *http.Request, subprotocol strin
 // that, in the Authorization header. The lifetime matters here only: a
 // connection outlives its token.
 func (h *hub) authenticate(r *http.Request) (token.Claims, error) {
+	s := h.srv
 	compact := r.URL.Query().Get("access_token")
 	if compact == "" {
 		compact, _ = strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -175,13 +178,16 @@ func (h *hub) authenticate(r *http.Request) (token.Claims, error) {
 		}
 		return token.Claims{}, errors.New("the access token is missing: give it as the query parameter access_token, or allow anonymous clients for the hub")
 	}
-	claims, err := token.Verify(compact, h.srv.opts.keys(), h.srv.opts.Clock.Now())
+	if token.IsEntra(compact) {
+		return token.Claims{}, errors.New("tokens of Microsoft Entra are for the REST API: have the application ask for a client token with :generateToken, as the SDKs do")
+	}
+	claims, err := token.Verify(compact, s.opts.keys(), s.opts.Clock.Now())
 	if err != nil {
 		return token.Claims{}, err
 	}
 	want := "/client/hubs/" + h.name
-	if !h.srv.audienceIs(claims.Audience, r, want) {
-		return token.Claims{}, fmt.Errorf("the token is for %q, not for %s of this server: its audience must be http://%s%s", claims.Audience, want, r.Host, want)
+	if !s.audienceIs(claims.Audience, r, want) {
+		return token.Claims{}, fmt.Errorf("the token is for %q, not for %s of this server: its audience must be %s%s", claims.Audience, want, origin(r), want)
 	}
 	return claims, nil
 }
@@ -311,7 +317,7 @@ func (c *conn) askHandler(r *http.Request, claims token.Claims, offered []string
 // Recovery.
 
 const (
-	reconnectionIssuer   = "https://webpubsub.azure.com"
+	issuer               = "https://webpubsub.azure.com"
 	reconnectionLifetime = 7 * 24 * time.Hour
 )
 
@@ -323,7 +329,7 @@ func (s *Server) reconnectionToken(connectionID string) (string, error) {
 		Audience: connectionID,
 		Issued:   now,
 		Expires:  now.Add(reconnectionLifetime),
-		All:      map[string]any{"iss": reconnectionIssuer, "jti": newID()},
+		All:      map[string]any{"iss": issuer, "jti": newID()},
 	})
 }
 

@@ -21,6 +21,17 @@ type Options struct {
 	AccessKey string
 	// SecondaryKey is accepted beside AccessKey, as for key rotation. Default: none.
 	SecondaryKey string
+	// TLS serves https and wss instead of http and ws, with a certificate made at
+	// the start for whatever name a client asks for. [Server.Client] trusts it;
+	// see [Server.CertificatePEM] for programs in other languages. Token
+	// credentials need it, since the SDKs do not send them in the clear.
+	TLS bool
+	// AllowUnverifiedEntra accepts any unexpired token whose audience is Web
+	// PubSub as one of Microsoft Entra, with all rights and without looking at
+	// its signature, so that code with a token credential runs here. New refuses
+	// it on an address that other machines can reach. Default: such tokens are
+	// refused, as access keys are the only secret here.
+	AllowUnverifiedEntra bool
 	// Hubs holds settings by hub name, compared without case. A hub that is not
 	// named here works all the same, without event handlers. [Server.SetHub]
 	// changes them later.

@@ -7,11 +7,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"example.com/webpubsub/internal/names"
 	"example.com/webpubsub/internal/role"
-	"example.com/webpubsub/internal/token"
 )
 
 // groupName checks the group of the path, where the operation has one.
@@ -259,11 +257,7 @@ func (c *call) listConnections() error {
 		}
 		q.Set("continuationToken", members[n-1].id)
 		q.Set("api-version", apiVersions[len(apiVersions)-1])
-		scheme := "http"
-		if c.r.TLS != nil {
-			scheme = "https"
-		}
-		page.NextLink = scheme + "://" + c.r.Host + c.r.URL.EscapedPath() + "?" + q.Encode()
+		page.NextLink = origin(c.r) + c.r.URL.EscapedPath() + "?" + q.Encode()
 	}
 	c.body = page
 	return nil
@@ -342,18 +336,4 @@ func (c *call) change(do func(role.Permission, string) error, p role.Permission,
 		return &apiError{status: 409, code: "Error.Connection.Conflict", target: "Connection", message: err.Error()}
 	}
 	return err
-}
-
-// clientToken signs a client access token, as the service issues it.
-func (s *Server) clientToken(hub, path, user string, roles, groups []string, life time.Duration) (string, error) {
-	now := s.opts.Clock.Now()
-	return token.Sign(s.opts.AccessKey, token.Claims{
-		Audience: s.url + path + hub,
-		UserID:   user,
-		Roles:    roles,
-		Groups:   groups,
-		Issued:   now,
-		Expires:  now.Add(life),
-		All:      map[string]any{"iss": reconnectionIssuer},
-	})
 }

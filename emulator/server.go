@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -17,12 +18,15 @@ import (
 
 // Server is a running emulator.
 type Server struct {
-	opts     Options
-	url      string
-	host     string // of url, with port
-	http     *http.Server
-	upstream *upstream.Dispatcher
-	journal  journal
+	opts      Options
+	url       string
+	host      string // of url, with port
+	http      *http.Server
+	client    *http.Client
+	authority *authority // nil without TLS
+	upstream  *upstream.Dispatcher
+	journal   journal
+	keyID     string // of the tokens that the REST API issues
 
 	ctx    context.Context // ends when the server closes; deliveries run in it
 	cancel context.CancelFunc
@@ -71,9 +75,14 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("emulator: cannot listen on %s (is another emulator running there?): %w", o.Addr, err)
 	}
-	s := &Server{opts: o, hubs: make(map[string]*hub), configured: configured}
+	s := &Server{opts: o, hubs: make(map[string]*hub), configured: configured, keyID: newKeyID()}
+	if l, err = s.secure(l); err != nil {
+		_ = l.Close()
+		return nil, err
+	}
 	s.host = publicHost(o.Addr, l.Addr())
-	s.url = "http://" + s.host
+	s.url = s.scheme("http") + "://" + s.host
+	s.client = newHTTPClient(s.authority)
 	s.journal = journal{clock: o.Clock, logger: o.Logger, observe: o.Observe}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	hostname, _, _ := net.SplitHostPort(s.host)
@@ -86,6 +95,7 @@ func New(o Options) (*Server, error) {
 	})
 	s.http = &http.Server{
 		Handler:           s,
+		ErrorLog:          s.httpLog(),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 	}
@@ -107,7 +117,43 @@ func publicHost(addr string, l net.Addr) string {
 	return net.JoinHostPort(name, port)
 }
 
-// URL returns the endpoint, for example "http://127.0.0.1:41235".
+// newKeyID has the form of the service's: s- and a GUID.
+func newKeyID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("s-%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// secure puts TLS in front of the listener where it is asked for, and keeps
+// what anybody may enter off the network.
+func (s *Server) secure(l net.Listener) (net.Listener, error) {
+	if s.opts.AllowUnverifiedEntra {
+		if err := loopback(l.Addr()); err != nil {
+			return l, err
+		}
+	}
+	if !s.opts.TLS {
+		return l, nil
+	}
+	a, err := newAuthority()
+	if err != nil {
+		return l, fmt.Errorf("emulator: make a certificate: %w", err)
+	}
+	s.authority = a
+	return a.listener(l), nil
+}
+
+// scheme is http or ws, or what either is called with TLS.
+func (s *Server) scheme(plain string) string {
+	if s.opts.TLS {
+		return plain + "s"
+	}
+	return plain
+}
+
+// URL returns the endpoint, for example "http://127.0.0.1:41235". With
+// [Options].TLS it begins with https, and so does that of [Server.ConnectionString].
 func (s *Server) URL() string { return s.url }
 
 // ConnectionString returns the connection string with the primary key.
@@ -117,7 +163,7 @@ func (s *Server) ConnectionString() string {
 
 // ClientURL returns the WebSocket address of a hub, without an access token.
 func (s *Server) ClientURL(hub string) string {
-	return "ws://" + s.host + "/client/hubs/" + url.PathEscape(hub)
+	return s.scheme("ws") + "://" + s.host + "/client/hubs/" + url.PathEscape(hub)
 }
 
 // Close cuts every connection, as a crash would, stops listening, and returns
@@ -135,6 +181,7 @@ func (s *Server) Close() error {
 
 	err := s.http.Close()
 	s.cancel()
+	s.client.CloseIdleConnections()
 	for _, h := range hubs {
 		for _, c := range h.all() {
 			c.abandon()
@@ -148,8 +195,8 @@ func (s *Server) Close() error {
 	return err
 }
 
-// hub returns the hub of that name, made on first use. Names are compared
-// without case.
+// hub returns the hub of that name, made on first use by a caller who has
+// proven to be allowed in. Names are compared without case.
 func (s *Server) hub(name string) *hub {
 	key := strings.ToLower(name)
 	s.mu.RLock()
@@ -165,6 +212,18 @@ func (s *Server) hub(name string) *hub {
 		s.hubs[key] = h
 	}
 	return h
+}
+
+// peek returns the hub of that name; one that is not in use yet is made, but
+// not kept, so that strangers cannot fill the memory with names.
+func (s *Server) peek(name string) *hub {
+	key := strings.ToLower(name)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if h := s.hubs[key]; h != nil {
+		return h
+	}
+	return newHub(s, key)
 }
 
 // allHubs needs s.mu.

@@ -10,8 +10,11 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
 	"example.com/webpubsub/app"
 	"example.com/webpubsub/emulator"
+	"example.com/webpubsub/service"
 )
 
 // runDev serves the emulator and the functions, wired to each other, until it
@@ -22,6 +25,8 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	functions := fs.String("functions-addr", "localhost:7071", "address of the functions")
 	hub := fs.String("hub", "chat", "hub of the chat")
 	key := fs.String("key", emulator.DefaultAccessKey, "access key of the emulator")
+	var sec security
+	sec.flags(fs)
 	if err := parse(e, fs, args); err != nil {
 		return helpIsFine(err)
 	}
@@ -34,18 +39,23 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	defer l.Close()
 	base := "http://" + listenHost(*functions, l.Addr())
 	log := &lines{w: e.out}
-	srv, err := emulator.New(emulator.Options{
+	srv, err := emulator.New(sec.apply(emulator.Options{
 		Addr: *addr, AccessKey: *key, Observe: log.entry,
 		Hubs: map[string]emulator.Hub{*hub: {EventHandlers: []emulator.EventHandler{allEvents(base + "/api/events")}}},
-	})
+	}))
 	if err != nil {
 		return explainListen(err, "-addr")
 	}
 	defer srv.Close()
+	hint, err := sec.finish(srv)
+	if err != nil {
+		return err
+	}
 	chat, err := app.New(app.Config{
 		ConnectionString: srv.ConnectionString(),
 		Hub:              *hub,
 		AllowUserIDQuery: true,
+		ClientOptions:    &service.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: srv.Client()}},
 		Logger:           slog.New(slog.NewTextHandler(e.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
@@ -60,9 +70,9 @@ func runDev(ctx context.Context, e *env, args []string) error {
   chat page          %s/api/index
   connection string  %s
 
-Open the page in two windows. What happens is listed below; Ctrl-C stops.
+%sOpen the page in two windows. What happens is listed below; Ctrl-C stops.
 
-`, base, srv.ConnectionString())
+`, base, srv.ConnectionString(), hint)
 	select {
 	case err = <-ended:
 	case <-ctx.Done():

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -16,13 +17,13 @@ import (
 const patience = 10 * time.Second
 
 // startDev runs the command until the test ends, on free ports.
-func startDev(t *testing.T) (page, connectionString string, log *output) {
+func startDev(t *testing.T, flags ...string) (page, connectionString string, log *output) {
 	t.Helper()
 	log = &output{}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- dispatch(ctx, testEnv(log, log, nil), []string{"dev", "-addr", "127.0.0.1:0", "-functions-addr", "127.0.0.1:0"})
+		ended <- dispatch(ctx, testEnv(log, log, nil), append([]string{"dev", "-addr", "127.0.0.1:0", "-functions-addr", "127.0.0.1:0"}, flags...))
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -54,6 +55,11 @@ type chatter struct {
 
 func join(t *testing.T, page, user string) *chatter {
 	t.Helper()
+	return joinOver(t, page, user, nil)
+}
+
+func joinOver(t *testing.T, page, user string, config *tls.Config) *chatter {
+	t.Helper()
 	resp, err := http.Get(strings.TrimSuffix(page, "index") + "negotiate?userId=" + user)
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +69,7 @@ func join(t *testing.T, page, user string) *chatter {
 	if err := json.NewDecoder(resp.Body).Decode(&n); err != nil || n.URL == "" {
 		t.Fatalf("negotiate answered %s without a URL: %v", resp.Status, err)
 	}
-	d := websocket.Dialer{Subprotocols: []string{"json.reliable.webpubsub.azure.v1"}}
+	d := websocket.Dialer{TLSClientConfig: config, Subprotocols: []string{"json.reliable.webpubsub.azure.v1"}}
 	ws, _, err := d.Dial(n.URL, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -23,6 +23,8 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	hub := fs.String("hub", "chat", "hub that the event handler belongs to")
 	upstream := fs.String("upstream", "", "URL of the event handler, with {event} and {hub} if you like; none by default")
 	anonymous := fs.Bool("anonymous", false, "let clients of the hub connect without an access token")
+	var sec security
+	sec.flags(fs)
 	if err := parse(e, fs, args); err != nil {
 		return helpIsFine(err)
 	}
@@ -31,14 +33,18 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 		h.EventHandlers = []emulator.EventHandler{allEvents(*upstream)}
 	}
 	log := &lines{w: e.out}
-	srv, err := emulator.New(emulator.Options{
+	srv, err := emulator.New(sec.apply(emulator.Options{
 		Addr: *addr, AccessKey: *key, Hubs: map[string]emulator.Hub{*hub: h}, Observe: log.entry,
-	})
+	}))
 	if err != nil {
 		return explainListen(err, "-addr")
 	}
 	defer srv.Close()
-	log.printf("Web PubSub emulator on %s\n\n  connection string  %s\n\nJavaScript clients need allowInsecureConnection: true for plain http. Ctrl-C stops.\n\n", srv.URL(), srv.ConnectionString())
+	hint, err := sec.finish(srv)
+	if err != nil {
+		return err
+	}
+	log.printf("Web PubSub emulator on %s\n\n  connection string  %s\n\n%sCtrl-C stops.\n\n", srv.URL(), srv.ConnectionString(), hint)
 	<-ctx.Done()
 	return srv.Close()
 }

@@ -20,6 +20,8 @@ const Skew = 5 * time.Minute
 
 // Claims are the claims that the service reads.
 type Claims struct {
+	// KeyID is the header kid. It is left out when empty, and nobody checks it.
+	KeyID string
 	// Audience is the resource that the token is for, a URL.
 	Audience string
 	// UserID is the claim sub.
@@ -51,7 +53,11 @@ func Sign(key string, c Claims) (string, error) {
 	if len(c.Groups) > 0 {
 		m["webpubsub.group"] = c.Groups
 	}
-	s, err := jwt.NewWithClaims(jwt.SigningMethodHS256, m).SignedString([]byte(key))
+	t := jwt.NewWithClaims(jwt.SigningMethodHS256, m)
+	if c.KeyID != "" {
+		t.Header["kid"] = c.KeyID
+	}
+	s, err := t.SignedString([]byte(key))
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
@@ -63,12 +69,7 @@ func Sign(key string, c Claims) (string, error) {
 // has many spellings; issuer and key id are not checked, as the service does
 // not check them.
 func Verify(compact string, keys []string, now time.Time) (Claims, error) {
-	p := jwt.NewParser(
-		jwt.WithValidMethods([]string{"HS256"}),
-		jwt.WithExpirationRequired(),
-		jwt.WithLeeway(Skew),
-		jwt.WithTimeFunc(func() time.Time { return now }),
-	)
+	p := jwt.NewParser(append(lifetime(now), jwt.WithValidMethods([]string{"HS256"}))...)
 	set := jwt.VerificationKeySet{}
 	for _, k := range keys {
 		if k != "" {
@@ -83,6 +84,42 @@ func Verify(compact string, keys []string, now time.Time) (Claims, error) {
 		return Claims{}, explain(err)
 	}
 	return fromMap(m), nil
+}
+
+func lifetime(now time.Time) []jwt.ParserOption {
+	return []jwt.ParserOption{
+		jwt.WithExpirationRequired(),
+		jwt.WithLeeway(Skew),
+		jwt.WithTimeFunc(func() time.Time { return now }),
+	}
+}
+
+// IsEntra reports whether a token says that it is one of Microsoft Entra for
+// Web PubSub, by its audience in one of the clouds. Nothing else is looked at.
+func IsEntra(compact string) bool {
+	c, err := Unverified(compact)
+	if err != nil {
+		return false
+	}
+	switch strings.TrimSuffix(c.Audience, "/") {
+	case "https://webpubsub.azure.com", "https://webpubsub.azure.cn", "https://webpubsub.azure.us":
+		return true
+	}
+	return false
+}
+
+// Lifetime checks exp and nbf of a token and nothing else; it trusts whoever
+// wrote it.
+func Lifetime(compact string, now time.Time) error {
+	m := jwt.MapClaims{}
+	_, _, err := jwt.NewParser().ParseUnverified(compact, m)
+	if err == nil {
+		err = jwt.NewValidator(lifetime(now)...).Validate(m)
+	}
+	if err != nil {
+		return explain(err)
+	}
+	return nil
 }
 
 // Unverified returns the claims of a token without checking anything.

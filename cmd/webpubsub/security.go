@@ -1,0 +1,58 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"example.com/webpubsub/emulator"
+)
+
+// security are the flags of every command that runs an emulator.
+type security struct {
+	tls   string
+	entra bool
+}
+
+func (s *security) flags(fs *flag.FlagSet) {
+	fs.StringVar(&s.tls, "tls", "", "serve https and wss in place of http and ws, and write the certificate that clients have to trust to this `file`")
+	fs.BoolVar(&s.entra, "allow-unverified-entra", false, "accept any unexpired token of Microsoft Entra for Web PubSub without looking at its signature; on the loopback interface only")
+}
+
+func (s *security) apply(o emulator.Options) emulator.Options {
+	o.TLS = s.tls != ""
+	o.AllowUnverifiedEntra = s.entra
+	return o
+}
+
+// finish writes the certificate and returns what clients have to be told.
+func (s *security) finish(srv *emulator.Server) (hint string, err error) {
+	var b strings.Builder
+	if s.tls == "" {
+		b.WriteString("JavaScript clients need allowInsecureConnection: true for plain http.\n")
+		if s.entra {
+			b.WriteString("SDKs do not send tokens of Microsoft Entra over plain http; add -tls ca.pem.\n")
+		}
+		return b.String(), nil
+	}
+	file, err := filepath.Abs(s.tls)
+	if err == nil {
+		err = os.WriteFile(file, srv.CertificatePEM(), 0o644)
+	}
+	if err != nil {
+		return "", fmt.Errorf("-tls: cannot write the certificate: %w", err)
+	}
+	fmt.Fprintf(&b, `The certificate is made anew at each start. Clients trust it with:
+
+  Node.js     NODE_EXTRA_CA_CERTS=%[1]s
+  Python      REQUESTS_CA_BUNDLE=%[1]s SSL_CERT_FILE=%[1]s
+  Go, curl    SSL_CERT_FILE=%[1]s
+  .NET        SSL_CERT_FILE=%[1]s (on Linux)
+  Java        keytool -importcert -noprompt -alias emulator -storepass changeit -keystore trust.p12 -file %[1]s
+              java -Djavax.net.ssl.trustStore=trust.p12 -Djavax.net.ssl.trustStorePassword=changeit ...
+
+`, file)
+	return b.String(), nil
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Whoever trusts the file that the command writes reaches the emulator.
+func TestEmulatorOverTLS(t *testing.T) {
+	log, file := &output{}, filepath.Join(t.TempDir(), "ca.pem")
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- dispatch(ctx, testEnv(log, log, nil), []string{"emulator", "-addr", "localhost:0", "-tls", file, "-allow-unverified-entra"})
+	}()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("ended with %v", err)
+		}
+	}()
+	ready := regexp.MustCompile(`Endpoint=(https://localhost:\d+);`)
+	waitFor(t, func() bool { return ready.MatchString(log.String()) }, "the connection string")
+	waitFor(t, func() bool { return strings.Contains(log.String(), "NODE_EXTRA_CA_CERTS="+file) }, "the hint")
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+	defer tr.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: tr}).Head(ready.FindStringSubmatch(log.String())[1] + "/api/health")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Error(resp.Status)
+	}
+}
+
+func TestSecurityFlagsExplainThemselves(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "none", "ca.pem")
+	for _, tt := range []struct {
+		want string
+		args []string
+	}{
+		{"works on the loopback interface only", []string{"emulator", "-addr", ":0", "-allow-unverified-entra"}},
+		{"-tls: cannot write the certificate", []string{"emulator", "-addr", "localhost:0", "-tls", missing}},
+	} {
+		if _, _, err := call(t, nil, tt.args...); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%v: %v", tt.args, err)
+		}
+	}
+}
+
+// With TLS the functions reach the emulator all the same.
+func TestDevOverTLS(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	page, connectionString, log := startDev(t, "-tls", file)
+	if !strings.HasPrefix(connectionString, "Endpoint=https://") {
+		t.Error(connectionString)
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	config := &tls.Config{RootCAs: pool}
+	alice := joinOver(t, page, "alice", config)
+	joinOver(t, page, "bob", config)
+	// A join is announced by a REST call of the functions.
+	alice.until(`"type":"presence"`, `"user":"bob"`)
+	if strings.Contains(log.String(), "refused") {
+		t.Error(log.String())
+	}
+}

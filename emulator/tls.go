@@ -1,0 +1,165 @@
+package emulator
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// authority is a certificate authority that lives as long as the emulator and
+// is kept in memory: what trusts it need not trust it for longer.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	pool *x509.CertPool
+	leaf *ecdsa.PrivateKey // of every certificate that is issued
+}
+
+// certificateLife is what strict clients still accept.
+const certificateLife = 365 * 24 * time.Hour
+
+func newAuthority() (*authority, error) {
+	a := &authority{pool: x509.NewCertPool()}
+	var err error
+	if a.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		return nil, err
+	}
+	if a.leaf, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+		return nil, err
+	}
+	t := template("Web PubSub emulator CA")
+	t.IsCA, t.BasicConstraintsValid = true, true
+	t.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+	t.MaxPathLenZero = true
+	der, err := x509.CreateCertificate(rand.Reader, t, t, a.key.Public(), a.key)
+	if err != nil {
+		return nil, err
+	}
+	if a.cert, err = x509.ParseCertificate(der); err != nil {
+		return nil, err
+	}
+	a.pool.AddCert(a.cert)
+	return a, nil
+}
+
+func template(name string) *x509.Certificate {
+	serial, _ := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120)) // crypto/rand does not fail
+	return &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: name},
+		NotBefore:    time.Now().Add(-time.Hour), // clocks of containers differ
+		NotAfter:     time.Now().Add(certificateLife),
+	}
+}
+
+// issue makes a certificate for the name that the client asks for, so that one
+// works whatever the emulator is called: a container's name, an entry in
+// /etc/hosts. The loopback names are always in it.
+func (a *authority) issue(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	t := template("localhost")
+	t.KeyUsage = x509.KeyUsageDigitalSignature
+	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	t.DNSNames = []string{"localhost"}
+	t.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	if hello.ServerName != "" && hello.ServerName != "localhost" {
+		t.DNSNames = append(t.DNSNames, hello.ServerName)
+	}
+	// A client that uses an address sends no name.
+	if tcp, ok := hello.Conn.LocalAddr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		t.IPAddresses = append(t.IPAddresses, tcp.IP)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, a.cert, a.leaf.Public(), a.key)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: a.leaf}, nil
+}
+
+// listener speaks HTTP/1.1 only, since a WebSocket needs it.
+func (a *authority) listener(l net.Listener) net.Listener {
+	return tls.NewListener(l, &tls.Config{
+		GetCertificate: a.issue,
+		NextProtos:     []string{"http/1.1"},
+		MinVersion:     tls.VersionTLS12,
+	})
+}
+
+// CertPool returns what a Go client has to trust where [Options].TLS is set:
+//
+//	websocket.Dialer{TLSClientConfig: &tls.Config{RootCAs: srv.CertPool()}}
+//
+// It is nil where TLS is off, which stands for the system's own pool.
+func (s *Server) CertPool() *x509.CertPool {
+	if s.authority == nil {
+		return nil
+	}
+	return s.authority.pool.Clone()
+}
+
+// CertificatePEM returns the certificate that clients have to trust where
+// [Options].TLS is set, and nil where it is not. Written to a file, it is what
+// NODE_EXTRA_CA_CERTS, SSL_CERT_FILE and REQUESTS_CA_BUNDLE take. Each emulator
+// makes a new one.
+func (s *Server) CertificatePEM() []byte {
+	if s.authority == nil {
+		return nil
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.authority.cert.Raw})
+}
+
+// Client returns an HTTP client that trusts the emulator's certificate, for
+// example as the Transport of the Azure SDK's client options. Its idle
+// connections are closed with the emulator.
+func (s *Server) Client() *http.Client { return s.client }
+
+func newHTTPClient(a *authority) *http.Client {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.Proxy = nil // the emulator is on this machine
+	if a != nil {
+		t.TLSClientConfig = &tls.Config{RootCAs: a.pool, MinVersion: tls.VersionTLS12}
+	}
+	return &http.Client{Transport: t}
+}
+
+// httpLog brings the complaints of net/http, which are about connections that
+// never became a request, into the journal.
+func (s *Server) httpLog() *log.Logger {
+	return log.New(logWriter(func(line string) {
+		reason := strings.TrimSpace(line)
+		if strings.Contains(reason, "TLS handshake error") {
+			switch {
+			case strings.Contains(reason, "HTTP request to an HTTPS server"):
+				reason += ": use the endpoint " + s.url
+			case strings.Contains(reason, "bad certificate"), strings.Contains(reason, "unknown certificate"), strings.Contains(reason, "unknown certificate authority"):
+				reason += ": have the client trust the emulator's certificate"
+			}
+		}
+		s.journal.add(Entry{Kind: KindRefused, Name: "connection", Reason: reason})
+	}), "", 0)
+}
+
+type logWriter func(string)
+
+func (w logWriter) Write(b []byte) (int, error) {
+	w(string(b))
+	return len(b), nil
+}
+
+// loopback fails where an address can be reached from other machines.
+func loopback(addr net.Addr) error {
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("emulator: AllowUnverifiedEntra lets in whoever writes a token, so it works on the loopback interface only, and %s can be reached from elsewhere: set Addr to localhost or 127.0.0.1", addr)
+}
