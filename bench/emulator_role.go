@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/emulator"
+	"example.com/webpubsub/internal/connstr"
+	"example.com/webpubsub/internal/token"
+	"example.com/webpubsub/service"
+)
+
+const (
+	hubName   = "bench"
+	groupName = "g"
+)
+
+// emulatorRole says its connection string.
+func emulatorRole([]string) error {
+	srv, err := emulator.New(emulator.Options{Addr: "127.0.0.1:0"})
+	if err != nil {
+		return err
+	}
+	defer srv.Close()
+	return commands(srv.ConnectionString(), nil)
+}
+
+// emulatorEndpoint is a subscriber's and publisher's view of the emulator, for
+// clients that join the groups as they connect.
+func emulatorEndpoint(ctx context.Context, connectionString, protocol string, groups ...string) (endpoint, error) {
+	cs, err := connstr.Parse(connectionString)
+	if err != nil {
+		return endpoint{}, err
+	}
+	c, err := service.NewClientFromConnectionString(connectionString, hubName, nil)
+	if err != nil {
+		return endpoint{}, err
+	}
+	t, err := c.GetClientAccessToken(ctx, &service.ClientAccessTokenOptions{Groups: groups, Roles: []string{webpubsub.RoleSendToAnyGroup, webpubsub.RoleJoinLeaveAnyGroup}})
+	if err != nil {
+		return endpoint{}, err
+	}
+	e := endpoint{url: t.URL, status: http.StatusAccepted}
+	if protocol != "raw" {
+		e.subprotocol, e.welcome = protocol+".webpubsub.azure.v1", 1
+		e.acknowledge = protocol == "json.reliable"
+	}
+	target := cs.Endpoint + "/api/hubs/" + hubName + "/groups/" + groupName + "/:send"
+	jwt, err := token.Sign(cs.AccessKey, token.Claims{Audience: target, Expires: time.Now().Add(time.Hour)})
+	if err != nil {
+		return endpoint{}, err
+	}
+	e.publish = func() *http.Request {
+		r := post(target + "?api-version=2024-12-01")
+		r.Header.Set("Authorization", "Bearer "+jwt)
+		return r
+	}
+	return e, nil
+}
+
+// post returns a request with the placeholder of a message as its body.
+func post(url string) *http.Request {
+	r, err := http.NewRequest(http.MethodPost, url, strings.NewReader(placeholder+strings.Repeat("x", payloadSize-len(placeholder))))
+	if err != nil {
+		panic(err)
+	}
+	r.Header.Set("Content-Type", "text/plain")
+	return r
+}
