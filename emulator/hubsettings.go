@@ -52,7 +52,7 @@ func newHubSettings(hubs map[string]Hub) (map[string]*hubSettings, error) {
 func (e EventHandler) upstream() upstream.Handler {
 	return upstream.Handler{
 		URL: e.URL, UserEvents: e.UserEvents, SystemEvents: e.SystemEvents,
-		GroupEvents: e.GroupEvents, GroupFilters: e.GroupFilters,
+		GroupEvents: e.GroupEvents, GroupFilters: e.GroupFilters, Audience: e.Audience,
 	}
 }
 

@@ -85,6 +85,11 @@ type EventHandler struct {
 	// one character except ".", * any number of them and ** any characters.
 	// Default: all groups.
 	GroupFilters []string
+	// Audience makes requests carry a token of the emulator's managed identity
+	// for this audience, as the service does where the handler's authentication
+	// is set to managed identity with this as its resource. [Server.AuthorityHost]
+	// says how it is verified. Default: no token.
+	Audience string
 }
 
 // maxMessage bounds a client's frame and a REST body: 1 MiB.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/webpubsub/internal/connstr"
+	"example.com/webpubsub/internal/entra"
 	"example.com/webpubsub/internal/upstream"
 )
 
@@ -25,6 +26,7 @@ type Server struct {
 	client    *http.Client
 	authority *authority // nil without TLS
 	upstream  *upstream.Dispatcher
+	identity  *entra.Issuer
 	journal   journal
 	keyID     string // of the tokens that the REST API issues
 
@@ -86,9 +88,11 @@ func New(o Options) (*Server, error) {
 	s.journal = journal{clock: o.Clock, logger: o.Logger, observe: o.Observe}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	hostname, _, _ := net.SplitHostPort(s.host)
+	s.identity = entra.New(s.AuthorityHost(), o.Clock.Now)
 	s.upstream = upstream.New(upstream.Options{
 		Origin: strings.Trim(hostname, "[]"),
 		Keys:   o.keys(),
+		Token:  s.identity.Token,
 		Logger: o.Logger,
 		Now:    o.Clock.Now,
 		Sleep:  o.Clock.sleep,
@@ -243,6 +247,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveREST(w, r)
 	case path == "/client" || strings.HasPrefix(path, "/client/"):
 		s.serveClient(w, r)
+	case strings.HasPrefix(path, authorityPath+"/"):
+		http.StripPrefix(authorityPath, s.identity).ServeHTTP(w, r)
 	case path == "/":
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		fmt.Fprintf(w, "Web PubSub emulator. Connection string: Endpoint=%s;AccessKey=<key>;Version=1.0;\n", s.url)

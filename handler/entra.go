@@ -55,7 +55,7 @@ const (
 	keysMaxAge = 24 * time.Hour
 	// An unknown key id asks for new keys at most this often, so that made-up
 	// tokens cannot make the handler flood Entra.
-	keysMinAge = time.Minute
+	keysPause = time.Minute
 	// After a failed fetch nobody tries again for this long.
 	keysRetry    = time.Second
 	keysTimeout  = 10 * time.Second
@@ -71,7 +71,8 @@ type entra struct {
 
 	mu    sync.Mutex // held while fetching
 	tried time.Time
-	err   error // of the last try
+	err   error     // of the last try
+	asked time.Time // last time for an unknown key id
 }
 
 // keySet is what one fetch brought.
@@ -185,7 +186,7 @@ func (v *entra) key(ctx context.Context, t *jwt.Token) (any, error) {
 	if kid, ok := t.Header["kid"].(string); !ok || kid == "" {
 		return nil, errors.New("the token names no key")
 	}
-	set, err := v.current(ctx, keysMaxAge)
+	set, err := v.current(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -194,23 +195,23 @@ func (v *entra) key(ctx context.Context, t *jwt.Token) (any, error) {
 		return key, err
 	}
 	// The key may be newer than what is remembered.
-	if set, err = v.current(ctx, keysMinAge); err != nil {
+	if set, err = v.newer(ctx, set); err != nil {
 		return nil, err
 	}
 	return set.keys.Keyfunc(t)
 }
 
-// current returns keys that are at most so old, fetching them if needed. While
-// Entra cannot be reached the old ones remain good. No goroutine runs in the
+// current returns the keys, fetched anew when they are too old. While Entra
+// cannot be reached the old ones remain good. No goroutine runs in the
 // background: a serverless host would freeze it.
-func (v *entra) current(ctx context.Context, age time.Duration) (*keySet, error) {
-	if k := v.keys.Load(); k != nil && time.Since(k.fetched) < age {
+func (v *entra) current(ctx context.Context) (*keySet, error) {
+	if k := v.keys.Load(); k != nil && time.Since(k.fetched) < keysMaxAge {
 		return k, nil
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	k := v.keys.Load()
-	if k != nil && time.Since(k.fetched) < age {
+	if k != nil && time.Since(k.fetched) < keysMaxAge {
 		return k, nil
 	}
 	if v.err == nil || time.Since(v.tried) >= keysRetry {
@@ -221,6 +222,29 @@ func (v *entra) current(ctx context.Context, age time.Duration) (*keySet, error)
 		return nil, errors.Join(errNoKeys, v.err)
 	}
 	return k, nil
+}
+
+// newer returns keys that may hold one that seen has not, however young seen
+// is: a process that starts right before a rotation must not refuse events for
+// a minute.
+func (v *entra) newer(ctx context.Context, seen *keySet) (*keySet, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if k := v.keys.Load(); k != seen {
+		return k, nil
+	}
+	pause := keysPause
+	if v.err != nil {
+		pause = keysRetry
+	}
+	if time.Since(v.asked) >= pause {
+		v.asked = time.Now()
+		v.fetch(ctx)
+	}
+	if v.err != nil {
+		return nil, errors.Join(errNoKeys, v.err)
+	}
+	return v.keys.Load(), nil
 }
 
 func (v *entra) fetch(ctx context.Context) {
