@@ -3,6 +3,7 @@ package emulator
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -39,30 +40,52 @@ func (c *conn) serve(l *link) {
 		}
 		return echo(code, text)
 	})
+	s := c.hub.srv
+	defer s.untrack(l)
 	for {
 		opcode, data, err := l.read()
-		if errors.Is(err, errTooLarge) {
-			c.violation(websocket.CloseMessageTooBig, "The client message is too large.",
-				fmt.Sprintf("a message may have at most %d bytes", maxMessage))
-			err = drainLink(l)
+		s.busy.begin()
+		if err == nil {
+			l.alive.Store(true)
+			c.receive(l, opcode, data)
+			s.busy.end()
+			continue
 		}
-		if err != nil {
-			c.linkEnded(l, err)
-			return
+		broken := c.readFailed(l, err)
+		if broken {
+			s.busy.end()
+			err = l.discard()
+			s.busy.begin()
 		}
-		l.alive.Store(true)
-		c.receive(opcode, data)
+		c.linkEnded(l, err)
+		s.busy.end()
+		return
 	}
 }
 
-// drainLink waits for the peer's answer to a close frame, reading over what is
-// left. Reading on within an oversized message would only repeat the error.
-func drainLink(l *link) error {
-	for {
-		if _, _, err := l.ws.NextReader(); err != nil {
-			return err
-		}
+// readFailed closes a link that brought what is no WebSocket message. It
+// reports false where there is nothing to close: the peer did, or the network.
+func (c *conn) readFailed(l *link, err error) bool {
+	if errors.Is(err, errTooLarge) || errors.Is(err, websocket.ErrReadLimit) {
+		c.violation(websocket.CloseMessageTooBig, "The client message is too large.",
+			fmt.Sprintf("a message may have at most %d bytes", maxMessage))
+		return true
 	}
+	var closed *websocket.CloseError
+	why, ok := strings.CutPrefix(err.Error(), "websocket: ")
+	if !ok || errors.As(err, &closed) {
+		return false
+	}
+	// gorilla/websocket found a frame that breaks RFC 6455, and has sent the close
+	// frame itself. It has no type for these errors, only the prefix.
+	c.mu.Lock()
+	l.closing, l.dead = true, true
+	c.mu.Unlock()
+	c.violation(websocket.CloseProtocolError, "", "invalid WebSocket frame (RFC 6455, section 5): "+why)
+	if half, ok := l.net.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+	return true
 }
 
 // violation ends a connection whose client broke the protocol. It cannot be
@@ -72,10 +95,13 @@ func (c *conn) violation(code int, reason, why string) {
 	c.close(code, reason, reason)
 }
 
-// receive handles one message of the client.
-func (c *conn) receive(opcode int, data []byte) {
+// receive handles one message of the client. What a link brings after another
+// one has taken over counts as lost: the client sends it again.
+func (c *conn) receive(l *link, opcode int, data []byte) {
+	c.receiving.Lock()
+	defer c.receiving.Unlock()
 	c.mu.Lock()
-	over := c.ended
+	over := c.ended || c.link != l
 	c.mu.Unlock()
 	if over {
 		return

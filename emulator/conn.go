@@ -30,6 +30,11 @@ type conn struct {
 	groups map[*group]int // with the position among the members
 	may    role.Set
 
+	// receiving is held while a message of the client is carried out. A client
+	// that comes back waits for it: what its old link brought is done or dropped
+	// by then, never half done. It is taken before every other lock.
+	receiving sync.Mutex
+
 	mu       sync.Mutex
 	link     *link  // nil while detached
 	ended    bool   // out of the hub for good
@@ -91,7 +96,7 @@ func (c *conn) send(f *frame) {
 // holds locks. It needs c.mu.
 func (c *conn) doom(reason string) {
 	c.doomed = true
-	c.hub.srv.tasks.Go(func() {
+	c.hub.srv.work(func() {
 		c.close(websocket.ClosePolicyViolation, reason, "SlowClient: the client reads more slowly than messages come in")
 	})
 }
@@ -133,9 +138,8 @@ func (c *conn) attach(l *link) {
 	l.net = l.ws.NetConn()
 	l.alive.Store(true)
 	l.pinged = c.hub.srv.opts.Clock.Now()
-	if c.hub.srv.ctx.Err() != nil {
-		// The server closed during the handshake and did not see this link.
-		_ = l.net.Close()
+	if !c.hub.srv.track(l) {
+		l.cut() // the server closed during the handshake
 		return
 	}
 	if c.link == l {
@@ -170,9 +174,8 @@ func (c *conn) forceClose() {
 	if l == nil || l.net == nil || l.deadline != nil {
 		return
 	}
-	n := l.net
 	// By the real clock: it is a matter of the network, not of the protocol.
-	l.deadline = systemClock.afterFunc(closeGrace, func() { _ = n.Close() })
+	l.deadline = systemClock.afterFunc(closeGrace, l.cut)
 }
 
 // closeByServer ends the connection on behalf of the application server. A
@@ -209,25 +212,31 @@ func (c *conn) finish(status int, why string) bool {
 	return true
 }
 
-// abandon cuts the link, as a crash of the service would.
+// abandon ends the connection as a crash of the service would: nobody hears of it.
 func (c *conn) abandon() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
 	c.recovery.stop()
 	c.calls.cancelAll()
-	if c.link != nil && c.link.net != nil {
-		_ = c.link.net.Close()
-	}
 }
 
 // linkEnded is called when nothing more can be read from a link.
 func (c *conn) linkEnded(l *link, err error) {
-	defer l.net.Close()
+	var closed *websocket.CloseError
+	errors.As(err, &closed)
+
 	c.mu.Lock()
-	l.dead = true
-	l.queue = nil
-	l.deadline.stop()
+	if l.closing && l.draining && closed != nil {
+		// Both sides began to close at once: the client shall still get the close
+		// frame that says why.
+		l.readDone = true
+	} else {
+		l.dead = true
+		l.queue = nil
+		l.deadline.stop()
+		l.cut()
+	}
 	if c.link != l { // another link has taken over
 		c.mu.Unlock()
 		return
@@ -241,8 +250,7 @@ func (c *conn) linkEnded(l *link, err error) {
 	}
 
 	code, why := websocket.CloseAbnormalClosure, cut
-	var closed *websocket.CloseError
-	if errors.As(err, &closed) {
+	if closed != nil {
 		code, why = closed.Code, closed.Text
 	}
 	// A client that says goodbye with 1000 does not come back; after anything
@@ -269,7 +277,7 @@ func (c *conn) detach(code int) {
 		expired := c.recovery == t && c.link == nil
 		c.mu.Unlock()
 		if expired && s.enter() {
-			defer s.tasks.Done()
+			defer s.leave()
 			c.finish(code, "The connection recovery timeout expired.")
 		}
 	})
@@ -279,6 +287,8 @@ func (c *conn) detach(code int) {
 // recover moves the connection to a new link and queues again what the client
 // has not acknowledged. It reports false where the connection has ended.
 func (c *conn) recover(l *link) bool {
+	c.receiving.Lock()
+	defer c.receiving.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended || c.doomed {
@@ -287,9 +297,7 @@ func (c *conn) recover(l *link) bool {
 	if old := c.link; old != nil {
 		old.dead = true
 		old.queue = nil
-		if old.net != nil {
-			_ = old.net.Close()
-		}
+		old.cut()
 	}
 	c.recovery.stop()
 	c.recovery = nil
@@ -325,18 +333,6 @@ func (a *ackCache) add(id uint64) {
 		a.next = (a.next + 1) % ackCacheSize
 	}
 	a.seen[id] = struct{}{}
-}
-
-// enter counts a piece of work that Close waits for. It reports false where the
-// server is closed; otherwise the caller ends it with s.tasks.Done.
-func (s *Server) enter() bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.closed {
-		return false
-	}
-	s.tasks.Add(1)
-	return true
 }
 
 // guard counts a request among the work that Close waits for.

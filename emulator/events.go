@@ -68,7 +68,7 @@ func (c *conn) enqueue(j job) bool {
 	q.bytes += len(j.event.Body)
 	if !q.running {
 		q.running = true
-		c.hub.srv.tasks.Go(c.deliverEvents)
+		c.hub.srv.work(c.deliverEvents)
 	}
 	return true
 }
@@ -187,7 +187,7 @@ func (c *conn) raisePresence(kind upstream.Kind, group string) {
 		q.early = append(q.early, job{event: e})
 	case !c.enqueue(job{event: e}):
 		// On a goroutine: who observes the journal may ask the hub.
-		c.hub.srv.tasks.Go(func() {
+		c.hub.srv.work(func() {
 			c.journalEvent(e.Name+" "+group, 0, 0, errors.New("too many events wait for the event handler: this one is not delivered"))
 		})
 	}

@@ -43,7 +43,7 @@ func (s *Server) serveClient(w http.ResponseWriter, r *http.Request) {
 	if !s.guard(w) {
 		return
 	}
-	defer s.tasks.Done()
+	defer s.leave()
 	refuse := func(hub string, f *refusal) {
 		s.journal.add(Entry{Kind: KindRefused, Hub: hub, Name: "handshake", Status: f.status, Reason: f.why})
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -353,8 +353,7 @@ func (h *hub) serveRecovery(w http.ResponseWriter, r *http.Request) {
 		}
 		s.journal.add(Entry{Kind: KindRefused, Hub: h.name, Name: "recovery", Status: websocket.ClosePolicyViolation, Reason: why})
 		const text = "The connection could not be recovered."
-		refused := &conn{hub: h, link: l}
-		refused.ended = true
+		refused := &conn{hub: h, link: l, ended: true}
 		refused.mu.Lock()
 		refused.push(item{frame: closeFrame(websocket.ClosePolicyViolation, text)})
 		refused.mu.Unlock()

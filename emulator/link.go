@@ -28,6 +28,7 @@ type link struct {
 	draining bool
 	dead     bool // nothing is written any more
 	closing  bool // a close frame was queued; nothing comes behind it
+	readDone bool // nothing more is read; the drain cuts the link when it ends
 	deadline *timer
 
 	alive  atomic.Bool // something was read since the last ping
@@ -71,7 +72,7 @@ func (c *conn) push(it item) bool {
 func (c *conn) wake() {
 	if l := c.link; !l.draining && l.net != nil && len(l.queue) > 0 {
 		l.draining = true
-		c.hub.srv.tasks.Go(func() { c.drain(l) })
+		c.hub.srv.work(func() { c.drain(l) })
 	}
 }
 
@@ -88,6 +89,9 @@ func (c *conn) drain(l *link) {
 		items := l.queue
 		if len(items) == 0 || l.dead {
 			l.draining = false
+			if l.readDone {
+				l.cut()
+			}
 			if cap(l.spare) > 64 {
 				l.spare = nil
 			}
@@ -128,9 +132,33 @@ func (c *conn) flush(l *link, buf *[]byte) {
 		return
 	}
 	if _, err := l.net.Write(*buf); err != nil {
-		_ = l.net.Close()
+		l.cut()
 	}
 	*buf = (*buf)[:0]
+}
+
+// cut ends the link without another word.
+func (l *link) cut() {
+	if l.net != nil {
+		_ = l.net.Close()
+	}
+}
+
+// discard reads over what is left after a close frame was sent, until the peer
+// answers or hangs up. To cut the link at once would make the network forget
+// the close frame.
+func (l *link) discard() error {
+	for {
+		_, _, err := l.ws.NextReader()
+		if err == nil {
+			continue
+		}
+		var closed *websocket.CloseError
+		if !errors.As(err, &closed) { // gorilla/websocket reads no further
+			_, _ = io.Copy(io.Discard, l.net)
+		}
+		return err
+	}
 }
 
 // errTooLarge ends the reading of a message beyond the limit.
@@ -160,7 +188,7 @@ func (c *conn) keepAlive(now time.Time) {
 	// The peer answers in real time, even where a test has moved the clock.
 	if !l.alive.Load() && time.Since(l.pingAt) > time.Second {
 		c.cut = "PingTimeout: the client answered no ping"
-		_ = l.net.Close()
+		l.cut()
 		return
 	}
 	l.alive.Store(false)

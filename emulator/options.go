@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"log/slog"
+	"net"
 	"time"
 )
 
@@ -17,6 +18,10 @@ const DefaultAddr = "localhost:8080"
 type Options struct {
 	// Addr is the address to listen on. Default: a free loopback port.
 	Addr string
+	// Listener, where given, is listened on instead, and closed with the server;
+	// Addr then only says by which name clients know it. See [ListenMemory].
+	// Default: a TCP listener on Addr.
+	Listener net.Listener
 	// AccessKey signs and verifies tokens. Default: DefaultAccessKey.
 	AccessKey string
 	// SecondaryKey is accepted beside AccessKey, as for key rotation. Default: none.
@@ -96,7 +101,7 @@ type EventHandler struct {
 const maxMessage = 1 << 20
 
 func (o Options) withDefaults() Options {
-	if o.Addr == "" {
+	if o.Addr == "" && o.Listener == nil {
 		o.Addr = "127.0.0.1:0"
 	}
 	if o.AccessKey == "" {

@@ -68,7 +68,7 @@ func (s *Server) serveREST(w http.ResponseWriter, r *http.Request) {
 	if !s.guard(w) {
 		return
 	}
-	defer s.tasks.Done()
+	defer s.leave()
 	if r.URL.Path == "/api/health" {
 		if r.Method != http.MethodHead && r.Method != http.MethodGet {
 			w.WriteHeader(http.StatusMethodNotAllowed)

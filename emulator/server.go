@@ -33,10 +33,12 @@ type Server struct {
 	ctx    context.Context // ends when the server closes; deliveries run in it
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup // every goroutine that the server starts
+	busy   activity       // what WaitIdle waits for
 
 	mu         sync.RWMutex
 	hubs       map[string]*hub
 	configured map[string]*hubSettings // by lower-case name, see SetHub
+	links      map[*link]struct{} // every WebSocket that stands
 	closed     bool
 	sweep      *timer
 }
@@ -73,11 +75,13 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("emulator: %w", err)
 	}
-	l, err := net.Listen("tcp", o.Addr)
-	if err != nil {
-		return nil, fmt.Errorf("emulator: cannot listen on %s (is another emulator running there?): %w", o.Addr, err)
+	l := o.Listener
+	if l == nil {
+		if l, err = net.Listen("tcp", o.Addr); err != nil {
+			return nil, fmt.Errorf("emulator: cannot listen on %s (is another emulator running there?): %w", o.Addr, err)
+		}
 	}
-	s := &Server{opts: o, hubs: make(map[string]*hub), configured: configured, keyID: newKeyID()}
+	s := &Server{opts: o, hubs: make(map[string]*hub), links: make(map[*link]struct{}), configured: configured, keyID: newKeyID()}
 	if l, err = s.secure(l); err != nil {
 		_ = l.Close()
 		return nil, err
@@ -111,10 +115,16 @@ func New(o Options) (*Server, error) {
 }
 
 // publicHost is the host and port that clients use: the name that the address
-// was given by, with the port that was found.
+// was given by, or the listener's own, with the port that was found.
 func publicHost(addr string, l net.Addr) string {
-	_, port, _ := net.SplitHostPort(l.String())
-	name, _, err := net.SplitHostPort(addr)
+	own, port, err := net.SplitHostPort(l.String())
+	if err != nil {
+		return "localhost" // a listener without ports, such as a Unix socket
+	}
+	name := own
+	if addr != "" {
+		name, _, err = net.SplitHostPort(addr)
+	}
 	if ip := net.ParseIP(name); err != nil || name == "" || (ip != nil && ip.IsUnspecified()) {
 		name = "localhost"
 	}
@@ -181,6 +191,9 @@ func (s *Server) Close() error {
 	s.closed = true
 	s.sweep.stop()
 	hubs := s.allHubs()
+	for l := range s.links {
+		l.cut()
+	}
 	s.mu.Unlock()
 
 	err := s.http.Close()
@@ -197,6 +210,23 @@ func (s *Server) Close() error {
 		err = nil
 	}
 	return err
+}
+
+// track registers a link that Close is to cut. It reports false where the server
+// is closed.
+func (s *Server) track(l *link) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.links[l] = struct{}{}
+	}
+	return !s.closed
+}
+
+func (s *Server) untrack(l *link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.links, l)
 }
 
 // hub returns the hub of that name, made on first use by a caller who has
@@ -242,6 +272,8 @@ func (s *Server) allHubs() []*hub {
 // ServeHTTP answers the REST API and the client endpoint, so that an emulator
 // can also be mounted on a server of one's own.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.busy.begin()
+	defer s.busy.end()
 	switch path := r.URL.Path; {
 	case strings.HasPrefix(path, "/api/"):
 		s.serveREST(w, r)

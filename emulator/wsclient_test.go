@@ -34,6 +34,7 @@ type dialOptions struct {
 	subprotocol string
 	query       url.Values // beside the token
 	noToken     bool
+	network     *emulator.MemoryListener // default: the machine's
 }
 
 // anything lets a client join and publish to every group.
@@ -74,6 +75,9 @@ func tryDial(t *testing.T, srv *emulator.Server, o dialOptions) (*client, *http.
 		q.Set("access_token", accessToken(t, srv, o))
 	}
 	d := websocket.Dialer{}
+	if o.network != nil {
+		d.NetDialContext = o.network.DialContext
+	}
 	if o.subprotocol != "" {
 		d.Subprotocols = strings.Split(o.subprotocol, ",")
 	}

@@ -1,0 +1,131 @@
+package emulator_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/webpubsub/emulator"
+)
+
+// In a bubble, with everything in memory, the system's clock is virtual: half a
+// minute passes in no time.
+func TestRecoveryWindowInVirtualTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := emulator.ListenMemory()
+		srv := emulator.Start(t, emulator.Options{Listener: network})
+		if got := srv.ClientURL(hubName); got != "ws://localhost:80/client/hubs/chat" {
+			t.Errorf("ClientURL is %s", got)
+		}
+		drop := func() connected {
+			c, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol, network: network})
+			_ = c.ws.NetConn().Close()
+			synctest.Wait()
+			waitFor(t, srv, emulator.KindDetached, hello.ConnectionID)
+			return hello
+		}
+		back := func(hello connected) *client {
+			o := recovery(hello)
+			o.network = network
+			return dial(t, srv, o)
+		}
+
+		hello := drop()
+		time.Sleep(29 * time.Second)
+		back(hello).expectNothingElse()
+
+		start := time.Now()
+		hello = drop()
+		time.Sleep(30*time.Second + time.Millisecond)
+		synctest.Wait()
+		e := waitFor(t, srv, emulator.KindDisconnected, hello.ConnectionID)
+		if e.Reason != "The connection recovery timeout expired." || e.Time.Sub(start) != 30*time.Second {
+			t.Errorf("ended after %v: %s", e.Time.Sub(start), e.Reason)
+		}
+		back(hello).expectClose(1008, "The connection could not be recovered.")
+
+		// A client that reads, and so answers pings, stays for ever.
+		polite, _ := dialJSON(t, srv, dialOptions{network: network})
+		_ = polite.ws.SetReadDeadline(time.Time{})
+		gone := make(chan error, 1)
+		go func() {
+			_, _, err := polite.ws.ReadMessage()
+			gone <- err
+		}()
+		time.Sleep(time.Hour)
+		_ = polite.ws.Close()
+		if err := <-gone; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("it was cut: %v", err)
+		}
+	})
+}
+
+func memoryPair(t *testing.T) (a, b net.Conn) {
+	t.Helper()
+	l := emulator.ListenMemory()
+	defer l.Close()
+	accepted := make(chan net.Conn)
+	go func() {
+		c, _ := l.Accept()
+		accepted <- c
+	}()
+	a, err := l.DialContext(context.Background(), "tcp", "anywhere:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b = <-accepted
+	t.Cleanup(func() { _, _ = a.Close(), b.Close() })
+	return a, b
+}
+
+func TestMemoryConn(t *testing.T) {
+	t.Run("more than the buffer", func(t *testing.T) {
+		a, b := memoryPair(t)
+		want := bytes.Repeat([]byte("0123456789"), 50_000)
+		go func() {
+			_, _ = a.Write(want)
+			_ = a.Close()
+		}()
+		got, err := io.ReadAll(b)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes arrived, want %d: %v", len(got), len(want), err)
+		}
+		if _, err := b.Write([]byte("x")); err == nil {
+			t.Error("wrote to a closed connection")
+		}
+	})
+	t.Run("reset", func(t *testing.T) {
+		a, b := memoryPair(t)
+		_, _ = a.Write([]byte("lost"))
+		_ = a.(interface{ SetLinger(int) error }).SetLinger(0)
+		_ = a.Close()
+		if _, err := b.Read(make([]byte, 9)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("got %v, want a reset", err)
+		}
+	})
+	t.Run("deadlines", func(t *testing.T) {
+		a, b := memoryPair(t)
+		_ = b.SetReadDeadline(time.Now().Add(time.Millisecond))
+		if _, err := b.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("read: %v", err)
+		}
+		_ = a.SetWriteDeadline(time.Now().Add(time.Millisecond))
+		if n, err := a.Write(make([]byte, 1<<20)); !errors.Is(err, os.ErrDeadlineExceeded) || n != 64<<10 {
+			t.Errorf("write: %d, %v", n, err)
+		}
+	})
+	t.Run("nobody listens", func(t *testing.T) {
+		l := emulator.ListenMemory()
+		_ = l.Close()
+		if _, err := l.DialContext(context.Background(), "tcp", ""); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("dial: %v", err)
+		}
+	})
+}
