@@ -38,7 +38,7 @@ type Server struct {
 	mu         sync.RWMutex
 	hubs       map[string]*hub
 	configured map[string]*hubSettings // by lower-case name, see SetHub
-	links      map[*link]struct{} // every WebSocket that stands
+	links      map[*link]struct{}      // every WebSocket that stands
 	closed     bool
 	sweep      *timer
 }
