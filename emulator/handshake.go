@@ -329,7 +329,7 @@ func (s *Server) reconnectionToken(connectionID string) (string, error) {
 		Audience: connectionID,
 		Issued:   now,
 		Expires:  now.Add(reconnectionLifetime),
-		All:      map[string]any{"iss": issuer, "jti": newID()},
+		Issuer:   issuer, ID: newID(),
 	})
 }
 

@@ -215,7 +215,7 @@ func (c *call) generateToken() error {
 		Groups:   c.query["group"],
 		Issued:   now,
 		Expires:  time.Unix(now.Unix()+60*int64(n), 0), // a time.Duration ends after 292 years, the parameter later
-		All:      map[string]any{"iss": issuer},
+		Issuer:   issuer,
 	})
 	if err != nil {
 		return err

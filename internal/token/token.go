@@ -6,9 +6,12 @@
 package token
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 	"time"
 
@@ -30,38 +33,67 @@ type Claims struct {
 	Roles, Groups []string
 	// Issued is the claim iat, Expires the claim exp. Issued is left out when zero.
 	Issued, Expires time.Time
-	// All holds every claim of a verified token, as it was decoded.
+	// Issuer is the claim iss and ID the claim jti. Nobody checks them.
+	Issuer, ID string
+	// All holds every claim of a token that was read. Sign does not look at it.
 	All map[string]any
 }
 
-// Sign returns the compact form of a token with these claims.
+// payload is the claims as they are signed.
+type payload struct {
+	Audience  string   `json:"aud"`
+	Expires   int64    `json:"exp"`
+	Issued    int64    `json:"iat,omitempty"`
+	NotBefore int64    `json:"nbf,omitempty"`
+	Issuer    string   `json:"iss,omitempty"`
+	ID        string   `json:"jti,omitempty"`
+	UserID    string   `json:"sub,omitempty"`
+	Roles     []string `json:"role,omitempty"`
+	Groups    []string `json:"webpubsub.group,omitempty"`
+}
+
+type header struct {
+	Algorithm string `json:"alg"`
+	Type      string `json:"typ"`
+	KeyID     string `json:"kid,omitempty"`
+}
+
+var encoding = base64.RawURLEncoding
+
+// plainHeader is the encoded header of every token without a key id.
+var plainHeader = encoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "."
+
+// Sign returns the compact form of a token with these claims: HS256 (RFC 7515,
+// section 3.1). Every REST call of a service client signs one, so it is done
+// here rather than through the claim maps of a JWT library.
 func Sign(key string, c Claims) (string, error) {
-	m := jwt.MapClaims{}
-	maps.Copy(m, c.All)
-	m["aud"] = c.Audience
-	m["exp"] = c.Expires.Unix()
+	p := payload{
+		Audience: c.Audience, Expires: c.Expires.Unix(), Issuer: c.Issuer, ID: c.ID,
+		UserID: c.UserID, Roles: c.Roles, Groups: c.Groups,
+	}
 	if !c.Issued.IsZero() {
-		m["iat"] = c.Issued.Unix()
-		m["nbf"] = c.Issued.Unix()
+		p.Issued = c.Issued.Unix()
+		p.NotBefore = p.Issued
 	}
-	if c.UserID != "" {
-		m["sub"] = c.UserID
-	}
-	if len(c.Roles) > 0 {
-		m["role"] = c.Roles
-	}
-	if len(c.Groups) > 0 {
-		m["webpubsub.group"] = c.Groups
-	}
-	t := jwt.NewWithClaims(jwt.SigningMethodHS256, m)
-	if c.KeyID != "" {
-		t.Header["kid"] = c.KeyID
-	}
-	s, err := t.SignedString([]byte(key))
+	body, err := json.Marshal(p)
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
-	return s, nil
+	out := make([]byte, 0, 512)
+	if c.KeyID == "" {
+		out = append(out, plainHeader...)
+	} else {
+		h, err := json.Marshal(header{Algorithm: "HS256", Type: "JWT", KeyID: c.KeyID})
+		if err != nil {
+			return "", fmt.Errorf("sign token: %w", err)
+		}
+		out = append(encoding.AppendEncode(out, h), '.')
+	}
+	out = encoding.AppendEncode(out, body)
+	mac := hmac.New(sha256.New, []byte(key))
+	mac.Write(out)
+	out = append(out, '.')
+	return string(encoding.AppendEncode(out, mac.Sum(nil))), nil
 }
 
 // Verify checks signature and lifetime and returns the claims. Any of the keys
