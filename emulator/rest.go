@@ -2,7 +2,6 @@ package emulator
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"example.com/webpubsub/internal/names"
-	"example.com/webpubsub/internal/token"
 )
 
 // apiVersions are the versions of the REST API that the service accepts. A
@@ -20,7 +18,7 @@ var apiVersions = []string{"2021-10-01", "2022-11-01", "2023-07-01", "2024-01-01
 // operation is one row of the REST API.
 type operation struct {
 	method  string
-	pattern string // below /api/hubs/{hub}/
+	pattern string // below /api/hubs/{hub}/; {} and {group} stand for any name
 	serve   func(*call) error
 	ok      int // status of success
 }
@@ -35,12 +33,12 @@ var operations = []operation{
 	{"DELETE", "connections/{}", (*call).closeConnection, 204},
 	{"POST", "connections/{}/:send", (*call).sendToConnection, 202},
 	{"DELETE", "connections/{}/groups", (*call).removeConnectionFromAllGroups, 204},
-	{"HEAD", "groups/{}", (*call).groupExists, 200},
-	{"POST", "groups/{}/:closeConnections", (*call).closeGroup, 204},
-	{"POST", "groups/{}/:send", (*call).sendToGroup, 202},
-	{"GET", "groups/{}/connections", (*call).listConnections, 200},
-	{"PUT", "groups/{}/connections/{}", (*call).addConnectionToGroup, 200},
-	{"DELETE", "groups/{}/connections/{}", (*call).removeConnectionFromGroup, 204},
+	{"HEAD", "groups/{group}", (*call).groupExists, 200},
+	{"POST", "groups/{group}/:closeConnections", (*call).closeGroup, 204},
+	{"POST", "groups/{group}/:send", (*call).sendToGroup, 202},
+	{"GET", "groups/{group}/connections", (*call).listConnections, 200},
+	{"PUT", "groups/{group}/connections/{}", (*call).addConnectionToGroup, 200},
+	{"DELETE", "groups/{group}/connections/{}", (*call).removeConnectionFromGroup, 204},
 	{"HEAD", "permissions/{}/connections/{}", (*call).checkPermission, 200},
 	{"PUT", "permissions/{}/connections/{}", (*call).grantPermission, 200},
 	{"DELETE", "permissions/{}/connections/{}", (*call).revokePermission, 204},
@@ -48,20 +46,22 @@ var operations = []operation{
 	{"POST", "users/{}/:closeConnections", (*call).closeUser, 204},
 	{"POST", "users/{}/:send", (*call).sendToUser, 202},
 	{"DELETE", "users/{}/groups", (*call).removeUserFromAllGroups, 204},
-	{"PUT", "users/{}/groups/{}", (*call).addUserToGroup, 200},
-	{"DELETE", "users/{}/groups/{}", (*call).removeUserFromGroup, 204},
+	{"PUT", "users/{}/groups/{group}", (*call).addUserToGroup, 200},
+	{"DELETE", "users/{}/groups/{group}", (*call).removeUserFromGroup, 204},
 }
 
 // call is one request of the REST API.
 type call struct {
-	srv   *Server
-	hub   *hub
-	w     http.ResponseWriter
-	r     *http.Request
-	query url.Values
-	args  []string // what stood for {} in the pattern
-	body  any      // JSON answer, if any
-	note  string   // for the journal
+	srv     *Server
+	hub     *hub
+	hubName string // as the caller spells it
+	w       http.ResponseWriter
+	r       *http.Request
+	query   url.Values
+	args    []string // what stood for {} and {group} in the pattern
+	body    any      // JSON answer, if any
+	chunked bool     // the answer has no Content-Length
+	note    string   // for the journal
 }
 
 func (s *Server) serveREST(w http.ResponseWriter, r *http.Request) {
@@ -94,7 +94,7 @@ func (s *Server) serveREST(w http.ResponseWriter, r *http.Request) {
 	if c.hub != nil {
 		entry.Hub = c.hub.name
 	}
-	if err != nil && status != http.StatusNotFound {
+	if err != nil && (status != http.StatusNotFound || op.serve == nil) {
 		entry.Kind = KindRefused
 	}
 	s.journal.add(entry)
@@ -105,7 +105,7 @@ func (s *Server) serveREST(w http.ResponseWriter, r *http.Request) {
 func (c *call) route() (operation, error) {
 	segments := splitPath(c.r.URL.EscapedPath())
 	if len(segments) < 4 || segments[1] != "hubs" {
-		return operation{}, notFound("", "", "There is no such operation. The REST API is below /api/hubs/{hub}/.")
+		return operation{}, noOperation()
 	}
 	if err := c.authorize(); err != nil {
 		return operation{}, err
@@ -119,7 +119,7 @@ func (c *call) route() (operation, error) {
 	if err := names.Hub(segments[2]); err != nil {
 		return operation{}, invalid("hub", err.Error())
 	}
-	c.hub = c.srv.hub(segments[2])
+	c.hub, c.hubName = c.srv.hub(segments[2]), segments[2]
 	rest := segments[3:]
 	var allowed []string
 	for _, op := range operations {
@@ -129,7 +129,7 @@ func (c *call) route() (operation, error) {
 		}
 		if op.method == c.r.Method {
 			c.args = args
-			return op, nil
+			return op, checkGroups(op.pattern, rest)
 		}
 		allowed = append(allowed, op.method)
 	}
@@ -137,7 +137,12 @@ func (c *call) route() (operation, error) {
 		c.w.Header().Set("Allow", strings.Join(allowed, ", "))
 		return operation{}, &apiError{status: http.StatusMethodNotAllowed, code: "Error.BadRequest", message: "The operation takes " + strings.Join(allowed, ", ") + "."}
 	}
-	return operation{}, notFound("", "", "There is no such operation.")
+	return operation{}, noOperation()
+}
+
+// noOperation has no body, as no part of the service has taken the request.
+func noOperation() error {
+	return &apiError{status: http.StatusNotFound, hidden: "there is no such operation: compare the path with the REST reference of the data plane; it begins with /api/hubs/{hub}/"}
 }
 
 // splitPath cuts a path and decodes the parts. As in the service, an encoded
@@ -154,7 +159,19 @@ func splitPath(escaped string) []string {
 	return segments
 }
 
-// matchPath compares a path with a pattern and returns what stands for {}.
+// checkGroups checks the groups of a path that matches the pattern.
+func checkGroups(pattern string, segments []string) error {
+	for i, part := range strings.Split(pattern, "/") {
+		if part == "{group}" {
+			if err := names.Group(segments[i]); err != nil {
+				return invalid("group", err.Error())
+			}
+		}
+	}
+	return nil
+}
+
+// matchPath compares a path with a pattern and returns what stands for names.
 func matchPath(pattern string, segments []string) (args []string, ok bool) {
 	n := 0
 	for part := range strings.SplitSeq(pattern, "/") {
@@ -162,7 +179,7 @@ func matchPath(pattern string, segments []string) (args []string, ok bool) {
 			return nil, false
 		}
 		switch {
-		case part == "{}" && segments[n] != "":
+		case part[0] == '{' && segments[n] != "":
 			args = append(args, segments[n])
 		case part != segments[n]:
 			return nil, false
@@ -170,82 +187,6 @@ func matchPath(pattern string, segments []string) (args []string, ok bool) {
 		n++
 	}
 	return args, n == len(segments)
-}
-
-// authorize checks the bearer token: HS256 with an access key, for the address
-// that is called, or where that is allowed any of Microsoft Entra. SDKs differ
-// in whether the audience holds the query and how often the path is escaped, so
-// both count for nothing.
-func (c *call) authorize() error {
-	compact, ok := strings.CutPrefix(c.r.Header.Get("Authorization"), "Bearer ")
-	if !ok {
-		return unauthorized("the bearer token is missing: sign one with the access key")
-	}
-	if token.IsEntra(compact) {
-		return c.authorizeEntra(compact)
-	}
-	claims, err := token.Verify(compact, c.srv.opts.keys(), c.srv.opts.Clock.Now())
-	if err != nil {
-		return unauthorized(err.Error())
-	}
-	if !c.audienceOK(claims.Audience) {
-		return unauthorized(fmt.Sprintf("the token is for %q, not for %s%s: the audience must be the address of the request", claims.Audience, origin(c.r), c.r.URL.EscapedPath()))
-	}
-	return nil
-}
-
-// authorizeEntra lets a token of Microsoft Entra in unverified. It looks at the
-// peer too: the emulator may be mounted on a server that others can reach.
-func (c *call) authorizeEntra(compact string) error {
-	if !c.srv.opts.AllowUnverifiedEntra {
-		return unauthorized("this is a token of Microsoft Entra, which only the service can verify: set AllowUnverifiedEntra (the flag -allow-unverified-entra) to accept it without, or use the access key")
-	}
-	peer, _, _ := net.SplitHostPort(c.r.RemoteAddr)
-	if ip := net.ParseIP(peer); ip == nil || !ip.IsLoopback() {
-		return unauthorized("unverified tokens of Microsoft Entra are accepted from this machine only: use the access key elsewhere")
-	}
-	if err := token.Lifetime(compact, c.srv.opts.Clock.Now()); err != nil {
-		return unauthorized(err.Error())
-	}
-	return nil
-}
-
-// origin is scheme, host and port as the caller wrote them.
-func origin(r *http.Request) string {
-	if r.TLS != nil {
-		return "https://" + r.Host
-	}
-	return "http://" + r.Host
-}
-
-func (c *call) audienceOK(audience string) bool {
-	scheme, rest, ok := strings.Cut(audience, "://")
-	if !ok || !slices.Contains([]string{"http", "https", "ws", "wss"}, strings.ToLower(scheme)) {
-		return false
-	}
-	host, path, _ := strings.Cut(rest, "/")
-	path, _, _ = strings.Cut("/"+path, "?")
-	if !c.srv.isMe(host, c.r) {
-		return false
-	}
-	forms := []string{c.r.URL.EscapedPath(), c.r.URL.Path, c.r.RequestURI}
-	if once, err := url.PathUnescape(path); err == nil {
-		path = once
-	}
-	for _, f := range forms {
-		f, _, _ = strings.Cut(f, "?")
-		if once, err := url.PathUnescape(f); err == nil {
-			f = once
-		}
-		if strings.EqualFold(path, f) || strings.EqualFold(strings.TrimSuffix(path, "/"), f) || hasPrefixFold(path, f+"/") {
-			return true
-		}
-	}
-	return false
-}
-
-func hasPrefixFold(s, prefix string) bool {
-	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }
 
 // answer writes a success.
@@ -257,16 +198,23 @@ func (c *call) answer(status int) {
 	c.w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	c.w.WriteHeader(status)
 	_, _ = c.w.Write(encodeJSON(c.body))
+	if c.chunked {
+		_ = http.NewResponseController(c.w).Flush() // before the length is known
+	}
 }
 
 // single returns a query parameter that may be given once.
 func (c *call) single(name string) (value string, given bool, err error) {
 	v, given := c.query[name]
 	if len(v) > 1 {
-		return "", true, invalid(name, fmt.Sprintf("The parameter '%s' is given more than once.", name))
+		return "", true, repeated(name)
 	}
 	if given {
 		value = v[0]
 	}
 	return value, given, nil
+}
+
+func repeated(name string) error {
+	return invalid(name, fmt.Sprintf("The parameter '%s' is given more than once.", name))
 }

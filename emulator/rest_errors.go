@@ -16,7 +16,8 @@ type apiError struct {
 	target        string
 	validation    bool   // the longer form
 	contentType   string // default: application/json; charset=utf-8
-	hidden        string // more for the journal; not sent
+	hidden        string // for the journal in place of the message; not sent
+	challenge     string // of a 401
 }
 
 func (e *apiError) Error() string { return e.message }
@@ -48,9 +49,13 @@ func invalid(target, message string) *apiError {
 	}
 }
 
+// invalidToken is how the sibling service of the same family answers a token
+// that it refuses; of this one no refusal was recorded.
+const invalidToken = ` error="invalid_token"`
+
 // unauthorized has no body: what is wrong with a token is for the operator.
-func unauthorized(why string) *apiError {
-	return &apiError{status: http.StatusUnauthorized, hidden: why}
+func unauthorized(why, challenge string) *apiError {
+	return &apiError{status: http.StatusUnauthorized, hidden: why, challenge: "Bearer" + challenge}
 }
 
 func asAPIError(err error) *apiError {
@@ -86,10 +91,8 @@ type validationError struct {
 
 func (e *apiError) write(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	if e.status == http.StatusUnauthorized {
-		// The sibling service of the same family answers so; of this one no
-		// refusal was recorded.
-		h.Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+	if e.challenge != "" {
+		h.Set("WWW-Authenticate", e.challenge)
 	}
 	if e.code == "" {
 		w.WriteHeader(e.status)

@@ -3,27 +3,11 @@ package emulator
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 
 	"example.com/webpubsub/internal/names"
 	"example.com/webpubsub/internal/role"
 )
-
-// groupName checks the group of the path, where the operation has one.
-func (c *call) groupName() error {
-	segments := splitPath(c.r.URL.EscapedPath())[3:]
-	for i, s := range segments[:len(segments)-1] {
-		if s == "groups" {
-			if err := names.Group(segments[i+1]); err != nil {
-				return invalid("group", err.Error())
-			}
-		}
-	}
-	return nil
-}
 
 // Existence. The bodies are not sent, but their codes are.
 
@@ -58,27 +42,27 @@ func (c *call) noUser(id string) error {
 
 // Closing. What is not there counts as closed.
 
-func (c *call) closeHub() error   { return c.closeAll(c.hub.all()) }
-func (c *call) closeGroup() error { return c.closeAll(c.hub.groupMembers(c.args[0])) }
-func (c *call) closeUser() error  { return c.closeAll(c.hub.user(c.args[0])) }
+func (c *call) closeHub() error { return c.closeAll(c.hub.all(), c.query["excluded"]) }
+
+func (c *call) closeGroup() error {
+	return c.closeAll(c.hub.groupMembers(c.args[0]), c.query["excluded"])
+}
+func (c *call) closeUser() error { return c.closeAll(c.hub.user(c.args[0]), c.query["excluded"]) }
 
 func (c *call) closeConnection() error {
 	if target := c.hub.get(c.args[0]); target != nil {
-		return c.closeAll([]*conn{target})
+		return c.closeAll([]*conn{target}, nil)
 	}
 	return nil
 }
 
-func (c *call) closeAll(targets []*conn) error {
-	if err := c.groupName(); err != nil {
-		return err
-	}
+func (c *call) closeAll(targets []*conn, excluded []string) error {
 	reason, _, err := c.single("reason")
 	if err != nil {
 		return err
 	}
 	for _, t := range targets {
-		if !slices.Contains(c.query["excluded"], t.id) {
+		if !slices.Contains(excluded, t.id) {
 			t.closeByServer(reason)
 		}
 	}
@@ -92,11 +76,13 @@ func (c *call) addConnectionToGroup() error {
 	if target == nil {
 		return c.noConnection("Error.Connection.NotExisted", c.args[1])
 	}
-	return c.join(c.args[0], target)
+	c.join(c.args[0], target)
+	return nil
 }
 
 func (c *call) removeConnectionFromGroup() error {
-	return c.leave(c.args[0], c.hub.get(c.args[1]))
+	c.leave(c.args[0], c.hub.get(c.args[1]))
+	return nil
 }
 
 func (c *call) addUserToGroup() error {
@@ -104,25 +90,26 @@ func (c *call) addUserToGroup() error {
 	if len(targets) == 0 {
 		return c.noUser(c.args[0])
 	}
-	return c.join(c.args[1], targets...)
+	c.join(c.args[1], targets...)
+	return nil
 }
 
 func (c *call) removeUserFromGroup() error {
-	return c.leave(c.args[1], c.hub.user(c.args[0])...)
+	c.leave(c.args[1], c.hub.user(c.args[0])...)
+	return nil
 }
 
 func (c *call) removeConnectionFromAllGroups() error {
-	return c.leaveAll(c.hub.get(c.args[0]))
+	c.leaveAll(c.hub.get(c.args[0]))
+	return nil
 }
 
 func (c *call) removeUserFromAllGroups() error {
-	return c.leaveAll(c.hub.user(c.args[0])...)
+	c.leaveAll(c.hub.user(c.args[0])...)
+	return nil
 }
 
-func (c *call) join(group string, targets ...*conn) error {
-	if err := names.Group(group); err != nil {
-		return invalid("group", err.Error())
-	}
+func (c *call) join(group string, targets ...*conn) {
 	for _, t := range targets {
 		c.hub.mu.Lock()
 		joined := c.hub.conns[t.id] == t && c.hub.join(t, group)
@@ -131,13 +118,9 @@ func (c *call) join(group string, targets ...*conn) error {
 			t.journal(Entry{Kind: KindJoined, Name: group})
 		}
 	}
-	return nil
 }
 
-func (c *call) leave(group string, targets ...*conn) error {
-	if err := names.Group(group); err != nil {
-		return invalid("group", err.Error())
-	}
+func (c *call) leave(group string, targets ...*conn) {
 	for _, t := range targets {
 		if t == nil {
 			continue
@@ -149,10 +132,9 @@ func (c *call) leave(group string, targets ...*conn) error {
 			t.journal(Entry{Kind: KindLeft, Name: group})
 		}
 	}
-	return nil
 }
 
-func (c *call) leaveAll(targets ...*conn) error {
+func (c *call) leaveAll(targets ...*conn) {
 	for _, t := range targets {
 		if t == nil {
 			continue
@@ -164,12 +146,9 @@ func (c *call) leaveAll(targets ...*conn) error {
 		}
 		c.hub.mu.RUnlock()
 		for _, g := range in {
-			if err := c.leave(g, t); err != nil {
-				return err
-			}
+			c.leave(g, t)
 		}
 	}
-	return nil
 }
 
 func (c *call) addToGroups() error {
@@ -177,7 +156,8 @@ func (c *call) addToGroups() error {
 	if err != nil {
 		return err
 	}
-	return c.each(req.Groups, keep, c.join)
+	c.each(req.Groups, keep, c.join)
+	return nil
 }
 
 func (c *call) removeFromGroups() error {
@@ -185,11 +165,12 @@ func (c *call) removeFromGroups() error {
 	if err != nil {
 		return err
 	}
-	return c.each(req.Groups, keep, c.leave)
+	c.each(req.Groups, keep, c.leave)
+	return nil
 }
 
 // each applies a change to the connections of the hub that the filter names.
-func (c *call) each(groups []string, keep func(*conn) bool, do func(string, ...*conn) error) error {
+func (c *call) each(groups []string, keep func(*conn) bool, do func(string, ...*conn)) {
 	targets := c.hub.all()
 	if keep != nil {
 		c.hub.mu.RLock()
@@ -197,82 +178,8 @@ func (c *call) each(groups []string, keep func(*conn) bool, do func(string, ...*
 		c.hub.mu.RUnlock()
 	}
 	for _, g := range groups {
-		if err := do(g, targets...); err != nil {
-			return err
-		}
+		do(g, targets...)
 	}
-	return nil
-}
-
-// member is one row of a listing. An anonymous member has a null user.
-type member struct {
-	ConnectionID string  `json:"connectionId"`
-	UserID       *string `json:"userId"`
-}
-
-type memberPage struct {
-	Value    []member `json:"value"`
-	NextLink string   `json:"nextLink,omitempty"`
-}
-
-// listConnections pages through a group in the order of connection ids. The
-// continuation token is the id of the last member that was returned.
-func (c *call) listConnections() error {
-	if err := c.groupName(); err != nil {
-		return err
-	}
-	size, _, err := c.number("maxpagesize", 200)
-	if err != nil {
-		return err
-	}
-	top, limited, err := c.number("top", 1<<31-1)
-	if err != nil {
-		return err
-	}
-	after, given, err := c.single("continuationToken")
-	if err != nil {
-		return err
-	}
-	if given && after == "" {
-		return invalid("continuationToken", "The continuationToken is empty.")
-	}
-	members := c.hub.groupMembers(c.args[0])
-	start, found := slices.BinarySearchFunc(members, after, func(m *conn, id string) int { return strings.Compare(m.id, id) })
-	if found {
-		start++
-	}
-	members = members[start:]
-	page := memberPage{Value: []member{}}
-	n := min(size, top, len(members))
-	for _, m := range members[:n] {
-		page.Value = append(page.Value, member{m.id, m.user()})
-	}
-	if n < len(members) && n < top {
-		q := url.Values{}
-		if limited {
-			q.Set("top", strconv.Itoa(top-n))
-		}
-		if c.query.Has("maxpagesize") {
-			q.Set("maxpagesize", strconv.Itoa(size))
-		}
-		q.Set("continuationToken", members[n-1].id)
-		q.Set("api-version", apiVersions[len(apiVersions)-1])
-		page.NextLink = origin(c.r) + c.r.URL.EscapedPath() + "?" + q.Encode()
-	}
-	c.body = page
-	return nil
-}
-
-// number reads a count from 1 to most, which is also its default.
-func (c *call) number(name string, most int) (n int, given bool, err error) {
-	text, given, err := c.single(name)
-	if err != nil || !given {
-		return most, given, err
-	}
-	if n, err = strconv.Atoi(text); err != nil || n < 1 || n > most {
-		return 0, true, invalid(name, fmt.Sprintf("The field %s must be between 1 and %d.", name, most))
-	}
-	return n, true, nil
 }
 
 // Permissions of one connection for one group, by its literal name.

@@ -4,8 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +18,7 @@ import (
 )
 
 func (c *call) sendToAll() error {
-	b, keep, err := c.message()
+	b, keep, err := c.message("filter", "excluded")
 	if err != nil {
 		return err
 	}
@@ -27,7 +26,7 @@ func (c *call) sendToAll() error {
 }
 
 func (c *call) sendToGroup() error {
-	b, keep, err := c.message()
+	b, keep, err := c.message("filter", "excluded")
 	if err != nil {
 		return err
 	}
@@ -36,7 +35,7 @@ func (c *call) sendToGroup() error {
 }
 
 func (c *call) sendToUser() error {
-	b, keep, err := c.message()
+	b, keep, err := c.message("filter")
 	if err != nil {
 		return err
 	}
@@ -44,7 +43,6 @@ func (c *call) sendToUser() error {
 }
 
 func (c *call) sendToConnection() error {
-	c.query.Del("filter") // this operation takes none, and the service ignores one
 	b, _, err := c.message()
 	if err != nil {
 		return err
@@ -61,10 +59,12 @@ func (c *call) sent(to string, b *broadcast, n int) error {
 }
 
 // message reads a send: the parameters first, then the body, in the order in
-// which the service complains about them.
-func (c *call) message() (*broadcast, func(*conn) bool, error) {
-	if err := c.groupName(); err != nil {
-		return nil, nil, err
+// which the service complains about them. What chooses among receivers is read
+// only where the operation knows it; other parameters are ignored.
+func (c *call) message(choosers ...string) (*broadcast, func(*conn) bool, error) {
+	choose := make(url.Values)
+	for _, name := range choosers {
+		choose[name] = c.query[name]
 	}
 	b := &broadcast{data: wire.Data{From: "server"}}
 	ttl, given, err := c.single("messageTtlSeconds")
@@ -80,69 +80,22 @@ func (c *call) message() (*broadcast, func(*conn) bool, error) {
 			b.expires = c.srv.opts.Clock.Now().Add(time.Duration(n) * time.Second)
 		}
 	}
-	text, _, err := c.single("filter")
+	if len(choose["filter"]) > 1 {
+		return nil, nil, repeated("filter")
+	}
+	keep, err := keep(choose.Get("filter"), "filter", choose["excluded"])
 	if err != nil {
 		return nil, nil, err
 	}
-	keep, err := c.keep(text, "filter")
-	if err != nil {
+	if b.data.Message, err = c.payload(); err != nil {
 		return nil, nil, err
 	}
-	body, err := c.readBody()
-	if err != nil {
-		return nil, nil, err
-	}
-	m, err := webpubsub.FromHTTP(c.r.Header.Get("Content-Type"), body)
-	if err != nil {
-		return nil, nil, &apiError{status: http.StatusUnsupportedMediaType, code: codeBadRequest, target: "Request", message: "The content type must be text/plain, application/json, application/octet-stream or application/x-protobuf."}
-	}
-	if m.Type == webpubsub.TypeJSON && !json.Valid(m.Data) {
-		return nil, nil, badRequest("Request", "The request body is not a valid JSON.")
-	}
-	if m.Metadata, err = metadata(c.r.Header); err != nil {
-		return nil, nil, badRequest("Request", err.Error())
-	}
-	b.data.Message = m
 	return b, keep, nil
 }
 
-// readBody reads a body of a length that the caller must have declared.
-func (c *call) readBody() ([]byte, error) {
-	if c.r.ContentLength < 0 || c.r.ContentLength > maxMessage {
-		// A client that is still sending when the connection closes sees a reset
-		// in place of the answer, so what it sends is read over, within reason.
-		_, _ = io.Copy(io.Discard, io.LimitReader(c.r.Body, 16*maxMessage))
-		return nil, badRequest("Request", "Invalid Content-Length header.")
-	}
-	body, err := io.ReadAll(io.LimitReader(c.r.Body, maxMessage+1))
-	if err != nil {
-		return nil, badRequest("Request", "The request body ended early.")
-	}
-	return body, nil
-}
-
-// metadata reads the metadata of a send from its headers. Of a repeated header
-// the last counts.
-func metadata(h http.Header) (map[string]string, error) {
-	const prefix = "X-Webpubsub-Metadata-"
-	var m map[string]string
-	for name, values := range h {
-		key, ok := strings.CutPrefix(name, prefix)
-		if !ok || key == "" {
-			continue
-		}
-		if m == nil {
-			m = make(map[string]string)
-		}
-		m[strings.ToLower(key)] = values[len(values)-1]
-	}
-	return m, names.Metadata(m)
-}
-
-// keep returns who gets a message: those that the filter lets through and that
-// are not excluded; nil means everybody.
-func (c *call) keep(text, target string) (func(*conn) bool, error) {
-	excluded := c.query["excluded"]
+// keep returns whom a call is for: those that the filter lets through and that
+// are not excluded; nil means everybody. Ids are whole values, commas and all.
+func keep(text, target string, excluded []string) (func(*conn) bool, error) {
 	var f *filter.Filter
 	if text != "" {
 		var err error
@@ -199,7 +152,9 @@ func (c *call) generateToken() error {
 	}
 	path, ok := clientPaths[strings.ToLower(clientType)]
 	if !ok {
-		return invalidJSON("clientType", fmt.Sprintf("The value '%s' is not valid.", clientType))
+		e := invalidJSON("clientType", fmt.Sprintf("The value '%s' is not valid.", clientType))
+		e.hidden = e.message + " Use default, mqtt or socketio."
+		return e
 	}
 	for _, g := range c.query["group"] {
 		if err := names.Group(g); err != nil {
@@ -209,7 +164,7 @@ func (c *call) generateToken() error {
 	now := c.srv.opts.Clock.Now()
 	t, err := token.Sign(c.srv.opts.AccessKey, token.Claims{
 		KeyID:    c.srv.keyID,
-		Audience: origin(c.r) + path + c.hub.name,
+		Audience: origin(c.r) + path + c.hubName,
 		UserID:   user,
 		Roles:    c.query["role"],
 		Groups:   c.query["group"],
@@ -220,6 +175,7 @@ func (c *call) generateToken() error {
 	if err != nil {
 		return err
 	}
+	c.chunked = true
 	c.body = struct {
 		Token string `json:"token"`
 	}{t}
@@ -251,7 +207,7 @@ type groupsRequest struct {
 func (c *call) bulk() (groupsRequest, func(*conn) bool, error) {
 	var req groupsRequest
 	if m, err := webpubsub.FromHTTP(c.r.Header.Get("Content-Type"), nil); err != nil || m.Type != webpubsub.TypeJSON {
-		return req, nil, &apiError{status: http.StatusUnsupportedMediaType, code: codeBadRequest, target: "Request", message: "The content type must be application/json."}
+		return req, nil, unsupportedType("The content type must be application/json.", "")
 	}
 	body, err := c.readBody()
 	if err != nil {
@@ -260,7 +216,7 @@ func (c *call) bulk() (groupsRequest, func(*conn) bool, error) {
 	if err := json.Unmarshal(body, &req); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
-			return req, nil, invalid(wrong.Field, "The value is not of the type "+wrong.Type.String()+".")
+			return req, nil, wrongType(wrong.Field)
 		}
 		return req, nil, badRequest("Request", "The request body is not a valid JSON.")
 	}
@@ -272,6 +228,18 @@ func (c *call) bulk() (groupsRequest, func(*conn) bool, error) {
 			return req, nil, invalid("Groups", err.Error())
 		}
 	}
-	keep, err := c.keep(req.Filter, "Filter")
+	keep, err := keep(req.Filter, "Filter", nil)
 	return req, keep, err
+}
+
+// wrongType is the error for a field of a bulk operation that holds a JSON
+// value of another type, or with no field for a body that is no object.
+func wrongType(field string) error {
+	switch strings.ToLower(field) {
+	case "groups":
+		return invalid("Groups", "The Groups field must be an array of strings.")
+	case "filter":
+		return invalid("Filter", "The Filter field must be a string.")
+	}
+	return badRequest("Request", "The request body must be a JSON object.")
 }

@@ -85,164 +85,6 @@ func raw(t *testing.T, r request, target, bearer string) answer {
 	return answer{resp.StatusCode, resp.Header, string(data)}
 }
 
-// Every operation, on what is there and on what is not. The SDKs throw on any
-// other success code.
-func TestRESTOperations(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
-	_, alice := dialJSON(t, srv, dialOptions{user: "alice", groups: []string{"g"}})
-	id := alice.ConnectionID
-	const text, js = "text/plain", "application/json"
-	for _, tt := range []struct {
-		method, path, contentType, body string
-		status                          int
-		code                            string // x-ms-error-code
-	}{
-		{"POST", ":addToGroups", js, `{"groups":["b"],"filter":"userId eq 'alice'"}`, 200, ""},
-		{"POST", ":removeFromGroups", js, `{"groups":["b"]}`, 200, ""},
-		{"POST", ":addToGroups", js, `{"groups":["b"],"filter":"userId eq 'nobody'"}`, 200, ""},
-		{"POST", ":addToGroups", js, `{}`, 400, "Error.BadRequest"},
-		{"POST", ":addToGroups", js, `{"groups":[" "]}`, 400, "Error.BadRequest"},
-		{"POST", ":addToGroups", js, `{"groups":"b"}`, 400, "Error.BadRequest"},
-		{"POST", ":addToGroups", text, `{"groups":["b"]}`, 415, "Error.BadRequest"},
-		{"POST", ":send", text, "hi", 202, ""},
-		{"POST", ":send?excluded=" + id + "&excluded=x", js, `{"a":1}`, 202, ""},
-		{"POST", ":send?filter=userId%20ne%20null&messageTtlSeconds=60", "application/octet-stream", "\x01", 202, ""},
-		{"POST", ":send?messageTtlSeconds=301", text, "hi", 400, "Error.BadRequest"},
-		{"POST", ":send", js, `{`, 400, "Error.BadRequest"},
-		{"POST", ":send", "image/png", `x`, 415, "Error.BadRequest"},
-		{"POST", ":send", text, strings.Repeat("x", 1<<20+1), 400, "Error.BadRequest"},
-		{"HEAD", "connections/" + id, "", "", 200, ""},
-		{"HEAD", "connections/nobody", "", "", 404, "Warning.Connection.NotExisted"},
-		{"POST", "connections/" + id + "/:send", text, "hi", 202, ""},
-		{"POST", "connections/nobody/:send?filter=ignored%20junk", text, "hi", 202, ""},
-		{"POST", "connections/nobody/:send", text, "hi", 202, ""},
-		{"HEAD", "groups/g", "", "", 200, ""},
-		{"HEAD", "groups/x", "", "", 404, "Warning.Group.NotExisted"},
-		{"POST", "groups/g/:send", text, "hi", 202, ""},
-		{"POST", "groups/x/:send", text, "hi", 202, ""},
-		{"PUT", "groups/b/connections/" + id, "", "", 200, ""},
-		{"PUT", "groups/b/connections/nobody", "", "", 404, "Error.Connection.NotExisted"},
-		{"DELETE", "groups/b/connections/" + id, "", "", 204, ""},
-		{"DELETE", "groups/b/connections/nobody", "", "", 204, ""},
-		{"HEAD", "permissions/sendToGroup/connections/" + id + "?targetName=g", "", "", 404, "Info.Connection.NotExisted"},
-		{"PUT", "permissions/sendToGroup/connections/" + id + "?targetName=g", "", "", 200, ""},
-		{"HEAD", "permissions/SENDTOGROUP/connections/" + id + "?targetName=g", "", "", 200, ""},
-		{"DELETE", "permissions/sendToGroup/connections/" + id + "?targetName=g", "", "", 204, ""},
-		{"HEAD", "permissions/sendToGroup/connections/" + id + "?targetName=g", "", "", 404, "Info.Connection.NotExisted"},
-		{"PUT", "permissions/joinLeaveGroup/connections/nobody?targetName=g", "", "", 404, "Info.Connection.NotExisted"},
-		{"DELETE", "permissions/joinLeaveGroup/connections/nobody?targetName=g", "", "", 204, ""},
-		{"PUT", "permissions/joinLeaveGroup/connections/" + id, "", "", 400, "Error.BadRequest"},
-		{"PUT", "permissions/fly/connections/" + id + "?targetName=g", "", "", 400, "Error.BadRequest"},
-		{"HEAD", "users/alice", "", "", 200, ""},
-		{"HEAD", "users/Alice", "", "", 404, "Warning.User.NotExisted"},
-		{"POST", "users/alice/:send", text, "hi", 202, ""},
-		{"POST", "users/nobody/:send", text, "hi", 202, ""},
-		{"PUT", "users/alice/groups/b", "", "", 200, ""},
-		{"PUT", "users/nobody/groups/b", "", "", 404, "Warning.User.NotExisted"},
-		{"DELETE", "users/alice/groups/b", "", "", 204, ""},
-		{"DELETE", "users/nobody/groups/b", "", "", 204, ""},
-		{"DELETE", "users/alice/groups", "", "", 204, ""},
-		{"DELETE", "users/nobody/groups", "", "", 204, ""},
-		{"DELETE", "connections/" + id + "/groups", "", "", 204, ""},
-		{"DELETE", "connections/nobody/groups", "", "", 204, ""},
-		{"GET", "groups/empty/connections", "", "", 200, ""},
-		{"GET", "groups/g/connections?maxpagesize=201", "", "", 400, "Error.BadRequest"},
-		{"GET", "groups/g/connections?top=0", "", "", 400, "Error.BadRequest"},
-		{"GET", "groups/g/connections?top=1&top=2", "", "", 400, "Error.BadRequest"},
-		{"GET", "groups/g/connections?continuationToken=", "", "", 400, "Error.BadRequest"},
-		{"POST", ":generateToken", "", "", 200, ""},
-		{"POST", ":generateToken?clientType=MQTT&minutesToExpire=1&role=r&group=g&userId=u", "", "", 200, ""},
-		{"POST", ":generateToken?clientType=socketio", "", "", 200, ""},
-		{"POST", ":generateToken?minutesToExpire=0", "", "", 400, "Error.BadRequest"},
-		{"POST", ":generateToken?clientType=smoke", "", "", 400, "Error.BadRequest"},
-		{"POST", "groups/x/:closeConnections", "", "", 204, ""},
-		{"POST", "users/nobody/:closeConnections?reason=r&excluded=x", "", "", 204, ""},
-		{"DELETE", "connections/nobody?reason=r", "", "", 204, ""},
-		{"POST", ":closeConnections?reason=r&excluded=" + id, "", "", 204, ""},
-		{"HEAD", "connections/" + id, "", "", 200, ""},
-		{"DELETE", "connections/" + id + "?reason=r", "", "", 204, ""},
-		{"HEAD", "connections/" + id, "", "", 404, "Warning.Connection.NotExisted"},
-		{"POST", "connections/" + id, "", "", 405, "Error.BadRequest"},
-		{"GET", "nothing", "", "", 404, ""},
-		{"HEAD", "users/alice?api-version=1999-01-01", "", "", 400, "Error.BadRequest"},
-		{"HEAD", "users/alice?api-version=2024-12-01&api-version=2024-12-01", "", "", 400, "Error.BadRequest"},
-		{"DELETE", "users/nobody/groups?api-version=2021-10-01", "", "", 204, ""},
-	} {
-		t.Run(tt.method+" "+strings.ReplaceAll(tt.path, id, "ID"), func(t *testing.T) {
-			a := rest(t, srv, request{method: tt.method, path: tt.path, contentType: tt.contentType, body: tt.body})
-			if a.status != tt.status || a.header.Get("x-ms-error-code") != tt.code {
-				t.Fatalf("got %d %q, want %d %q\n%s", a.status, a.header.Get("x-ms-error-code"), tt.status, tt.code, a.body)
-			}
-			if a.status < 300 && a.header.Get("api-supported-versions") != "2021-10-01, 2022-11-01, 2023-07-01, 2024-01-01, 2024-12-01" {
-				t.Errorf("api-supported-versions: %q", a.header.Get("api-supported-versions"))
-			}
-			if (a.status == 202 || a.status == 204) && (a.body != "" || a.header.Get("Content-Type") != "") {
-				t.Errorf("an empty answer has %q of type %q", a.body, a.header.Get("Content-Type"))
-			}
-		})
-	}
-}
-
-// The bodies of errors, as the real service was recorded to write them.
-func TestRESTErrorBodies(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
-	const filterMessage = "Invalid syntax for 'invalid filter': Syntax error at position 14 in 'invalid filter'. (Parameter 'filter')"
-	validation := func(message, target string) string {
-		return fmt.Sprintf(`{"code":"Error.BadRequest","message":%q,"target":%q,"errors":{%q:[%q]},"type":null,"title":"One or more validation errors occurred.","status":400,"detail":null,"instance":null,"extensions":{}}`, message, target, target, message)
-	}
-	const problem, plain = "application/problem+json; charset=utf-8", "application/json; charset=utf-8"
-	for _, tt := range []struct {
-		name              string
-		r                 request
-		body, contentType string
-		versions          bool
-	}{
-		{
-			"filter of a send",
-			request{method: "POST", path: ":send?filter=invalid%20filter", contentType: "text/plain", body: "x"},
-			validation(filterMessage, "filter"), problem, false,
-		},
-		{
-			"filter in a body",
-			request{method: "POST", path: ":addToGroups", contentType: "application/json", body: `{"groups":["g"],"filter":"invalid filter"}`},
-			validation(filterMessage, "Filter"), problem, false,
-		},
-		{
-			"client type",
-			request{method: "POST", path: ":generateToken?clientType=smoke"},
-			validation("The value 'smoke' is not valid.", "clientType"), plain, false,
-		},
-		{
-			"unknown connection",
-			request{method: "PUT", path: "groups/g/connections/xxxx"},
-			"{\"code\":\"Error.Connection.NotExisted\",\"message\":\"Connection `xxxx` is not found.\",\"target\":\"Connection\",\"details\":null,\"inner\":null}", plain, true,
-		},
-		{
-			"no target of a permission",
-			request{method: "PUT", path: "permissions/sendToGroup/connections/x"},
-			`{"code":"Error.BadRequest","message":"Invalid group name. Valid group name should be in between 1 and 1024 characters long.","target":"Request","details":null,"inner":null}`, plain, true,
-		},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			a := rest(t, srv, tt.r)
-			if a.body != tt.body || a.header.Get("Content-Type") != tt.contentType {
-				t.Errorf("got  %s %s\nwant %s %s", a.header.Get("Content-Type"), a.body, tt.contentType, tt.body)
-			}
-			if got := a.header.Get("api-supported-versions") != ""; got != tt.versions {
-				t.Errorf("api-supported-versions present: %v", got)
-			}
-		})
-	}
-	if n := len(validation(filterMessage, "filter")); n != 416 {
-		t.Errorf("the recorded body has 416 bytes, this one %d", n)
-	}
-	// A HEAD tells the length of the body that it leaves out.
-	a := rest(t, srv, request{method: "HEAD", path: "connections/" + strings.Repeat("x", 31)})
-	if a.header.Get("Content-Length") != "161" || a.header.Get("Content-Type") != plain {
-		t.Errorf("HEAD of a missing connection: %v", a.header)
-	}
-}
-
 func TestRESTAuthorization(t *testing.T) {
 	srv := emulator.Start(t, emulator.Options{SecondaryKey: "second"})
 	port := srv.URL()[strings.LastIndex(srv.URL(), ":"):]
@@ -432,4 +274,218 @@ func TestGeneratedTokenConnects(t *testing.T) {
 	}
 	c.send(`{"type":"sendToGroup","group":"g","data":1}`)
 	c.expect(`{"type":"message","from":"group","fromUserId":"alice","group":"g","dataType":"json","data":1}`)
+}
+
+// The parameters that choose among receivers work where the reference has them
+// and are ignored elsewhere: a user's connections cannot be excluded.
+func TestRESTExcluded(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	c, hello := dialJSON(t, srv, dialOptions{user: "alice", groups: []string{"g"}})
+	excluded := "?excluded=" + hello.ConnectionID
+	post := func(path, contentType, body string, status int) {
+		t.Helper()
+		if a := rest(t, srv, request{"POST", path, contentType, body, nil}); a.status != status {
+			t.Fatalf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+	post(":send"+excluded, typeText, "1", 202)
+	post("groups/g/:send"+excluded, typeText, "2", 202)
+	post(":send?excluded=x,"+hello.ConnectionID, typeText, "3", 202) // one id, with a comma in it
+	c.expect(`{"type":"message","from":"server","dataType":"text","data":"3"}`)
+	post("users/alice/:send"+excluded, typeText, "4", 202)
+	c.expect(`{"type":"message","from":"server","dataType":"text","data":"4"}`)
+	post("connections/"+hello.ConnectionID+"/:send"+excluded, typeText, "5", 202)
+	c.expect(`{"type":"message","from":"server","dataType":"text","data":"5"}`)
+	post(":addToGroups"+excluded, typeJSON, `{"groups":["h"]}`, 200)
+	if a := rest(t, srv, request{method: "HEAD", path: "groups/h"}); a.status != 200 {
+		t.Errorf("a bulk operation has excluded somebody: %d", a.status)
+	}
+	post(":closeConnections"+excluded, "", "", 204)
+	post("groups/g/:closeConnections"+excluded, "", "", 204)
+	post("users/alice/:closeConnections"+excluded, "", "", 204)
+	c.expectNothingElse()
+	if a := rest(t, srv, request{method: "DELETE", path: "connections/" + hello.ConnectionID + excluded}); a.status != 204 {
+		t.Fatal(a.status)
+	}
+	c.expect(`{"type":"system","event":"disconnected","message":"Application server closed the connection."}`)
+}
+
+// Clients get UTF-8, whatever a caller sends.
+func TestRESTCharsets(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	c, _ := dialJSON(t, srv, dialOptions{})
+	for _, tt := range []struct{ contentType, body, data string }{
+		{typeText, "gr\u00fcn", `"grün"`},
+		{"text/plain; charset=utf-8", "grün", `"grün"`},
+		{"text/plain; charset=\"UTF-8\"", "gr\xfcn", `"gr�n"`},
+		{"text/plain; charset=ISO-8859-1", "gr\xfcn", `"grün"`},
+		{"text/plain; charset=utf-16", "g\x00r\x00\xfc\x00n\x00", `"grün"`},
+		{"text/plain; charset=utf-16be", "\x00g\xd8\x3d\xde\x00", `"g😀"`},
+		{"application/json; charset=iso-8859-1", "{\"a\":\"\xfc\"}", `{"a":"ü"}`},
+	} {
+		if a := rest(t, srv, request{"POST", ":send", tt.contentType, tt.body, nil}); a.status != 202 {
+			t.Errorf("%s: %d %s", tt.contentType, a.status, a.body)
+			continue
+		}
+		if got := c.recv(); !strings.HasSuffix(got, `"data":`+tt.data+`}`) {
+			t.Errorf("%s: got %s, want %s", tt.contentType, got, tt.data)
+		}
+	}
+	if a := rest(t, srv, request{"POST", ":send", typeJSON, "\"\xfc\"", nil}); a.status != 400 {
+		t.Errorf("JSON that is not UTF-8: %d", a.status)
+	}
+}
+
+// A reliable client that lost its WebSocket is still there for a while.
+func TestPresenceInTheRecoveryWindow(t *testing.T) {
+	clock := emulator.NewClock(time.Now())
+	srv := emulator.Start(t, emulator.Options{Clock: clock})
+	c, hello := dialJSON(t, srv, dialOptions{user: "alice", subprotocol: reliableProtocol, groups: []string{"g"}})
+	_ = c.ws.NetConn().Close()
+	waitFor(t, srv, emulator.KindDetached, hello.ConnectionID)
+	id := hello.ConnectionID
+	present := []request{
+		{method: "HEAD", path: "connections/" + id},
+		{method: "HEAD", path: "users/alice"},
+		{method: "HEAD", path: "groups/g"},
+	}
+	for _, r := range append(present,
+		request{method: "PUT", path: "groups/h/connections/" + id},
+		request{method: "PUT", path: "users/alice/groups/i"},
+		request{method: "HEAD", path: "groups/h"},
+		request{method: "PUT", path: "permissions/sendToGroup/connections/" + id + "?targetName=g"},
+		request{method: "HEAD", path: "permissions/sendToGroup/connections/" + id + "?targetName=g"},
+		request{"POST", ":addToGroups", typeJSON, `{"groups":["j"],"filter":"'i' in groups"}`, nil},
+	) {
+		if a := rest(t, srv, r); a.status != 200 {
+			t.Errorf("%s %s: %d", r.method, r.path, a.status)
+		}
+	}
+	if a := rest(t, srv, request{method: "GET", path: "groups/j/connections"}); !strings.Contains(a.body, id) {
+		t.Errorf("listed were %s", a.body)
+	}
+	rest(t, srv, request{"POST", "groups/j/:send", typeJSON, "1", nil})
+	back := dial(t, srv, recovery(hello))
+	back.expect(sequenced(1, "j", "null", 1))
+	_ = back.ws.NetConn().Close()
+	waitForCount(t, srv, emulator.KindDetached, 2)
+
+	// It can be closed, and is gone at once.
+	rest(t, srv, request{method: "POST", path: "users/alice/:closeConnections?reason=r"})
+	for _, r := range present {
+		if a := rest(t, srv, r); a.status != 404 {
+			t.Errorf("%s %s after the close: %d", r.method, r.path, a.status)
+		}
+	}
+}
+
+func waitForCount(t *testing.T, srv *emulator.Server, kind emulator.Kind, n int) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		seen := 0
+		for _, e := range srv.Journal() {
+			if e.Kind == kind {
+				seen++
+			}
+		}
+		if seen >= n {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d entries %q in %v", seen, kind, srv.Journal())
+		}
+	}
+}
+
+func TestTooManyPermissions(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	roles := make([]string, 0, 1000)
+	for i := range cap(roles) {
+		roles = append(roles, fmt.Sprint("webpubsub.sendToGroup.", i))
+	}
+	// The token of a thousand roles is too long for a URL.
+	d := websocket.Dialer{Subprotocols: []string{jsonProtocol}}
+	ws, _, err := d.Dial(srv.ClientURL(hubName), http.Header{"Authorization": {"Bearer " + accessToken(t, srv, dialOptions{roles: roles})}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.Close()
+	var hello connected
+	if err := json.Unmarshal([]byte((&client{t, ws}).recv()), &hello); err != nil {
+		t.Fatal(err)
+	}
+	a := rest(t, srv, request{method: "PUT", path: "permissions/sendToGroup/connections/" + hello.ConnectionID + "?targetName=one-more"})
+	if a.status != 409 || a.header.Get("x-ms-error-code") != "Error.Connection.Conflict" {
+		t.Errorf("got %d %s", a.status, a.body)
+	}
+}
+
+// The client of a refused call may see little; the log tells the rest.
+func TestRefusalsAreLogged(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	for _, tt := range []struct {
+		r      request
+		reason string
+	}{
+		{request{method: "GET", path: "nothing"}, "compare the path with the REST reference"},
+		{request{method: "POST", path: "connections/x"}, "takes HEAD, DELETE"},
+		{request{method: "HEAD", path: "users/u?api-version=1"}, "The supported ones are"},
+		{request{"POST", ":send", "image/png", "x", nil}, "use one of the four"},
+		{request{"POST", ":send", typeText, strings.Repeat("x", 1<<20+1), nil}, "at most 1 MiB"},
+		{request{method: "POST", path: ":generateToken?clientType=smoke"}, "Use default, mqtt or socketio"},
+		{request{"POST", ":send?filter=fly", typeText, "x", nil}, "Token 'fly' is not supported"},
+		{request{method: "PUT", path: "permissions/fly/connections/x?targetName=g"}, "it is sendToGroup or joinLeaveGroup"},
+	} {
+		if a := rest(t, srv, tt.r); a.status < 400 {
+			t.Errorf("%s: %d", tt.r.path, a.status)
+		}
+		waitForReason(t, srv, tt.reason)
+	}
+	if a := raw(t, request{method: "HEAD"}, srv.URL()+"/api/hubs/chat/users/u", ""); a.status != 401 || a.header.Get("WWW-Authenticate") != "Bearer" {
+		t.Errorf("without a token: %d %v", a.status, a.header)
+	}
+	waitForReason(t, srv, "sign one with the access key")
+	other := serviceToken(t, emulator.DefaultAccessKey, srv.URL()+"/api/hubs/other/users/u", time.Now().Add(time.Minute))
+	a := raw(t, request{method: "HEAD"}, srv.URL()+"/api/hubs/chat/users/u", other)
+	if want := `Bearer error="invalid_token", error_description="The audience is invalid"`; a.header.Get("WWW-Authenticate") != want {
+		t.Errorf("another audience: %v", a.header)
+	}
+	waitForReason(t, srv, "the audience must be the address of the request")
+	for _, e := range srv.Journal() {
+		if strings.Contains(fmt.Sprint(e), other) {
+			t.Errorf("a token is in the journal: %v", e)
+		}
+	}
+}
+
+// Each kind of client gets a token for its own endpoint, in the caller's
+// spelling of hub and type, valid for as long as was asked.
+func TestGeneratedTokens(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	for query, path := range map[string]string{
+		"":                     "/client/hubs/chat",
+		"?clientType=Default":  "/client/hubs/chat",
+		"?clientType=mqtt":     "/clients/mqtt/hubs/chat",
+		"?clientType=MQTT":     "/clients/mqtt/hubs/chat",
+		"?clientType=SocketIO": "/clients/socketio/hubs/chat",
+		// More than time.Duration holds.
+		"?minutesToExpire=2147483647": "/client/hubs/chat",
+	} {
+		a := rest(t, srv, request{method: "POST", path: ":generateToken" + query})
+		var body struct{ Token string }
+		if err := json.Unmarshal([]byte(a.body), &body); err != nil {
+			t.Fatal(err)
+		}
+		_, claims := parts(t, body.Token)
+		if claims["aud"] != srv.URL()+path {
+			t.Errorf("%q: audience %v", query, claims["aud"])
+		}
+		life := 3600.0
+		if strings.Contains(query, "minutes") {
+			life = 2147483647 * 60
+		}
+		if claims["exp"].(float64)-claims["iat"].(float64) != life {
+			t.Errorf("%q: from %v to %v", query, claims["iat"], claims["exp"])
+		}
+	}
 }

@@ -1,0 +1,117 @@
+package emulator
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/internal/names"
+)
+
+// payload reads the body of a send. An empty content type means binary.
+func (c *call) payload() (webpubsub.Message, error) {
+	body, err := c.readBody()
+	if err != nil {
+		return webpubsub.Message{}, err
+	}
+	contentType := c.r.Header.Get("Content-Type")
+	m, err := webpubsub.FromHTTP(contentType, body)
+	if err == nil && contentType != "" {
+		var params map[string]string
+		if _, params, err = mime.ParseMediaType(contentType); err == nil {
+			m.Data, err = toUTF8(m, params["charset"])
+		}
+	}
+	if err != nil {
+		return m, unsupportedType("The content type must be text/plain, application/json, application/octet-stream or application/x-protobuf.",
+			"the content type "+contentType+" is none that the service takes: use one of the four without parameters, or with a charset of utf-8, utf-16 or iso-8859-1")
+	}
+	if m.Type == webpubsub.TypeJSON && (!utf8.Valid(m.Data) || !json.Valid(m.Data)) {
+		return m, badRequest("Request", "The request body is not a valid JSON.")
+	}
+	if m.Metadata, err = metadata(c.r.Header); err != nil {
+		return m, badRequest("Request", err.Error())
+	}
+	return m, nil
+}
+
+func unsupportedType(message, why string) *apiError {
+	return &apiError{status: http.StatusUnsupportedMediaType, code: codeBadRequest, target: "Request", message: message, hidden: why}
+}
+
+// toUTF8 brings text and JSON into the encoding that WebSocket clients get. The
+// charsets are those of .NET that can be told apart from each other by name;
+// what is no character becomes U+FFFD, as it does there.
+func toUTF8(m webpubsub.Message, charset string) ([]byte, error) {
+	if m.Type != webpubsub.TypeText && m.Type != webpubsub.TypeJSON {
+		return m.Data, nil
+	}
+	switch strings.ToLower(charset) {
+	case "", "utf-8", "utf8", "us-ascii":
+		if m.Type == webpubsub.TypeJSON {
+			return m.Data, nil // refused where it is not valid
+		}
+		return []byte(strings.ToValidUTF8(string(m.Data), "\uFFFD")), nil
+	case "iso-8859-1", "latin1":
+		out := make([]byte, 0, len(m.Data))
+		for _, b := range m.Data {
+			out = utf8.AppendRune(out, rune(b))
+		}
+		return out, nil
+	case "utf-16", "utf-16le":
+		return fromUTF16(m.Data, binary.LittleEndian), nil
+	case "utf-16be":
+		return fromUTF16(m.Data, binary.BigEndian), nil
+	}
+	return nil, webpubsub.ErrContentType
+}
+
+func fromUTF16(data []byte, order binary.ByteOrder) []byte {
+	units := make([]uint16, len(data)/2)
+	for i := range units {
+		units[i] = order.Uint16(data[2*i:])
+	}
+	return []byte(string(utf16.Decode(units)))
+}
+
+// readBody reads a body of a length that the caller must have declared.
+func (c *call) readBody() ([]byte, error) {
+	n := c.r.ContentLength
+	if n < 0 || n > maxMessage || n == 0 && c.r.Header.Get("Content-Length") == "" {
+		// A client that is still sending when the connection closes sees a reset
+		// in place of the answer, so what it sends is read over, within reason.
+		_, _ = io.Copy(io.Discard, io.LimitReader(c.r.Body, 16*maxMessage))
+		e := badRequest("Request", "Invalid Content-Length header.")
+		e.hidden = "Invalid Content-Length header: declare the length of the body, which is at most 1 MiB"
+		return nil, e
+	}
+	body, err := io.ReadAll(io.LimitReader(c.r.Body, maxMessage))
+	if err != nil {
+		return nil, badRequest("Request", "The request body ended early.")
+	}
+	return body, nil
+}
+
+// metadata reads the metadata of a send from its headers. Of a repeated header
+// the last counts.
+func metadata(h http.Header) (map[string]string, error) {
+	const prefix = "X-Webpubsub-Metadata-"
+	var m map[string]string
+	for name, values := range h {
+		key, ok := strings.CutPrefix(name, prefix)
+		if !ok || key == "" {
+			continue
+		}
+		if m == nil {
+			m = make(map[string]string)
+		}
+		m[strings.ToLower(key)] = values[len(values)-1]
+	}
+	return m, names.Metadata(m)
+}
