@@ -155,7 +155,7 @@ func (c *conn) receiveSimple(opcode int, data []byte) {
 		}})
 		return
 	}
-	if e := c.publish(wire.SendToGroup{Group: c.mode.group, Message: m, NoEcho: c.mode.noEcho}); e != nil {
+	if e := c.sendToGroup(wire.SendToGroup{Group: c.mode.group, Message: m, NoEcho: c.mode.noEcho}); e != nil {
 		c.close(websocket.ClosePolicyViolation, "", e.Message)
 	}
 }
@@ -168,11 +168,12 @@ func (c *conn) handle(u wire.Upstream) {
 	case wire.LeaveGroup:
 		c.acked(u.AckID, func() *wire.Error { return c.leaveGroup(u.Group) })
 	case wire.SendToGroup:
-		if u.Stream != nil {
-			c.reply(wire.StreamClosed{StreamID: u.Stream.StreamID, Error: unsupported("streams")})
-			return
-		}
-		c.acked(u.AckID, func() *wire.Error { return c.publish(u) })
+		c.acked(u.AckID, func() *wire.Error {
+			if u.Stream != nil {
+				return c.openStream(u)
+			}
+			return c.sendToGroup(u)
+		})
 	case wire.Event:
 		c.receiveEvent(u)
 	case wire.Invoke:
@@ -184,20 +185,16 @@ func (c *conn) handle(u wire.Upstream) {
 	case wire.Ping:
 		c.reply(wire.Pong{})
 	case wire.StreamData:
-		c.reply(wire.StreamClosed{StreamID: u.StreamID, Error: unsupported("streams")})
+		c.receiveStreamData(u)
 	case wire.StreamEnd:
-		c.reply(wire.StreamClosed{StreamID: u.StreamID, Error: unsupported("streams")})
+		c.receiveStreamEnd(u)
 	case wire.SetGroupState:
-		c.acked(u.AckID, func() *wire.Error { return unsupported("group state") })
+		c.acked(u.AckID, func() *wire.Error { return c.setGroupState(u) })
 	case wire.SubscribeGroupState:
-		c.acked(u.AckID, func() *wire.Error { return unsupported("group state") })
+		c.subscribeGroupState(u)
 	case wire.UnsubscribeGroupState:
-		c.acked(u.AckID, func() *wire.Error { return unsupported("group state") })
+		c.acked(u.AckID, func() *wire.Error { return c.unsubscribeGroupState(u) })
 	}
-}
-
-func unsupported(what string) *wire.Error {
-	return &wire.Error{Name: errBadRequest, Message: "This emulator does not support " + what + " yet."}
 }
 
 // acked runs an operation and acknowledges it where the client asked for that.
@@ -274,31 +271,40 @@ func (c *conn) leaveGroup(name string) *wire.Error {
 	return nil
 }
 
-func (c *conn) publish(u wire.SendToGroup) *wire.Error {
-	h := c.hub
-	b := broadcast{data: wire.Data{From: "group", Group: u.Group, FromUserID: c.user(), Message: u.Message}}
+func (c *conn) sendToGroup(u wire.SendToGroup) *wire.Error {
+	b := broadcast{data: wire.Data{From: wire.FromGroup, Group: u.Group, FromUserID: c.user(), Message: u.Message}}
 	if u.TTLSeconds > 0 {
-		b.expires = h.srv.opts.Clock.Now().Add(time.Duration(u.TTLSeconds) * time.Second)
+		b.expires = c.hub.srv.opts.Clock.Now().Add(time.Duration(u.TTLSeconds) * time.Second)
 	}
-	var keep func(*conn) bool
-	if u.NoEcho {
-		keep = func(to *conn) bool { return to != c }
-	}
+	return c.publish(&b, u.Group, u.NoEcho)
+}
+
+// publish sends a message of the client to a group, if the client may.
+func (c *conn) publish(b *broadcast, group string, noEcho bool) *wire.Error {
+	h := c.hub
 	h.mu.RLock()
-	allowed := c.may.Allows(role.Send, u.Group)
+	allowed := c.may.Allows(role.Send, group)
 	n := 0
 	if allowed {
-		n = h.sendGroupLocked(u.Group, &b, keep)
+		n = h.sendGroupLocked(group, b, c.echo(noEcho))
 	}
 	h.mu.RUnlock()
 	if !allowed {
-		return forbidden("send to", u.Group)
+		return forbidden("send to", group)
 	}
 	if b.err != nil {
 		return &wire.Error{Name: errBadRequest, Message: b.err.Error()}
 	}
-	c.journal(Entry{Kind: KindSent, Name: u.Group, Receivers: n, Bytes: len(u.Message.Data)})
+	c.journal(Entry{Kind: KindSent, Name: group, Receivers: n, Bytes: len(b.data.Message.Data)})
 	return nil
+}
+
+// echo returns who gets a message of the client: nil is everybody.
+func (c *conn) echo(noEcho bool) func(*conn) bool {
+	if !noEcho {
+		return nil
+	}
+	return func(to *conn) bool { return to != c }
 }
 
 func forbidden(verb, group string) *wire.Error {

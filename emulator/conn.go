@@ -25,6 +25,7 @@ type conn struct {
 	mode        simpleMode    // of a simple client
 	events      eventQueue    // what goes to the event handlers
 	calls       invocations   // invocations that wait for an answer
+	streams     streams       // streams to groups that are open
 
 	// Guarded by hub.mu.
 	groups map[*group]int // with the position among the members
@@ -207,6 +208,7 @@ func (c *conn) finish(status int, why string) bool {
 	c.unacked, c.unackedN = nil, 0
 	c.mu.Unlock()
 	c.calls.cancelAll()
+	c.cancelStreams()
 	c.journal(Entry{Kind: KindDisconnected, Status: status, Reason: why})
 	c.raiseDisconnected(why)
 	return true
@@ -214,6 +216,7 @@ func (c *conn) finish(status int, why string) bool {
 
 // abandon ends the connection as a crash of the service would: nobody hears of it.
 func (c *conn) abandon() {
+	c.dropStreams()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
@@ -286,9 +289,28 @@ func (c *conn) detach(code int) {
 
 // recover moves the connection to a new link and queues again what the client
 // has not acknowledged. It reports false where the connection has ended.
+//
+// Nothing else is sent, as the service does it, but for two cases: the official
+// JavaScript client resumes its streams on a connected frame only, and the
+// frames of group states are not among those that are kept.
 func (c *conn) recover(l *link) bool {
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
+	var first []item
+	if c.resumeStreams() {
+		if hello, err := c.hello(); err == nil {
+			first = []item{{frame: hello}}
+		}
+	}
+	if !c.moveTo(l, first) {
+		return false
+	}
+	c.resendGroupStates()
+	return true
+}
+
+// moveTo is the part of recover that happens at once.
+func (c *conn) moveTo(l *link, first []item) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended || c.doomed {
@@ -302,7 +324,7 @@ func (c *conn) recover(l *link) bool {
 	c.recovery.stop()
 	c.recovery = nil
 	c.link = l
-	l.queue = append(l.queue, c.unacked...)
+	l.queue = append(first, c.unacked...)
 	return true
 }
 

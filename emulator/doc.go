@@ -28,8 +28,8 @@
 //
 // A connection is a logical client; its link is the WebSocket that it has at
 // the moment, and a reliable connection lives on for a while without one. Locks
-// are taken in this order and never the other way: hub, then group order, then
-// connection. A hub's lock guards who is in it and what they may do; holding it
+// are taken in this order and never the other way: a connection's receiving, its
+// streams, hub, group order, a connection's mu. A hub's lock guards who is in it and what they may do; holding it
 // for reading while a message is queued to every receiver is what makes leaving
 // a group final. Nothing that can block happens under a lock: messages are
 // queued, and a goroutine that exists only while there is something to write

@@ -117,6 +117,9 @@ func (b *broadcast) to(c *conn, keep func(*conn) bool) int {
 
 func (b *broadcast) encode(p wire.Protocol) *frame {
 	if p == 0 {
+		if b.data.Message.IsZero() {
+			return nil // the end of a stream means nothing to a simple client
+		}
 		return b.finish(simpleFrame(b.data.Message))
 	}
 	e, err := p.EncodeData(b.data)

@@ -122,13 +122,11 @@ func (h *hub) serveNew(w http.ResponseWriter, r *http.Request, claims token.Clai
 	l := &link{}
 	c.link = l
 	if c.protocol != 0 {
-		hello := wire.Connected{ConnectionID: c.id, UserID: c.user()}
-		if c.protocol.Reliable() {
-			if hello.ReconnectionToken, err = s.reconnectionToken(c.id); err != nil {
-				return &refusal{http.StatusInternalServerError, "", err.Error()}
-			}
+		hello, err := c.hello()
+		if err != nil {
+			return &refusal{http.StatusInternalServerError, "", err.Error()}
 		}
-		c.reply(hello)
+		c.send(hello)
 	}
 	h.add(c, admit.groups)
 	if !l.upgrade(w, r, c.subprotocol) {
@@ -331,6 +329,18 @@ func (s *Server) reconnectionToken(connectionID string) (string, error) {
 		Expires:  now.Add(reconnectionLifetime),
 		Issuer:   issuer, ID: newID(),
 	})
+}
+
+// hello is the connected frame.
+func (c *conn) hello() (*frame, error) {
+	hello := wire.Connected{ConnectionID: c.id, UserID: c.user()}
+	if c.protocol.Reliable() {
+		var err error
+		if hello.ReconnectionToken, err = c.hub.srv.reconnectionToken(c.id); err != nil {
+			return nil, err
+		}
+	}
+	return downstream(c.protocol, hello)
 }
 
 // serveRecovery brings a reliable client back to its connection. The handshake

@@ -20,6 +20,8 @@ type hub struct {
 	conns  map[string]*conn
 	groups map[string]*group
 	users  map[string][]*conn
+
+	stamped int64 // the time of the newest change of a group's state
 }
 
 // group is the members of a group. Messages to one group reach all members in
@@ -27,6 +29,7 @@ type hub struct {
 type group struct {
 	name    string
 	members []*conn
+	state   *groupState // nil until somebody uses it
 	order   sync.Mutex
 }
 
@@ -116,6 +119,7 @@ func (h *hub) leave(c *conn, name string) bool {
 		return false
 	}
 	delete(c.groups, g)
+	h.leaveState(c, g)
 	last := len(g.members) - 1
 	moved := g.members[last]
 	g.members[i] = moved

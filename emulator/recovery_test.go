@@ -27,16 +27,25 @@ func expectNotRecovered(t *testing.T, srv *emulator.Server, hello connected) {
 // waitFor waits for a journal entry of that kind for the connection.
 func waitFor(t *testing.T, srv *emulator.Server, kind emulator.Kind, id string) emulator.Entry {
 	t.Helper()
+	return waitForNth(t, srv, kind, id, 1)
+}
+
+func waitForNth(t *testing.T, srv *emulator.Server, kind emulator.Kind, id string, n int) emulator.Entry {
+	t.Helper()
 	deadline := time.Now().Add(patience)
 	for time.Now().Before(deadline) {
+		seen := 0
 		for _, e := range srv.Journal() {
-			if e.Kind == kind && e.ConnectionID == id {
+			if e.Kind != kind || e.ConnectionID != id {
+				continue
+			}
+			if seen++; seen == n {
 				return e
 			}
 		}
 		time.Sleep(time.Millisecond)
 	}
-	t.Fatalf("no journal entry %q for %s", kind, id)
+	t.Fatalf("%d journal entries %q for %s did not come", n, kind, id)
 	return emulator.Entry{}
 }
 
