@@ -1,0 +1,270 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/internal/wire"
+)
+
+// call is something that was, or will be, sent, and perhaps waits for an answer.
+// Its fields do not change, but for session.
+type call struct {
+	frame      []byte
+	ackID      uint64
+	invocation string
+	join       string // group to remember when the ack comes
+	leave      string // group to forget
+	rejoin     *gate
+	done       chan outcome // nil for fire and forget
+
+	session *session // that it was last sent on; under Client.mu
+}
+
+type outcome struct {
+	err     error
+	message webpubsub.Message
+}
+
+// finish gives the answer to whoever waits. The channel has room for one, and a
+// call is finished by whoever takes it out of its map.
+func (k *call) finish(out outcome) {
+	if k.rejoin != nil {
+		k.rejoin.settle(k.join, out.err)
+	}
+	if k.done != nil {
+		k.done <- out
+	}
+}
+
+// acked sends a frame until the service has acknowledged it.
+func (c *Client) acked(ctx context.Context, k *call, frame func(ackID *uint64) wire.Upstream) error {
+	k.ackID = c.nextAckID.Add(1)
+	k.done = make(chan outcome, 1)
+	if err := c.encode(k, frame(&k.ackID)); err != nil {
+		return err
+	}
+	for retries := 0; ; {
+		err := c.exchange(ctx, k).err
+		if err == nil || errors.Is(err, ErrDuplicate) {
+			return nil
+		}
+		if cause := ctx.Err(); cause != nil && errors.Is(err, cause) {
+			return err
+		}
+		if errors.Is(err, ErrConnectionLost) {
+			recovered, err := c.recovered(ctx, k.session)
+			if err != nil {
+				return err
+			}
+			if recovered {
+				continue // on the same connection, the ack id makes this safe
+			}
+		}
+		if retries >= c.o.MessageRetry.Max || !retryable(err) {
+			return err
+		}
+		retries++
+		if err := c.pause(ctx, c.o.MessageRetry.delay(retries), errors.Is(err, ErrNotConnected)); err != nil {
+			return err
+		}
+	}
+}
+
+// retryable reports whether the same call may succeed later.
+func retryable(err error) bool {
+	for _, final := range []error{ErrForbidden, ErrBadRequest, ErrStopped, ErrQueueFull} {
+		if errors.Is(err, final) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *Client) encode(k *call, u wire.Upstream) error {
+	frame, err := protocols[c.o.Protocol].AppendUpstream(nil, u)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	k.frame = frame
+	return nil
+}
+
+// exchange sends the frame once, and waits for the answer.
+func (c *Client) exchange(ctx context.Context, k *call) outcome {
+	if err := c.transmit(ctx, k); err != nil {
+		return outcome{err: err}
+	}
+	select {
+	case out := <-k.done:
+		return out
+	case <-ctx.Done():
+	}
+	if c.forget(k) {
+		return outcome{err: ctx.Err()}
+	}
+	return <-k.done // the answer came at the same time
+}
+
+// transmit puts the frame into the buffer of the link, for which it may have to
+// wait, or into the outbox.
+func (c *Client) transmit(ctx context.Context, k *call) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	for {
+		c.mu.Lock()
+		if c.link == nil {
+			err := c.post(k)
+			c.mu.Unlock()
+			return err
+		}
+		room := c.link.enqueue(k.frame)
+		if room == nil {
+			c.register(k)
+			c.mu.Unlock()
+			return nil
+		}
+		c.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// post puts a call into the outbox. It needs c.mu.
+func (c *Client) post(k *call) error {
+	switch {
+	case c.state == StateStopped || c.state == StateStopping:
+		return ErrStopped
+	case c.o.OutboundQueue == 0:
+		return ErrNotConnected
+	case len(c.outbox) >= c.o.OutboundQueue:
+		return ErrQueueFull
+	}
+	c.outbox = append(c.outbox, k)
+	return nil
+}
+
+// register notes a call that was sent and has an answer to come. It needs c.mu.
+func (c *Client) register(k *call) {
+	k.session = c.session
+	switch {
+	case k.done == nil && k.rejoin == nil:
+	case k.invocation != "":
+		c.invocations[k.invocation] = k
+	default:
+		c.pending[k.ackID] = k
+	}
+}
+
+// forget takes a call back, and reports false where its answer has come.
+func (c *Client) forget(k *call) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.Index(c.outbox, k); i >= 0 {
+		c.outbox = slices.Delete(c.outbox, i, i+1)
+		return true
+	}
+	if k.invocation != "" && c.invocations[k.invocation] == k {
+		delete(c.invocations, k.invocation)
+		return true
+	}
+	if k.invocation == "" && c.pending[k.ackID] == k {
+		delete(c.pending, k.ackID)
+		return true
+	}
+	return false
+}
+
+// settle handles an ack. Groups are noted here, and not by who called, so that
+// no new connection comes between.
+func (c *Client) settle(ack wire.Ack) {
+	err := serviceError(ack.Error)
+	c.mu.Lock()
+	k := c.pending[ack.AckID]
+	delete(c.pending, ack.AckID)
+	switch {
+	case k == nil:
+	case err == nil || errors.Is(err, ErrDuplicate):
+		if k.join != "" {
+			c.groups[k.join] = struct{}{}
+		}
+		delete(c.groups, k.leave)
+	case k.rejoin != nil:
+		delete(c.groups, k.join)
+	}
+	c.mu.Unlock()
+	if k != nil {
+		k.finish(outcome{err: err})
+	}
+}
+
+// fail ends the calls whose answers can no longer come. Joins of a connection
+// that is going to be recovered are kept: they are sent again then. It needs
+// c.mu.
+func (c *Client) fail(err error, recovering bool) {
+	for id, k := range c.pending {
+		if k.rejoin != nil && recovering {
+			continue
+		}
+		delete(c.pending, id)
+		k.finish(outcome{err: err})
+	}
+	for id, k := range c.invocations {
+		delete(c.invocations, id)
+		k.finish(outcome{err: err})
+	}
+}
+
+// recovered waits while the connection is being recovered, and reports whether
+// it was.
+func (c *Client) recovered(ctx context.Context, s *session) (bool, error) {
+	for {
+		c.mu.Lock()
+		current, link, changed := c.session, c.link, c.changed
+		c.mu.Unlock()
+		switch {
+		case current != s:
+			return false, nil
+		case link != nil:
+			return true, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+}
+
+// pause waits for d, or until there is a connection, where that is what was
+// missing.
+func (c *Client) pause(ctx context.Context, d time.Duration, unconnected bool) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		c.mu.Lock()
+		link, state, changed := c.link, c.state, c.changed
+		c.mu.Unlock()
+		switch {
+		case state == StateStopped || state == StateStopping:
+			return ErrStopped
+		case unconnected && link != nil:
+			return nil
+		}
+		select {
+		case <-timer.C:
+			return nil
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -1,0 +1,197 @@
+package client_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/client"
+	"example.com/webpubsub/emulator"
+	"example.com/webpubsub/service"
+)
+
+var everyProtocol = []client.Protocol{client.ReliableJSON, client.JSON, client.ReliableProtobuf, client.Protobuf}
+
+// accessTo returns a credential for the emulator's hub "chat".
+func accessTo(tb testing.TB, srv *emulator.Server, user string) client.Credential {
+	tb.Helper()
+	hub, err := service.NewClientFromConnectionString(srv.ConnectionString(), "chat", nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return func(ctx context.Context) (string, error) {
+		token, err := hub.GetClientAccessToken(ctx, &service.ClientAccessTokenOptions{
+			UserID: user,
+			Roles:  []string{webpubsub.RoleJoinLeaveAnyGroup, webpubsub.RoleSendToAnyGroup},
+		})
+		return token.URL, err
+	}
+}
+
+func connect(tb testing.TB, srv *emulator.Server, user string, o client.Options, prepare func(*client.Client)) *client.Client {
+	tb.Helper()
+	c, err := client.New(accessTo(tb, srv, user), o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if prepare != nil {
+		prepare(c)
+	}
+	if err := c.Start(context.Background()); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := c.Stop(ctx); err != nil {
+			tb.Error(err)
+		}
+	})
+	return c
+}
+
+// echo is an event handler that answers with what it got.
+func echo(tb testing.TB) string {
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("WebHook-Allowed-Origin", "*")
+		w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
+		_, _ = io.Copy(w, r.Body)
+	}))
+	tb.Cleanup(h.Close)
+	return h.URL
+}
+
+// Every protocol carries every kind of message, through the emulator.
+func TestEmulator(t *testing.T) {
+	hubs := map[string]emulator.Hub{"chat": {EventHandlers: []emulator.EventHandler{{URL: echo(t), UserEvents: "*"}}}}
+	srv := emulator.Start(t, emulator.Options{Hubs: hubs})
+	for _, p := range everyProtocol {
+		t.Run(p.String(), func(t *testing.T) {
+			ctx := t.Context()
+			group := make(chan client.GroupMessage, 10)
+			server := make(chan client.ServerMessage, 10)
+			c := connect(t, srv, "alice", client.Options{Protocol: p}, func(c *client.Client) {
+				c.OnGroupMessage(func(m client.GroupMessage) { group <- m })
+				c.OnServerMessage(func(m client.ServerMessage) { server <- m })
+			})
+			if err := c.JoinGroup(ctx, "room"); err != nil {
+				t.Fatal(err)
+			}
+			messages := []webpubsub.Message{
+				webpubsub.Text("text"),
+				webpubsub.JSON(map[string]int{"n": 1}),
+				webpubsub.Binary([]byte{0, 255}),
+				webpubsub.Protobuf([]byte("\x0a\x07example\x12\x03xyz")),
+				webpubsub.Text("with metadata").WithMetadata("key", "value"),
+			}
+			for _, want := range messages {
+				if err := c.SendToGroup(ctx, "room", want, nil); err != nil {
+					t.Fatal(err)
+				}
+				got := <-group
+				if fmt.Sprint(got.Message) != fmt.Sprint(want) || got.Group != "room" {
+					t.Errorf("got %+v, want %+v", got, want)
+				}
+				if json := p == client.JSON || p == client.ReliableJSON; json && got.FromUserID != "alice" {
+					t.Errorf("from %q", got.FromUserID)
+				}
+			}
+			if err := c.SendToGroup(ctx, "room", webpubsub.Text("not for me"), &client.SendOptions{NoEcho: true}); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.SendEvent(ctx, "say", webpubsub.Text("hi"), nil); err != nil {
+				t.Fatal(err)
+			}
+			if m := <-server; m.Message.String() != "hi" {
+				t.Errorf("got %+v", m)
+			}
+			if m, err := c.Invoke(ctx, "say", webpubsub.JSON(1)); err != nil || m.String() != "1" {
+				t.Errorf("got %+v, %v", m, err)
+			}
+			if err := c.LeaveGroup(ctx, "room"); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.SendToGroup(ctx, "room", webpubsub.Text("to nobody"), nil); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(group); n != 0 {
+				t.Errorf("%d messages too many", n)
+			}
+		})
+	}
+}
+
+// One client publishes and another receives while both are cut again and again:
+// nothing is lost, nothing comes twice, and the order is kept.
+func TestEmulatorWithCuts(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	for _, p := range []client.Protocol{client.ReliableJSON, client.ReliableProtobuf} {
+		t.Run(p.String(), func(t *testing.T) {
+			const total = 500
+			var cutters [2]cutter
+			options := func(i int) client.Options {
+				return client.Options{Protocol: p, Dialer: cutters[i].dialer(), RecoveryInterval: time.Millisecond}
+			}
+			got := make(chan string, 2*total)
+			receiver := connect(t, srv, "bob", options(0), func(c *client.Client) {
+				c.OnGroupMessage(func(m client.GroupMessage) { got <- m.Message.String() })
+				c.OnDisconnected(func(d client.Disconnected) {
+					if d.Err != nil {
+						t.Errorf("not recovered: %v", d.Err)
+					}
+				})
+			})
+			if err := receiver.JoinGroup(t.Context(), "room"); err != nil {
+				t.Fatal(err)
+			}
+			sender := connect(t, srv, "alice", options(1), nil)
+			for i := range total {
+				if i%10 == 9 {
+					cutters[i/10%2].cut()
+				}
+				if err := sender.SendToGroup(t.Context(), "room", webpubsub.Text(fmt.Sprint(i)), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for i := range total {
+				if m := <-got; m != fmt.Sprint(i) {
+					t.Fatalf("got %s, want %d", m, i)
+				}
+			}
+			if len(got) > 0 {
+				t.Errorf("%d messages too many, such as %s", len(got), <-got)
+			}
+		})
+	}
+}
+
+// cutter breaks the network under a client.
+type cutter struct {
+	mu   sync.Mutex
+	last io.Closer
+}
+
+func (k *cutter) dialer() *websocket.Dialer {
+	return &websocket.Dialer{NetDialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.last = conn
+		return conn, err
+	}}
+}
+
+func (k *cutter) cut() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_ = k.last.Close()
+}

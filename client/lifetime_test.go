@@ -1,0 +1,377 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/client"
+)
+
+func TestStartAndStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, e := start(t, s, client.Options{Header: http.Header{"User-Agent": {"tester"}}})
+		r := <-s.requests
+		if got := r.Header.Get("Sec-WebSocket-Protocol"); got != "json.reliable.webpubsub.azure.v1" {
+			t.Errorf("subprotocol %q", got)
+		}
+		if r.URL.Query().Get("access_token") != "secret" || r.Header.Get("User-Agent") != "tester" {
+			t.Errorf("handshake %s %v", r.URL, r.Header)
+		}
+		if c.State() != client.StateConnected || c.ConnectionID() != "c1" {
+			t.Errorf("state %v, id %q", c.State(), c.ConnectionID())
+		}
+		if err := c.Start(t.Context()); !errors.Is(err, client.ErrStarted) {
+			t.Errorf("second start: %v", err)
+		}
+		e.expect(t, "connected c1 alice")
+
+		stopped := background(func() error { return c.Stop(t.Context()) })
+		if code := p.closeCode(); code != 1000 {
+			t.Errorf("the client closed with %d", code)
+		}
+		must(t, stopped)
+		e.expect(t, `disconnected c1 1000 "" tried=false`, "stopped <nil>")
+		if c.State() != client.StateStopped || c.ConnectionID() != "" {
+			t.Errorf("state %v, id %q", c.State(), c.ConnectionID())
+		}
+		must(t, background(func() error { return c.Stop(t.Context()) }))
+		if err := c.JoinGroup(t.Context(), "room"); !errors.Is(err, client.ErrStopped) {
+			t.Errorf("join after stop: %v", err)
+		}
+
+		begin(t, s, c)
+		e.expect(t, "connected c1 alice")
+	})
+}
+
+func TestFirstStartIsNotRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		s.setRefusal(func(*http.Request) (int, string) { return 401, "no such token" })
+		c, e := prepare(t, s, client.Options{})
+		err := c.Start(t.Context())
+		var refused *client.HandshakeError
+		if !errors.As(err, &refused) || refused.StatusCode != 401 || refused.Body != "no such token" {
+			t.Fatalf("got %v", err)
+		}
+		if c.State() != client.StateStopped || len(s.requests) != 1 {
+			t.Errorf("state %v after %d requests", c.State(), len(s.requests))
+		}
+		e.expect(t)
+	})
+}
+
+func TestCredentialFails(t *testing.T) {
+	broken := errors.New("no token today")
+	c, err := client.New(func(context.Context) (string, error) { return "", broken }, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(t.Context()); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+	for _, u := range []string{"", "http://host/client/hubs/chat?access_token=secret", "ws://\x7f?access_token=secret", "ws:///x"} {
+		c, _ := client.New(client.URL(u), client.Options{})
+		if err := c.Start(t.Context()); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: %v", u, err)
+		}
+	}
+}
+
+func TestInvalidOptions(t *testing.T) {
+	if _, err := client.New(nil, client.Options{}); err == nil {
+		t.Error("a nil credential is taken")
+	}
+	for _, o := range []client.Options{
+		{Protocol: 4},
+		{Protocol: -1},
+		{EventQueue: -1},
+		{OutboundQueue: -1},
+		{RecoveryWindow: -1},
+	} {
+		if _, err := client.New(client.URL(accessURL), o); err == nil {
+			t.Errorf("%+v is taken", o)
+		}
+	}
+}
+
+// Stop is valid in every state, and leaves nothing behind: the bubble fails if a
+// goroutine is left.
+func TestStopInEveryState(t *testing.T) {
+	states := []struct {
+		name  string
+		reach func(t *testing.T, s *script, c *client.Client) // returns in that state
+		want  client.State
+		last  []string
+	}{
+		{"not started", func(*testing.T, *script, *client.Client) {}, client.StateStopped, nil},
+		{"asking the network", func(t *testing.T, s *script, c *client.Client) {
+			s.setRefusal(func(r *http.Request) (int, string) { <-r.Context().Done(); return 500, "" })
+			stopsStart(t, c)
+		}, client.StateConnecting, nil},
+		{"before the connected frame", func(t *testing.T, s *script, c *client.Client) {
+			stopsStart(t, c)
+			s.next()
+		}, client.StateConnecting, nil},
+		{"recovering", func(t *testing.T, s *script, c *client.Client) {
+			p := begin(t, s, c)
+			s.setDown(true)
+			p.cut()
+		}, client.StateRecovering, []string{`disconnected c1 1006 "" tried=true`, "stopped <nil>"}},
+		{"recovering with a hanging handshake", func(t *testing.T, s *script, c *client.Client) {
+			p := begin(t, s, c)
+			s.setRefusal(func(r *http.Request) (int, string) { <-r.Context().Done(); return 500, "" })
+			p.cut()
+		}, client.StateRecovering, []string{`disconnected c1 1006 "" tried=true`, "stopped <nil>"}},
+		{"before reconnecting", func(t *testing.T, s *script, c *client.Client) {
+			p := begin(t, s, c)
+			s.setDown(true)
+			p.close(1008, "enough")
+		}, client.StateReconnecting, []string{"stopped <nil>"}},
+	}
+	for _, tt := range states {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScript(t)
+				c, e := prepare(t, s, client.Options{})
+				tt.reach(t, s, c)
+				e.take()
+				if c.State() != tt.want {
+					t.Fatalf("state %v, want %v", c.State(), tt.want)
+				}
+				if err := c.Stop(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if c.State() != client.StateStopped {
+					t.Fatalf("state %v", c.State())
+				}
+				e.expect(t, tt.last...)
+			})
+		})
+	}
+}
+
+func stopsStart(t *testing.T, c *client.Client) {
+	started := background(func() error { return c.Start(t.Context()) })
+	t.Cleanup(func() {
+		if err := <-started; !errors.Is(err, client.ErrStopped) {
+			t.Errorf("start: %v", err)
+		}
+	})
+}
+
+// The context of Start is for the first attempt, at any point of it, and not for
+// what follows.
+func TestStartContext(t *testing.T) {
+	for _, accepts := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScript(t)
+			if !accepts {
+				s.setRefusal(func(r *http.Request) (int, string) { <-r.Context().Done(); return 500, "" })
+			}
+			c, e := prepare(t, s, client.Options{})
+			ctx, cancel := context.WithCancel(t.Context())
+			started := background(func() error { return c.Start(ctx) })
+			synctest.Wait()
+			cancel()
+			if err := <-started; !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+			if c.State() != client.StateStopped {
+				t.Errorf("state %v", c.State())
+			}
+			e.expect(t)
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, _ := prepare(t, s, client.Options{})
+		ctx, cancel := context.WithCancel(t.Context())
+		started := background(func() error { return c.Start(ctx) })
+		p := s.hello("c1")
+		must(t, started)
+		cancel()
+		joined := background(func() error { return c.JoinGroup(t.Context(), "room") })
+		p.grant("joinGroup")
+		must(t, joined)
+	})
+}
+
+// A service that takes the handshake and then says nothing does not hold the
+// client for ever.
+func TestSilentService(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, _ := prepare(t, s, client.Options{})
+		began := time.Now()
+		if err := c.Start(context.Background()); err == nil {
+			t.Error("started without a connected frame")
+		}
+		if d := time.Since(began); d != 30*time.Second {
+			t.Errorf("gave up after %v", d)
+		}
+	})
+}
+
+// A peer that does not close its side delays Stop by three seconds at most; one
+// whose context ends earlier is cut at once.
+func TestStopDoesNotWaitForEver(t *testing.T) {
+	for _, patience := range []time.Duration{time.Minute, time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScript(t)
+			c, p, _ := start(t, s, client.Options{})
+			go func() {
+				// Reads, and answers nothing.
+				b := make([]byte, 1<<10)
+				for {
+					if _, err := p.ws.NetConn().Read(b); err != nil {
+						return
+					}
+				}
+			}()
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			began := time.Now()
+			err := c.Stop(ctx)
+			if d := time.Since(began); d != min(patience, 3*time.Second) {
+				t.Errorf("stopped after %v: %v", d, err)
+			}
+			if (patience == time.Second) != errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+			p.cut()
+		})
+	}
+}
+
+func TestStopInCallbackAndStartAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, e := prepare(t, s, client.Options{})
+		first := true
+		c.OnGroupMessage(func(client.GroupMessage) {
+			if err := c.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+			e.add("stop returned")
+		})
+		c.OnStopped(func(client.Stopped) {
+			e.add("stopped")
+			if first {
+				first = false
+				if err := c.Start(context.Background()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		p := begin(t, s, c)
+		p.message(1, "stop")
+		if code := p.closeCode(); code != 1000 {
+			t.Errorf("closed with %d", code)
+		}
+		go s.hello("c2").serve()
+		e.expect(t, "connected c1 alice", "stop returned", `disconnected c1 1000 "" tried=false`, "stopped", "connected c2 alice")
+	})
+}
+
+func TestReconnect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		urls := 0
+		c, err := client.New(func(context.Context) (string, error) { urls++; return accessURL, nil },
+			client.Options{Dialer: s.dialer()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Stop(t.Context())
+		e := watch(c)
+		p := begin(t, s, c)
+		for _, g := range []string{"a", "b"} {
+			joined := background(func() error { return c.JoinGroup(t.Context(), g) })
+			p.grant("joinGroup")
+			must(t, joined)
+		}
+		p.close(1008, "slow")
+		e.expect(t, "connected c1 alice", `disconnected c1 1008 "slow" tried=false`)
+		p = s.hello("c2")
+		if urls != 2 || p.request.URL.Query().Has("awps_connection_id") {
+			t.Errorf("%d urls, then %s", urls, p.request.URL)
+		}
+		// Messages that come before the groups are joined come after the event.
+		p.message(1, "early")
+		if f := p.grant("joinGroup"); f.Group != "a" {
+			t.Errorf("joined %q", f.Group)
+		}
+		f := p.read("joinGroup")
+		e.expect(t)
+		p.refuse(*f.AckID, "Forbidden")
+		e.expect(t, "connected c2 alice", "rejoin failed b: the service answered Forbidden: because", "room bob: early 1")
+
+		// A group that was refused is forgotten; one that was joined is not.
+		p.close(1008, "")
+		p = s.hello("c3")
+		if f := p.grant("joinGroup"); f.Group != "a" {
+			t.Errorf("joined %q", f.Group)
+		}
+		go p.serve()
+		e.expect(t, `disconnected c2 1008 "" tried=false`, "connected c3 alice")
+	})
+}
+
+func TestReconnectAndRejoinCanBeTurnedOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, e := start(t, s, client.Options{NoRejoin: true})
+		joined := background(func() error { return c.JoinGroup(t.Context(), "a") })
+		p.grant("joinGroup")
+		must(t, joined)
+		p.close(1008, "")
+		p = s.hello("c2")
+		e.expect(t, "connected c1 alice", `disconnected c1 1008 "" tried=false`, "connected c2 alice")
+		sent := background(func() error { return c.SendToGroup(t.Context(), "a", webpubsub.Text("x"), nil) })
+		p.grant("sendToGroup") // and no joinGroup before it
+		must(t, sent)
+		go p.serve()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, e := start(t, s, client.Options{NoReconnect: true})
+		p.close(1008, "bye")
+		e.expect(t, "connected c1 alice", `disconnected c1 1008 "bye" tried=false`,
+			"stopped the service closed the connection with 1008: bye")
+		if c.State() != client.StateStopped {
+			t.Errorf("state %v", c.State())
+		}
+	})
+}
+
+// Attempts to reconnect come at growing, random intervals, and end where the
+// options say so.
+func TestReconnectGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, e := start(t, s, client.Options{ReconnectRetry: client.Retry{Max: 4, Delay: time.Second, MaxDelay: 3 * time.Second}})
+		<-s.requests
+		s.setRefusal(func(*http.Request) (int, string) { return 503, "" })
+		stopped := make(chan client.Stopped, 1)
+		c.OnStopped(func(v client.Stopped) { stopped <- v })
+		p.close(1008, "")
+		began := time.Now()
+		var refused *client.HandshakeError
+		if v := <-stopped; !errors.As(v.Err, &refused) || refused.StatusCode != 503 {
+			t.Errorf("stopped with %v", v.Err)
+		}
+		// Up to 1 s, then 1, 2 and 3 s, each less up to a half.
+		if d := time.Since(began); d < 3*time.Second || d > 10*time.Second || len(s.requests) != 4 {
+			t.Errorf("%d attempts in %v", len(s.requests), d)
+		}
+		e.take()
+	})
+}

@@ -1,0 +1,308 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/client"
+)
+
+// The frames of every call. Ack ids count from 1.
+func TestFrames(t *testing.T) {
+	noEcho := &client.SendOptions{NoEcho: true, TTL: 5 * time.Second}
+	tests := []struct {
+		call func(context.Context, *client.Client) error
+		want string
+	}{
+		{func(ctx context.Context, c *client.Client) error { return c.JoinGroup(ctx, "g") }, `{"type":"joinGroup","group":"g","ackId":1}`},
+		{func(ctx context.Context, c *client.Client) error { return c.LeaveGroup(ctx, "g") }, `{"type":"leaveGroup","group":"g","ackId":2}`},
+		{func(ctx context.Context, c *client.Client) error {
+			return c.SendToGroup(ctx, "g", webpubsub.Text("x"), nil)
+		}, `{"type":"sendToGroup","group":"g","ackId":3,"noEcho":false,"dataType":"text","data":"x"}`},
+		{func(ctx context.Context, c *client.Client) error {
+			return c.SendToGroup(ctx, "g", webpubsub.JSON(map[string]int{"n": 1}).WithMetadata("k", "v"), noEcho)
+		}, `{"type":"sendToGroup","group":"g","ackId":4,"noEcho":true,"ttlSeconds":5,"dataType":"json","data":{"n":1},"metadata":{"k":"v"}}`},
+		{func(ctx context.Context, c *client.Client) error {
+			return c.SendEvent(ctx, "e", webpubsub.Binary([]byte("xyz")), nil)
+		}, `{"type":"event","event":"e","ackId":5,"dataType":"binary","data":"eHl6"}`},
+		{func(ctx context.Context, c *client.Client) error {
+			return c.SendEvent(ctx, "e", webpubsub.Protobuf(nil), nil)
+		}, `{"type":"event","event":"e","ackId":6,"dataType":"protobuf","data":""}`},
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, _ := start(t, s, client.Options{})
+		for i, tt := range tests {
+			done := background(func() error { return tt.call(t.Context(), c) })
+			p.expect(tt.want)
+			p.ack(uint64(i + 1))
+			must(t, done)
+		}
+		// Fire and forget has no ack id, and waits for nothing.
+		if err := c.SendToGroup(t.Context(), "g", webpubsub.Text("x"), &client.SendOptions{FireAndForget: true}); err != nil {
+			t.Error(err)
+		}
+		p.expect(`{"type":"sendToGroup","group":"g","noEcho":false,"dataType":"text","data":"x"}`)
+		if err := c.SendEvent(t.Context(), "e", webpubsub.Text("x"), &client.EventOptions{FireAndForget: true}); err != nil {
+			t.Error(err)
+		}
+		p.expect(`{"type":"event","event":"e","dataType":"text","data":"x"}`)
+		go p.serve()
+	})
+}
+
+// What breaks a rule of the protocol is not sent.
+func TestInvalidCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, _ := start(t, s, client.Options{})
+		go p.serve()
+		ctx := t.Context()
+		for i, err := range []error{
+			c.JoinGroup(ctx, ""),
+			c.LeaveGroup(ctx, " "),
+			c.SendToGroup(ctx, "g", webpubsub.Message{}, nil),
+			c.SendToGroup(ctx, "g", webpubsub.JSON(func() {}), nil),
+			c.SendToGroup(ctx, "g", webpubsub.Text("x"), &client.SendOptions{TTL: time.Millisecond}),
+			c.SendToGroup(ctx, "g", webpubsub.Text("x"), &client.SendOptions{TTL: 301 * time.Second}),
+			c.SendToGroup(ctx, "g", webpubsub.Text("x"), &client.SendOptions{TTL: -time.Second}),
+			c.SendEvent(ctx, "1", webpubsub.Text("x"), nil),
+			c.SendEvent(ctx, "e", webpubsub.JSON(nil), &client.EventOptions{FireAndForget: true}),
+		} {
+			if !errors.Is(err, client.ErrInvalid) {
+				t.Errorf("%d: %v", i, err)
+			}
+		}
+		if _, err := c.Invoke(ctx, "", webpubsub.Text("x")); !errors.Is(err, client.ErrInvalid) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestMessagesArrive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, e := start(t, s, client.Options{})
+		var got []client.GroupMessage
+		c.OnGroupMessage(func(m client.GroupMessage) { got = append(got, m) })
+		p.send(`{"sequenceId":1,"type":"message","from":"group","group":"g","fromUserId":null,"dataType":"json","data":{"a":1},"metadata":{"k":"v"}}`)
+		p.send(`{"sequenceId":2,"type":"message","from":"group","group":"g","fromUserId":"bob","dataType":"binary","data":"eHl6"}`)
+		p.send(`{"sequenceId":3,"type":"message","from":"server","dataType":"text","data":"hi"}`)
+		p.send(`{"type":"tomorrow"}`)
+		p.send(`{"type":"ack","ackId":99,"success":true}`)
+		p.send(`not JSON`)
+		e.expect(t, "connected c1 alice", "server: hi 3")
+		if len(got) != 2 || got[0].FromUserID != "" || got[0].Message.Metadata["k"] != "v" || string(got[1].Message.Data) != "xyz" || got[1].FromUserID != "bob" {
+			t.Errorf("got %+v", got)
+		}
+		go p.serve()
+	})
+}
+
+func TestRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, _ := start(t, s, client.Options{})
+		for _, name := range []string{"Forbidden", "BadRequest"} {
+			done := background(func() error { return c.JoinGroup(t.Context(), "g") })
+			p.refuse(*p.read("joinGroup").AckID, name)
+			err := <-done
+			var refusal *client.ServiceError
+			if !errors.Is(err, &client.ServiceError{Name: name}) || !errors.As(err, &refusal) || refusal.Message != "because" {
+				t.Errorf("%s: %v", name, err)
+			}
+			if errors.Is(err, client.ErrForbidden) != (name == "Forbidden") || errors.Is(err, client.ErrInternalServer) {
+				t.Errorf("%v is taken for another error", err)
+			}
+		}
+		// A duplicate has been done before.
+		done := background(func() error { return c.JoinGroup(t.Context(), "g") })
+		p.refuse(*p.read("joinGroup").AckID, "Duplicate")
+		must(t, done)
+		go p.serve()
+	})
+}
+
+// Other failures are repeated, with the same ack id: 4 times in all, or as often
+// as the options say.
+func TestRetries(t *testing.T) {
+	for _, tt := range []struct{ max, want int }{{0, 4}, {5, 6}, {-1, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScript(t)
+			c, p, _ := start(t, s, client.Options{MessageRetry: client.Retry{Max: tt.max}})
+			began := time.Now()
+			done := background(func() error { return c.SendEvent(t.Context(), "e", webpubsub.Text("x"), nil) })
+			for range tt.want {
+				f := p.read("event")
+				if *f.AckID != 1 {
+					t.Errorf("ack id %d", *f.AckID)
+				}
+				p.refuse(*f.AckID, "InternalServerError")
+			}
+			if err := <-done; !errors.Is(err, client.ErrInternalServer) {
+				t.Error(err)
+			}
+			if tt.want == 4 {
+				if d := time.Since(began); d < 3500*time.Millisecond || d > 7*time.Second {
+					t.Errorf("took %v", d) // 1, 2 and 4 s, each less up to a half
+				}
+			}
+			go p.serve()
+		})
+	}
+}
+
+func TestContextEndsCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, _ := start(t, s, client.Options{})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := background(func() error { return c.JoinGroup(ctx, "g") })
+		f := p.read("joinGroup")
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		p.ack(*f.AckID) // of nobody's interest
+		go p.serve()
+		if err := c.JoinGroup(ctx, "g"); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
+func TestInvoke(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, _ := start(t, s, client.Options{})
+		type answer struct {
+			m   webpubsub.Message
+			err error
+		}
+		invoke := func(ctx context.Context) <-chan answer {
+			done := make(chan answer, 1)
+			go func() {
+				m, err := c.Invoke(ctx, "sum", webpubsub.JSON([]int{1, 2}))
+				done <- answer{m, err}
+			}()
+			return done
+		}
+		done := invoke(t.Context())
+		p.expect(`{"type":"invoke","invocationId":"1","target":"event","event":"sum","dataType":"json","data":[1,2]}`)
+		p.send(`{"type":"invokeResponse","invocationId":"1","success":true,"dataType":"json","data":3}`)
+		if a := <-done; a.err != nil || a.m.String() != "3" {
+			t.Errorf("got %+v", a)
+		}
+
+		// A refusal is not repeated.
+		done = invoke(t.Context())
+		p.read("invoke")
+		p.send(`{"type":"invokeResponse","invocationId":"2","success":false,"error":{"name":"BadRequest","message":"no"}}`)
+		if a := <-done; !errors.Is(a.err, client.ErrBadRequest) {
+			t.Errorf("got %+v", a)
+		}
+
+		// The service is told when nobody waits any more; its answer is ignored.
+		ctx, cancel := context.WithCancel(t.Context())
+		done = invoke(ctx)
+		p.read("invoke")
+		cancel()
+		if a := <-done; !errors.Is(a.err, context.Canceled) {
+			t.Errorf("got %+v", a)
+		}
+		p.expect(`{"type":"cancelInvocation","invocationId":"3"}`)
+		p.send(`{"type":"invokeResponse","invocationId":"3","success":true}`)
+
+		// An interruption ends it: the answer is not repeated by the service.
+		done = invoke(t.Context())
+		p.read("invoke")
+		p.cut()
+		if a := <-done; !errors.Is(a.err, client.ErrConnectionLost) {
+			t.Errorf("got %+v", a)
+		}
+		go s.next().serve()
+	})
+}
+
+// Without a queue a call waits for the connection as long as its retries last.
+// With one it waits its turn.
+func TestCallsWhileNotConnected(t *testing.T) {
+	forget := &client.SendOptions{FireAndForget: true}
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, _ := start(t, s, client.Options{})
+		s.setDown(true)
+		p.cut()
+		synctest.Wait()
+		if err := c.SendToGroup(t.Context(), "g", webpubsub.Text("x"), forget); !errors.Is(err, client.ErrNotConnected) {
+			t.Error(err)
+		}
+		if _, err := c.Invoke(t.Context(), "e", webpubsub.Text("x")); !errors.Is(err, client.ErrNotConnected) {
+			t.Error(err)
+		}
+		began := time.Now()
+		if err := c.SendToGroup(t.Context(), "g", webpubsub.Text("x"), nil); !errors.Is(err, client.ErrNotConnected) || time.Since(began) < time.Second {
+			t.Error(err)
+		}
+		done := background(func() error { return c.SendToGroup(t.Context(), "g", webpubsub.Text("x"), nil) })
+		synctest.Wait()
+		s.setDown(false)
+		p = s.next()
+		p.grant("sendToGroup")
+		must(t, done)
+		go p.serve()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, _ := start(t, s, client.Options{OutboundQueue: 4})
+		s.setDown(true)
+		p.cut()
+		synctest.Wait()
+		send := func(ctx context.Context, text string) <-chan error {
+			done := background(func() error { return c.SendToGroup(ctx, "g", webpubsub.Text(text), nil) })
+			synctest.Wait()
+			return done
+		}
+		first := send(t.Context(), "first")
+		if err := c.SendToGroup(t.Context(), "g", webpubsub.Text("forget"), forget); err != nil {
+			t.Error(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		given := send(ctx, "given up")
+		last := send(t.Context(), "last")
+		if err := c.SendToGroup(t.Context(), "g", webpubsub.Text("too many"), nil); !errors.Is(err, client.ErrQueueFull) {
+			t.Error(err)
+		}
+		cancel()
+		if err := <-given; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		s.setDown(false)
+		p = s.next()
+		for _, want := range []string{`"first"`, `"forget"`, `"last"`} {
+			f := p.read("sendToGroup")
+			if string(f.Data) != want {
+				t.Errorf("got %s, want %s", f.Data, want)
+			}
+			if f.AckID != nil {
+				p.ack(*f.AckID)
+			}
+		}
+		must(t, first)
+		must(t, last)
+
+		// Stop ends those that wait.
+		s.setDown(true)
+		p.cut()
+		synctest.Wait()
+		stuck := send(t.Context(), "stuck")
+		must(t, background(func() error { return c.Stop(t.Context()) }))
+		if err := <-stuck; !errors.Is(err, client.ErrStopped) {
+			t.Error(err)
+		}
+	})
+}
