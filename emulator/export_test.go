@@ -6,3 +6,9 @@ func (s *Server) HubCount() int {
 	defer s.mu.RUnlock()
 	return len(s.hubs)
 }
+
+// CheckHubs checks settings as New does.
+func CheckHubs(hubs map[string]Hub) error {
+	_, err := newHubSettings(hubs)
+	return err
+}

@@ -225,7 +225,8 @@ func (h *hub) sendGroupLocked(name string, b *broadcast, keep func(*conn) bool) 
 	return n
 }
 
-// The keep-alive: one sweep for all connections instead of a timer for each.
+// The sweep: one for the keep-alive of all connections, instead of a timer for
+// each, and for the file of settings.
 
 const sweepInterval = time.Second
 
@@ -245,6 +246,9 @@ func (s *Server) scheduleSweep() {
 			for _, c := range h.all() {
 				c.keepAlive(now)
 			}
+		}
+		if s.file != nil {
+			s.reloadHubs()
 		}
 	})
 }

@@ -58,7 +58,8 @@ func (e EventHandler) upstream() upstream.Handler {
 
 // SetHub replaces the settings of a hub, its event handlers among them, while
 // clients are connected. They hold from the next event, handshake and ping on.
-// It fails, and changes nothing, where a setting breaks a rule.
+// It fails, and changes nothing, where a setting breaks a rule, and for a hub
+// that Options.HubsFile names.
 func (s *Server) SetHub(name string, h Hub) error {
 	set, err := newHubSettings(map[string]Hub{name: h})
 	if err != nil {
@@ -67,6 +68,9 @@ func (s *Server) SetHub(name string, h Hub) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, settings := range set {
+		if s.fromFile[key] != nil {
+			return fmt.Errorf("emulator: hub %q is set by the file %s: change it there", name, s.file.path)
+		}
 		s.configured[key] = settings
 		if hub := s.hubs[key]; hub != nil {
 			hub.settings.Store(settings)
@@ -77,8 +81,10 @@ func (s *Server) SetHub(name string, h Hub) error {
 
 // hubSettings needs s.mu.
 func (s *Server) hubSettings(key string) *hubSettings {
-	if set := s.configured[key]; set != nil {
-		return set
+	for _, from := range []map[string]*hubSettings{s.fromFile, s.configured} {
+		if set := from[key]; set != nil {
+			return set
+		}
 	}
 	return defaultHub
 }

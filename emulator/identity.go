@@ -22,7 +22,7 @@ const authorityPath = "/entra"
 //		Audiences:     []string{"api://my-app"}, // the EventHandler's Audience
 //	}
 //
-// and any other by the OpenID configuration at
+// (with TLS also HTTPClient: srv.Client()), and any other by the OpenID configuration at
 // {AuthorityHost}/{TenantID}/v2.0/.well-known/openid-configuration. Tokens are
 // signed with RS256, valid for an hour of the emulator's clock and renewed in
 // time; the verifier's clock has to agree.

@@ -18,13 +18,14 @@ const (
 	KindDetached     Kind = "detached"     // a reliable client lost its WebSocket and may come back
 	KindRecovered    Kind = "recovered"    // a reliable client came back
 	KindDisconnected Kind = "disconnected" // a connection ended
-	KindRefused      Kind = "refused"      // a handshake, a frame or a REST call was refused
+	KindRefused      Kind = "refused"      // a handshake, a frame, a REST call or a file of settings was refused
 	KindJoined       Kind = "joined"       // a connection joined a group
 	KindLeft         Kind = "left"         // a connection left a group
 	KindSent         Kind = "sent"         // a message was sent, by a client or by REST
 	KindEvent        Kind = "event"        // an event was delivered to an event handler
 	KindEventFailed  Kind = "event failed" // an event handler could not be reached or refused
 	KindREST         Kind = "rest"         // a REST call was answered
+	KindReloaded     Kind = "reloaded"     // the file of hub settings had changed
 )
 
 // Entry is one line of the journal: one thing that happened.

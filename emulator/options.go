@@ -41,6 +41,11 @@ type Options struct {
 	// named here works all the same, without event handlers. [Server.SetHub]
 	// changes them later.
 	Hubs map[string]Hub
+	// HubsFile names a file of hub settings in the form of [ReadHubs]. A hub in it
+	// replaces that hub in Hubs. The file is read again when it changes, within a
+	// second; while it is missing or broken, which the journal tells, what was
+	// read before remains in force. Default: no file.
+	HubsFile string
 	// Logger gets one record for each thing that happens: refusals and failures
 	// as warnings that name the rule and the remedy, the rest as debug records.
 	// Default: nothing is logged.

@@ -28,7 +28,8 @@ type Server struct {
 	upstream  *upstream.Dispatcher
 	identity  *entra.Issuer
 	journal   journal
-	keyID     string // of the tokens that the REST API issues
+	file      *hubsFile // nil without Options.HubsFile
+	keyID     string    // of the tokens that the REST API issues
 
 	ctx    context.Context // ends when the server closes; deliveries run in it
 	cancel context.CancelFunc
@@ -39,6 +40,7 @@ type Server struct {
 	hubs       map[string]*hub
 	configured map[string]*hubSettings // by lower-case name, see SetHub
 	links      map[*link]struct{}      // every WebSocket that stands
+	fromFile   map[string]*hubSettings // the same of file; goes before configured
 	closed     bool
 	sweep      *timer
 }
@@ -75,13 +77,21 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("emulator: %w", err)
 	}
+	file, fromFile, err := openHubsFile(o.HubsFile)
+	if err != nil {
+		return nil, fmt.Errorf("emulator: hub settings: %w", err)
+	}
 	l := o.Listener
 	if l == nil {
 		if l, err = net.Listen("tcp", o.Addr); err != nil {
 			return nil, fmt.Errorf("emulator: cannot listen on %s (is another emulator running there?): %w", o.Addr, err)
 		}
 	}
-	s := &Server{opts: o, hubs: make(map[string]*hub), links: make(map[*link]struct{}), configured: configured, keyID: newKeyID()}
+	s := &Server{
+		opts: o, keyID: newKeyID(),
+		hubs: make(map[string]*hub), links: make(map[*link]struct{}),
+		configured: configured, file: file, fromFile: fromFile,
+	}
 	if l, err = s.secure(l); err != nil {
 		_ = l.Close()
 		return nil, err

@@ -25,6 +25,7 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	functions := fs.String("functions-addr", "localhost:7071", "address of the functions")
 	hub := fs.String("hub", "chat", "hub of the chat")
 	key := fs.String("key", emulator.DefaultAccessKey, "access key of the emulator")
+	hubs := fs.String("hubs", "", hubsUsage)
 	var sec security
 	sec.flags(fs)
 	if err := parse(e, fs, args); err != nil {
@@ -40,7 +41,7 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	base := "http://" + listenHost(*functions, l.Addr())
 	log := &lines{w: e.out}
 	srv, err := emulator.New(sec.apply(emulator.Options{
-		Addr: *addr, AccessKey: *key, Observe: log.entry,
+		Addr: *addr, AccessKey: *key, HubsFile: *hubs, Observe: log.entry,
 		Hubs: map[string]emulator.Hub{*hub: {EventHandlers: []emulator.EventHandler{allEvents(base + "/api/events")}}},
 	}))
 	if err != nil {

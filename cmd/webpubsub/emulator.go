@@ -22,7 +22,9 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	key := fs.String("key", emulator.DefaultAccessKey, "access key")
 	hub := fs.String("hub", "chat", "hub that the event handler belongs to")
 	upstream := fs.String("upstream", "", "URL of the event handler, with {event} and {hub} if you like; none by default")
+	audience := fs.String("audience", "", "send the event handler a managed identity token for this audience; none by default")
 	anonymous := fs.Bool("anonymous", false, "let clients of the hub connect without an access token")
+	hubs := fs.String("hubs", "", hubsUsage)
 	var sec security
 	sec.flags(fs)
 	if err := parse(e, fs, args); err != nil {
@@ -30,11 +32,15 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	}
 	h := emulator.Hub{AllowAnonymous: *anonymous}
 	if *upstream != "" {
-		h.EventHandlers = []emulator.EventHandler{allEvents(*upstream)}
+		handler := allEvents(*upstream)
+		handler.Audience = *audience
+		h.EventHandlers = []emulator.EventHandler{handler}
+	} else if *audience != "" {
+		return errors.New("-audience is about the event handler of -upstream, which is missing")
 	}
 	log := &lines{w: e.out}
 	srv, err := emulator.New(sec.apply(emulator.Options{
-		Addr: *addr, AccessKey: *key, Hubs: map[string]emulator.Hub{*hub: h}, Observe: log.entry,
+		Addr: *addr, AccessKey: *key, Hubs: map[string]emulator.Hub{*hub: h}, HubsFile: *hubs, Observe: log.entry,
 	}))
 	if err != nil {
 		return explainListen(err, "-addr")
@@ -48,6 +54,8 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	<-ctx.Done()
 	return srv.Close()
 }
+
+const hubsUsage = "JSON `file` with settings of hubs (event handlers, anonymous clients, keep-alive), which go before those of the flags; it is read again when it changes"
 
 func allEvents(url string) emulator.EventHandler {
 	return emulator.EventHandler{URL: url, UserEvents: "*", SystemEvents: []string{"connect", "connected", "disconnected"}}

@@ -11,6 +11,19 @@ var ErrNoHandler = errors.New("no event handler is configured for this event: ad
 // ErrClosed is the error of a delivery after [Dispatcher.Close].
 var ErrClosed = errors.New("the event dispatcher is closed")
 
+// FieldError is the error of a [Handler] with a setting that breaks a rule.
+type FieldError struct {
+	// Field is the name of the field of Handler.
+	Field string
+	Err   error
+}
+
+// Error returns the text of Err, which names the setting in words.
+func (e *FieldError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *FieldError) Unwrap() error { return e.Err }
+
 // StatusError is the error of a handler that gave a final answer other than 2xx.
 type StatusError struct {
 	// Status is the HTTP status of the last attempt.

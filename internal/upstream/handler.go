@@ -31,12 +31,26 @@ type Handler struct {
 	Audience string
 }
 
-// Validate reports the first setting that the service would refuse. Errors
-// never show the query of the URL.
+// Validate reports the first setting that the service would refuse, as a
+// [*FieldError]. Errors never show the query of the URL.
 func (h Handler) Validate() error {
-	if _, err := resolve(h.URL, "hub", "event"); err != nil {
-		return err
+	for _, check := range []struct {
+		field string
+		f     func() error
+	}{
+		{"URL", func() error { _, err := resolve(h.URL, "hub", "event"); return err }},
+		{"UserEvents", h.validateUserEvents},
+		{"SystemEvents", func() error { return known("system event", h.SystemEvents, "connect", "connected", "disconnected") }},
+		{"GroupEvents", func() error { return known("group event", h.GroupEvents, "joined", "left") }},
+	} {
+		if err := check.f(); err != nil {
+			return &FieldError{Field: check.field, Err: err}
+		}
 	}
+	return nil
+}
+
+func (h Handler) validateUserEvents() error {
 	if strings.TrimSpace(h.UserEvents) != "*" {
 		for name := range listed(h.UserEvents) {
 			if strings.Contains(name, "*") {
@@ -47,14 +61,14 @@ func (h Handler) Validate() error {
 			}
 		}
 	}
-	for _, name := range h.SystemEvents {
-		if !contains([]string{"connect", "connected", "disconnected"}, name) {
-			return fmt.Errorf("system event %q is unknown: there are connect, connected and disconnected", name)
-		}
-	}
-	for _, name := range h.GroupEvents {
-		if !contains([]string{"joined", "left"}, name) {
-			return fmt.Errorf("group event %q is unknown: there are joined and left", name)
+	return nil
+}
+
+func known(what string, list []string, all ...string) error {
+	for _, name := range list {
+		if !contains(all, name) {
+			last := len(all) - 1
+			return fmt.Errorf("%s %q is unknown: there are %s and %s", what, name, strings.Join(all[:last], ", "), all[last])
 		}
 	}
 	return nil

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/gorilla/websocket"
+)
+
+// The file of -hubs decides who gets a hub's events, and goes on doing so when
+// it changes.
+func TestEmulatorReadsHubs(t *testing.T) {
+	asked := make(chan string, 10)
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodOptions {
+			w.Header().Set("WebHook-Allowed-Origin", "*")
+			return
+		}
+		asked <- r.URL.Path + " " + strings.Split(r.Header.Get("Authorization"), " ")[0]
+	}))
+	defer web.Close()
+	file := filepath.Join(t.TempDir(), "hubs.json")
+	write := func(path string) {
+		t.Helper()
+		text := `{"hubs":{"game":{"anonymousConnectPolicy":"allow","eventHandlers":[{"urlTemplate":"` + web.URL + path +
+			`","systemEvents":["connect"],"auth":{"type":"ManagedIdentity","managedIdentity":{"resource":"api://a"}}}]}}}`
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("/one")
+	log := &output{}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- dispatch(ctx, testEnv(log, log, nil), []string{"emulator", "-addr", "localhost:0", "-hubs", file})
+	}()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("ended with %v", err)
+		}
+	}()
+	ready := regexp.MustCompile(`Endpoint=http(://localhost:\d+);`)
+	waitFor(t, func() bool { return ready.MatchString(log.String()) }, "the connection string")
+	connect := func(want string) {
+		t.Helper()
+		ws, _, err := websocket.DefaultDialer.Dial("ws"+ready.FindStringSubmatch(log.String())[1]+"/client/hubs/game", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ws.Close()
+		if got := <-asked; got != want {
+			t.Errorf("asked %s, want %s", got, want)
+		}
+	}
+	connect("/one Bearer")
+	write("/two")
+	waitFor(t, func() bool { return strings.Contains(log.String(), "reloaded "+file) }, "the reload")
+	connect("/two Bearer")
+}
+
+func TestEmulatorFlagsExplainThemselves(t *testing.T) {
+	broken := filepath.Join(t.TempDir(), "hubs.json")
+	if err := os.WriteFile(broken, []byte("{\n\"hubs\": {\"chat\": {\"handlers\": []}}}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		want string
+		args []string
+	}{
+		{"line 2: hubs.chat.handlers: there is no such setting", []string{"-hubs", broken}},
+		{"no such file", []string{"-hubs", broken + "x"}},
+		{"-audience is about the event handler of -upstream", []string{"-audience", "api://a"}},
+	} {
+		if _, _, err := call(t, nil, append([]string{"emulator", "-addr", "localhost:0"}, tt.args...)...); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%v: %v", tt.args, err)
+		}
+	}
+}
