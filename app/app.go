@@ -70,6 +70,17 @@ func New(c Config) (*App, error) {
 	return a, nil
 }
 
+// FromEnv returns the app with the settings of the environment, see
+// [ConfigFromEnv]; getenv is usually os.Getenv. A nil log means slog.Default().
+func FromEnv(getenv func(string) string, log *slog.Logger) (*App, error) {
+	c, err := ConfigFromEnv(getenv)
+	if err != nil {
+		return nil, err
+	}
+	c.Logger = log
+	return New(c)
+}
+
 // checkOrigin refuses what a browser never sends as Origin and so would never
 // match.
 func checkOrigin(s string) error {

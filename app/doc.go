@@ -3,13 +3,9 @@
 // together. Three handlers make it up: Negotiate gives a client its URL, Events
 // answers what the service sends, Page is the chat itself.
 //
-//	cfg, err := app.ConfigFromEnv(os.Getenv)
+//	chat, err := app.FromEnv(os.Getenv, log)
 //	if err != nil {
 //		return err // names every setting that is missing or wrong
-//	}
-//	chat, err := app.New(cfg)
-//	if err != nil {
-//		return err
 //	}
 //	return hosting.Run(ctx, chat.Handler(), nil)
 //

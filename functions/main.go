@@ -19,12 +19,7 @@ import (
 
 func main() {
 	hosting.Main(func(log *slog.Logger) (http.Handler, error) {
-		config, err := app.ConfigFromEnv(os.Getenv)
-		if err != nil {
-			return nil, err
-		}
-		config.Logger = log
-		chat, err := app.New(config)
+		chat, err := app.FromEnv(os.Getenv, log)
 		if err != nil {
 			return nil, err
 		}
