@@ -5,6 +5,7 @@
 //	go run ./cmd/webpubsub emulator   # the service alone
 //	webpubsub token -user alice       # a client access URL
 //	webpubsub send -group news hello  # a message through the REST API
+//	webpubsub package                 # dist/functions.zip for Azure Functions
 //
 // Every flag has a twin in the environment: -hub is WEBPUBSUB_HUB. A flag wins
 // over its twin.
@@ -33,6 +34,7 @@ var commands = []command{
 	{"emulator", "run the emulator alone", runEmulator},
 	{"token", "print a client access URL", runToken},
 	{"send", "send a message through the REST API", runSend},
+	{"package", "build what is deployed to Azure Functions or AWS Lambda", runPackage},
 }
 
 // env is what a command may touch of the world, so that tests can give another.
