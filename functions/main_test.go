@@ -290,7 +290,7 @@ func TestNoSecretsInTheLog(t *testing.T) {
 	if resp, _ := do(t, host.URL(), "/api/events?access_token="+token.AccessToken, forged); resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("a forged event got %d, want 401", resp.StatusCode)
 	}
-	host.Kill() // all that it wrote is there then
+	host.Stop() // all that it wrote is there then
 	log := host.Stdout() + host.Stderr()
 	if !strings.Contains(log, "invocationId") {
 		t.Errorf("the refusal is not logged with its invocation: %s", log)

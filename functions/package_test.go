@@ -25,7 +25,7 @@ func read(t *testing.T, name string) []byte {
 }
 
 func TestHostJSON(t *testing.T) {
-	config, err := functionshost.Load(repository)
+	config, err := functionshost.Load(repository, false)
 	if err != nil {
 		t.Fatal(err)
 	}

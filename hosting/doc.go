@@ -26,7 +26,7 @@
 // in host.json: with the older enableForwardingHttpRequest the host drops the
 // body of a chunked request. In proxying mode r.Host is the loopback address,
 // and the public name is in X-Forwarded-Host. The host restarts a process that
-// ends, except one that ends with status 0, so Main never does that by itself.
+// ends, except one that ends with status 0, so Main never ends with that there.
 // See https://learn.microsoft.com/azure/azure-functions/functions-custom-handlers.
 //
 // # AWS Lambda

@@ -22,8 +22,10 @@ import (
 // that ended instead would be restarted in a loop by the Functions host, until
 // the host gives up, and the reason would be lost in the noise.
 //
-// SIGINT and SIGTERM end the process with status 0 after the requests under
-// way; a second signal ends it at once. When Run fails, the error goes to
+// SIGINT and SIGTERM end the process after the requests under way; a second
+// signal ends it at once. The status is 0, and on Azure Functions 200: the host
+// does not restart what ends with 0, and would fail every later request if the
+// signal was not meant for the host as well. When Run fails, the error goes to
 // standard error and the status is 1.
 func Main(build func(log *slog.Logger) (http.Handler, error)) {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -45,8 +47,15 @@ func Main(build func(log *slog.Logger) (http.Handler, error)) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	if os.Getenv(envFunctions) != "" {
+		os.Exit(exitRestart)
+	}
 	os.Exit(0)
 }
+
+// exitRestart asks the Functions host for a new process and is not counted as an
+// error, of which the host takes three. (azure-functions-host, WorkerProcess.)
+const exitRestart = 200
 
 // unavailable answers every request with 503 and logs why. The client is not
 // told the reason: settings are not its business.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -49,6 +50,13 @@ func program(log *slog.Logger) (http.Handler, error) {
 		})
 	})
 	mux.HandleFunc("/api/index/panic", func(http.ResponseWriter, *http.Request) { panic("out of cheese") })
+	mux.HandleFunc("/api/index/exit/{code}", func(_ http.ResponseWriter, r *http.Request) {
+		code, err := strconv.Atoi(r.PathValue("code"))
+		if err != nil {
+			panic(err)
+		}
+		os.Exit(code)
+	})
 	mux.HandleFunc("/api/index/hang", func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		_ = http.NewResponseController(w).Flush()
@@ -181,7 +189,7 @@ func TestOnFunctions(t *testing.T) {
 			if resp, _ := do(t, r, err); resp.StatusCode != http.StatusInternalServerError {
 				t.Errorf("a panic got %d, want 500", resp.StatusCode)
 			}
-			host.Kill() // all that it wrote is there then
+			host.Stop() // all that it wrote is there then
 			if host.Stderr() != "" {
 				t.Errorf("standard error has %q; each line there is an error to the host", host.Stderr())
 			}
@@ -196,28 +204,78 @@ func TestNotConfigured(t *testing.T) {
 		t.Errorf("got %d, want 503", resp.StatusCode)
 	}
 	select {
-	case <-host.Done():
+	case <-host.Process().Done():
 		t.Error("the process ended: the host would restart it in a loop")
 	default:
 	}
-	host.Kill() // all that it wrote is there then
+	host.Stop() // all that it wrote is there then
 	if got := strings.Count(host.Stdout(), "GREETING is not set"); got != 2 {
 		t.Errorf("the log names the setting %d times, want at the start and for the request: %s", got, host.Stdout())
 	}
 }
 
-// The host kills without warning. Nothing must be left that stops the next
-// process.
-func TestKilled(t *testing.T) {
-	root := appRoot(t)
-	for range 2 {
-		host := functionshost.Start(t, functionshost.Options{Root: root, Settings: []string{asProgram, "GREETING=hello"}})
-		host.Kill()
-		r, err := http.NewRequest(http.MethodGet, host.URL()+"/api/events", nil)
-		if resp, _ := do(t, r, err); resp.StatusCode != http.StatusInternalServerError {
-			t.Errorf("got %d from a killed handler, want the host's 500", resp.StatusCode)
+// What becomes of a handler that ends. A new process gets a new port, and must
+// find nothing that the old one left behind: the host kills without a warning.
+func TestRestart(t *testing.T) {
+	crash := func(code int) func(*testing.T, *functionshost.Host) {
+		return func(t *testing.T, host *functionshost.Host) {
+			r, err := http.NewRequest(http.MethodGet, fmt.Sprintf("%s/api/index/exit/%d", host.URL(), code), nil)
+			if resp, _ := do(t, r, err); resp.StatusCode != http.StatusInternalServerError {
+				t.Errorf("a request that the handler did not live to answer got %d, want the host's 500", resp.StatusCode)
+			}
 		}
 	}
+	signal := func(s os.Signal) func(*testing.T, *functionshost.Host) {
+		return func(t *testing.T, host *functionshost.Host) { host.Process().Signal(t, s) }
+	}
+	for _, tt := range []struct {
+		name  string
+		end   func(*testing.T, *functionshost.Host)
+		lives []bool // after each end
+	}{
+		{"error", crash(1), []bool{true, true, false}}, // the host gives up
+		{"killed", signal(os.Kill), []bool{true, true, false}},
+		{"asked for a restart", crash(200), []bool{true, true, true, true}},
+		{"status 0", crash(0), []bool{false}}, // why Main does not end so
+		{"SIGTERM", signal(syscall.SIGTERM), []bool{true, true, true, true}},
+		{"SIGINT", signal(os.Interrupt), []bool{true}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			host := functionshost.Start(t, functionshost.Options{Root: appRoot(t), Settings: []string{asProgram, "GREETING=hello"}})
+			for i, lives := range tt.lives {
+				process := host.Process()
+				address := listening(t, process)
+				tt.end(t, host)
+				if host.Restarted(process) != lives {
+					t.Fatalf("after end %d the handler runs is %v, want %v", i+1, !lives, lives)
+				}
+				want := http.StatusOK
+				if !lives {
+					want = http.StatusInternalServerError
+				} else if now := listening(t, host.Process()); now == address {
+					t.Errorf("the new process listens on %s like the old one", now)
+				}
+				r, err := http.NewRequest(http.MethodGet, host.URL()+"/api/events", nil)
+				if resp, _ := do(t, r, err); resp.StatusCode != want {
+					t.Errorf("after end %d a request got %d, want %d", i+1, resp.StatusCode, want)
+				}
+			}
+		})
+	}
+}
+
+// listening returns the address that the process has logged.
+func listening(t *testing.T, p *childprocess.Process) string {
+	t.Helper()
+	p.WaitForLog(t, `"msg":"listening"`)
+	for line := range strings.Lines(p.Stdout()) {
+		var entry struct{ Msg, Address string }
+		if err := json.Unmarshal([]byte(line), &entry); err == nil && entry.Msg == "listening" {
+			return entry.Address
+		}
+	}
+	t.Fatalf("no address in %s", p.Stdout())
+	return ""
 }
 
 func TestExitCodes(t *testing.T) {

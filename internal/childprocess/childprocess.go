@@ -7,6 +7,7 @@ package childprocess
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -21,12 +22,23 @@ type Process struct {
 	done           chan struct{}
 }
 
-// Start runs the program at path, in the folder dir, with the settings "name=value"
-// as its environment. Of the test's own environment it gets only what programs
-// need to run at all, so that a developer's settings cannot change a test. The
-// program is killed when the test ends.
+// Start runs a program as [Run] does. A program that cannot be started fails the
+// test. It is killed when the test ends.
 func Start(tb testing.TB, path, dir string, settings ...string) *Process {
 	tb.Helper()
+	p, err := Run(path, dir, settings...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(p.Kill)
+	return p
+}
+
+// Run runs the program at path, in the folder dir, with the settings "name=value"
+// as its environment. Of the test's own environment it gets only what programs
+// need to run at all, so that a developer's settings cannot change a test. The
+// caller must kill it.
+func Run(path, dir string, settings ...string) (*Process, error) {
 	p := &Process{cmd: exec.Command(path), done: make(chan struct{})}
 	p.cmd.Dir = dir
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
@@ -37,14 +49,13 @@ func Start(tb testing.TB, path, dir string, settings ...string) *Process {
 	}
 	p.cmd.Env = append(p.cmd.Env, settings...)
 	if err := p.cmd.Start(); err != nil {
-		tb.Fatalf("childprocess: %v", err)
+		return nil, fmt.Errorf("childprocess: %w", err)
 	}
 	go func() {
 		defer close(p.done)
 		_ = p.cmd.Wait() // the exit code says it
 	}()
-	tb.Cleanup(p.Kill)
-	return p
+	return p, nil
 }
 
 // Done is closed when the program has ended.

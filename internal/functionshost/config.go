@@ -38,18 +38,21 @@ type hostJSON struct {
 		Proxying   bool `json:"enableProxyingHttpRequest"`
 		Forwarding bool `json:"enableForwardingHttpRequest"`
 		HTTP       struct {
-			DefaultAuthorizationLevel string `json:"defaultAuthorizationLevel"`
-			Routes                    []struct {
-				Route              string `json:"route"`
-				AuthorizationLevel string `json:"authorizationLevel"`
-			} `json:"routes"`
+			DefaultAuthorizationLevel string  `json:"defaultAuthorizationLevel"`
+			Routes                    []route `json:"routes"`
 		} `json:"http"`
 	} `json:"customHandler"`
 }
 
-// Load reads host.json in the folder root, and refuses what the host refuses or
-// silently ignores.
-func Load(root string) (Config, error) {
+type route struct {
+	Route              string `json:"route"`
+	AuthorizationLevel string `json:"authorizationLevel"`
+}
+
+// Load reads host.json in the folder root and the function.json files one level
+// below, and refuses what the host refuses or silently ignores. An older host,
+// before 4.1044, knows neither routes nor proxying.
+func Load(root string, older bool) (Config, error) {
 	text, err := os.ReadFile(filepath.Join(root, "host.json"))
 	if err != nil {
 		return Config{}, err
@@ -59,6 +62,17 @@ func Load(root string) (Config, error) {
 		return Config{}, fmt.Errorf("host.json: %w", err)
 	}
 	handler := h.CustomHandler
+	if older {
+		handler.HTTP.Routes, handler.Proxying = nil, false
+	}
+	declared, err := declaredFunctions(root)
+	if err != nil {
+		return Config{}, err
+	}
+	if len(declared) > 0 && len(handler.HTTP.Routes) > 0 {
+		return Config{}, errors.New("detected both function.json files and custom handler HTTP route configuration")
+	}
+	handler.HTTP.Routes = append(handler.HTTP.Routes, declared...)
 	executable := handler.Description.DefaultExecutablePath
 	switch {
 	case h.Version != "2.0":
@@ -71,7 +85,7 @@ func Load(root string) (Config, error) {
 	case handler.Proxying == handler.Forwarding:
 		return Config{}, errors.New("host.json: set one of enableProxyingHttpRequest and enableForwardingHttpRequest")
 	case len(handler.HTTP.Routes) == 0:
-		return Config{}, errors.New("host.json: customHandler.http.routes is empty: 0 functions found (Custom)")
+		return Config{}, errors.New("no customHandler.http.routes in host.json and no function.json: 0 functions found (Custom)")
 	}
 
 	c := Config{Executable: executable, Forwarding: handler.Forwarding, Prefix: "api"}
@@ -93,16 +107,55 @@ func Load(root string) (Config, error) {
 		c.Routes = append(c.Routes, r.Route)
 	}
 
-	// The host walks one level of folders, and refuses both kinds together.
-	declared, err := filepath.Glob(filepath.Join(root, "*", "function.json"))
-	if err != nil {
-		return Config{}, err
-	}
-	if len(declared) > 0 {
-		return Config{}, fmt.Errorf("detected both function.json files and custom handler HTTP route configuration: %s", declared[0])
-	}
 	return c, nil
 }
+
+// declaredFunctions reads function.json files. The host walks one level of
+// folders, and the folder is the function's name.
+func declaredFunctions(root string) ([]route, error) {
+	files, err := filepath.Glob(filepath.Join(root, "*", "function.json"))
+	if err != nil {
+		return nil, err
+	}
+	var routes []route
+	for _, file := range files {
+		name := filepath.Base(filepath.Dir(file))
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		var f struct {
+			Bindings []struct {
+				Type      string   `json:"type"`
+				Direction string   `json:"direction"`
+				Route     string   `json:"route"`
+				AuthLevel string   `json:"authLevel"`
+				Methods   []string `json:"methods"`
+			} `json:"bindings"`
+		}
+		if err := json.Unmarshal(text, &f); err != nil {
+			return nil, fmt.Errorf("%s/function.json: %w", name, err)
+		}
+		// Only with exactly these two does the host pass requests on.
+		if b := f.Bindings; len(b) != 2 || b[0].Type != "httpTrigger" || b[0].Direction != "in" || b[1].Type != "http" || b[1].Direction != "out" {
+			return nil, fmt.Errorf("%s/function.json: the bindings are not an httpTrigger in and an http out", name)
+		}
+		if len(f.Bindings[0].Methods) > 0 {
+			return nil, fmt.Errorf("%s/function.json: methods are not imitated; leave them out to allow all", name)
+		}
+		if !functionName.MatchString(name) || strings.EqualFold(name, "host") {
+			return nil, fmt.Errorf("%s is no name of a function", name)
+		}
+		r := route{Route: f.Bindings[0].Route, AuthorizationLevel: f.Bindings[0].AuthLevel}
+		if r.Route == "" {
+			r.Route = name
+		}
+		routes = append(routes, r)
+	}
+	return routes, nil
+}
+
+var functionName = regexp.MustCompile(`(?i)^[a-z][a-z0-9_\-]{0,127}$`)
 
 // routePart is a literal segment, a parameter, or a catch-all parameter.
 var routePart = regexp.MustCompile(`^([A-Za-z0-9_.~-]+|\{\*{0,2}[A-Za-z_][A-Za-z0-9_]*\})$`)

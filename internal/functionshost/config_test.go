@@ -14,6 +14,9 @@ func TestLoad(t *testing.T) {
 		"description": {"defaultExecutablePath": "bin/functions"},
 		"enableProxyingHttpRequest": true,
 		"http": {"defaultAuthorizationLevel": "anonymous", "routes": [{"route": "negotiate"}, {"route": "events/{*event}"}]}}}`
+	const declared = `{"bindings": [
+		{"type": "httpTrigger", "direction": "in", "name": "req", "authLevel": "anonymous"},
+		{"type": "http", "direction": "out", "name": "res"}]}`
 	for _, tt := range []struct {
 		name, old, new string // the change to what is good
 		want           string // part of the error, empty for none
@@ -38,7 +41,7 @@ func TestLoad(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(root, "host.json"), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := functionshost.Load(root)
+			_, err := functionshost.Load(root, false)
 			if tt.want == "" && err != nil {
 				t.Errorf("got %v, want no error", err)
 			}
@@ -52,10 +55,10 @@ func TestLoad(t *testing.T) {
 				if err := os.Mkdir(folder, 0o700); err != nil {
 					t.Fatal(err)
 				}
-				if err := os.WriteFile(filepath.Join(folder, "function.json"), []byte("{}"), 0o600); err != nil {
+				if err := os.WriteFile(filepath.Join(folder, "function.json"), []byte(declared), 0o600); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := functionshost.Load(root); err == nil || !strings.Contains(err.Error(), "detected both") {
+				if _, err := functionshost.Load(root, false); err == nil || !strings.Contains(err.Error(), "detected both") {
 					t.Errorf("got %v, want function.json refused", err)
 				}
 			}

@@ -7,11 +7,12 @@
 //
 // What it does is described in "Azure Functions custom handlers" on Microsoft
 // Learn and, in detail, by the host's sources (Azure/azure-functions-host,
-// Workers/Http). Left out are keys, restarts after a crash, and the payload
-// mode for triggers other than HTTP.
+// Workers/Http). Left out are keys, the payload mode for triggers other than
+// HTTP, and the waiting for a handler that refuses a connection.
 package functionshost
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	mathrand "math/rand/v2"
@@ -23,6 +24,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,46 +43,70 @@ type Options struct {
 	// Forwarding overrides host.json: requests are rebuilt as with
 	// enableForwardingHttpRequest.
 	Forwarding bool
+	// Older is a host before 4.1044, which reads function.json files alone.
+	Older bool
 }
 
 // Host is a running host with its custom handler.
 type Host struct {
-	// Process is the custom handler.
-	*childprocess.Process
-
+	tb      testing.TB
+	options Options
 	config  Config
-	origins []string
 	server  *httptest.Server
-	handler *url.URL
 	pass    http.Handler
+
+	mu       sync.Mutex
+	workers  []*worker // the last one runs, the others have ended
+	errors   int
+	stopping bool
+	watching sync.WaitGroup
 }
 
-// readinessLimit is the host's own default for initializationTimeout.
-const readinessLimit = 30 * time.Second
+// worker is one process of the custom handler.
+type worker struct {
+	*childprocess.Process
+	url *url.URL
+	// ready is closed with the first answer, or with the end; handled when the
+	// host has dealt with the end.
+	ready, handled chan struct{}
+}
+
+const (
+	// readinessLimit is the host's own default for initializationTimeout.
+	readinessLimit = 30 * time.Second
+	// maxErrors is how many ends with an error the host takes before it shuts
+	// itself down; it forgets one after 30 minutes.
+	maxErrors = 3
+	// exitRestart asks the host for a new process and is no error.
+	exitRestart = 200
+)
 
 // Start starts the app and returns when it is ready. It fails the test when the
 // app is not one that the host would run. Everything ends with the test.
 func Start(tb testing.TB, o Options) *Host {
 	tb.Helper()
-	config, err := Load(o.Root)
+	config, err := Load(o.Root, o.Older)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	port := FreePort(tb)
-	settings := append(slices.Clone(o.Settings),
-		"FUNCTIONS_CUSTOMHANDLER_PORT="+port,
-		"FUNCTIONS_HTTPWORKER_PORT="+port,
-		"FUNCTIONS_CUSTOMHANDLER_WORKER_ID="+newID(),
-		"FUNCTIONS_APP_ROOT_PATH="+o.Root,
-		"FUNCTIONS_WORKER_RUNTIME=custom",
-	)
-	h := &Host{
-		Process: childprocess.Start(tb, filepath.Join(o.Root, filepath.FromSlash(config.Executable)), o.Root, settings...),
-		config:  config,
-		origins: o.AllowedOrigins,
-		handler: &url.URL{Scheme: "http", Host: net.JoinHostPort("127.0.0.1", port)},
+	h := &Host{tb: tb, options: o, config: config}
+	h.mu.Lock()
+	err = h.startWorker()
+	h.mu.Unlock()
+	if err != nil {
+		tb.Fatal(err)
 	}
-	h.waitUntilReady(tb)
+	first := h.current()
+	tb.Cleanup(h.watching.Wait)
+	tb.Cleanup(h.Stop)
+	select {
+	case <-first.ready:
+	case <-time.After(readinessLimit):
+		tb.Fatalf("functionshost: the custom handler did not answer within %v\nstdout: %s\nstderr: %s", readinessLimit, h.Stdout(), h.Stderr())
+	}
+	if first.ended() {
+		tb.Fatalf("functionshost: the custom handler ended with code %d\nstdout: %s\nstderr: %s", first.ExitCode(), first.Stdout(), first.Stderr())
+	}
 
 	transport := &http.Transport{}
 	tb.Cleanup(transport.CloseIdleConnections)
@@ -91,33 +117,152 @@ func Start(tb testing.TB, o Options) *Host {
 	}
 	h.server = httptest.NewServer(http.HandlerFunc(h.serve))
 	tb.Cleanup(h.server.Close)
-	tb.Cleanup(h.Kill) // first, or a hanging handler would keep the server open
+	tb.Cleanup(h.Stop) // before that, or a hanging handler would keep the server open
 	return h
 }
 
 // URL returns the base URL of the app, without a slash at its end.
 func (h *Host) URL() string { return h.server.URL }
 
-// waitUntilReady asks GET / every 25 ms until there is any answer.
-func (h *Host) waitUntilReady(tb testing.TB) {
+// Process returns the running process of the custom handler, or the last one.
+func (h *Host) Process() *childprocess.Process { return h.current().Process }
+
+func (h *Host) current() *worker {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.workers[len(h.workers)-1]
+}
+
+// Stop shuts the host down, which kills the custom handler without a warning.
+// All that the handler wrote can be read then.
+func (h *Host) Stop() {
+	h.mu.Lock()
+	h.stopping = true
+	h.mu.Unlock()
+	h.current().Kill()
+}
+
+// Stdout returns what all processes of the handler wrote to standard output.
+func (h *Host) Stdout() string {
+	return h.output((*childprocess.Process).Stdout)
+}
+
+// Stderr returns what all processes of the handler wrote to standard error.
+func (h *Host) Stderr() string {
+	return h.output((*childprocess.Process).Stderr)
+}
+
+func (h *Host) output(of func(*childprocess.Process) string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var b strings.Builder
+	for _, p := range h.workers {
+		b.WriteString(of(p.Process))
+	}
+	return b.String()
+}
+
+// WaitForLog waits until the running process has written text to standard
+// output. It fails the test when the process ends first.
+func (h *Host) WaitForLog(tb testing.TB, text string) {
 	tb.Helper()
+	h.current().WaitForLog(tb, text)
+}
+
+// startWorker starts a process, on a new port each time. h.mu is held.
+func (h *Host) startWorker() error {
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	settings := append(slices.Clone(h.options.Settings),
+		"FUNCTIONS_CUSTOMHANDLER_PORT="+port,
+		"FUNCTIONS_HTTPWORKER_PORT="+port,
+		"FUNCTIONS_CUSTOMHANDLER_WORKER_ID="+newID(),
+		"FUNCTIONS_APP_ROOT_PATH="+h.options.Root,
+		"FUNCTIONS_WORKER_RUNTIME=custom",
+	)
+	executable := filepath.Join(h.options.Root, filepath.FromSlash(h.config.Executable))
+	process, err := childprocess.Run(executable, h.options.Root, settings...)
+	if err != nil {
+		return err
+	}
+	p := &worker{
+		Process: process,
+		url:     &url.URL{Scheme: "http", Host: net.JoinHostPort("127.0.0.1", port)},
+		ready:   make(chan struct{}),
+		handled: make(chan struct{}),
+	}
+	h.workers = append(h.workers, p)
+	h.watching.Go(func() {
+		p.waitUntilReady()
+		<-p.Done()
+		defer close(p.handled)
+		if err := h.ended(p); err != nil {
+			h.tb.Errorf("functionshost: restart: %v", err)
+		}
+	})
+	return nil
+}
+
+// ended restarts the handler, unless its exit code says otherwise.
+func (h *Host) ended(p *worker) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch code := p.ExitCode(); {
+	case h.stopping:
+	case code == 0:
+		// The host takes this for an orderly end that it asked for: nothing is
+		// restarted, and requests fail from now on.
+	case code == exitRestart:
+		return h.startWorker()
+	default:
+		if h.errors++; h.errors < maxErrors {
+			return h.startWorker()
+		}
+	}
+	return nil
+}
+
+// Restarted waits until a process of the handler has ended and the host has
+// dealt with that, and reports whether there is a new one. The new one answers
+// then.
+func (h *Host) Restarted(process *childprocess.Process) bool {
+	h.mu.Lock()
+	i := slices.IndexFunc(h.workers, func(p *worker) bool { return p.Process == process })
+	p := h.workers[i]
+	h.mu.Unlock()
+	<-p.handled
+	now := h.current()
+	<-now.ready
+	return now != p
+}
+
+func (p *worker) ended() bool {
+	select {
+	case <-p.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// waitUntilReady asks GET / every 25 ms until there is any answer.
+func (p *worker) waitUntilReady() {
+	defer close(p.ready)
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	every := time.NewTicker(25 * time.Millisecond)
 	defer every.Stop()
-	limit := time.NewTimer(readinessLimit)
-	defer limit.Stop()
 	for {
-		resp, err := client.Get(h.handler.String() + "/")
+		resp, err := client.Get(p.url.String() + "/")
 		if err == nil {
 			_ = resp.Body.Close()
 			return
 		}
 		select {
 		case <-every.C:
-		case <-h.Done():
-			tb.Fatalf("functionshost: the custom handler ended with code %d\nstdout: %s\nstderr: %s", h.ExitCode(), h.Stdout(), h.Stderr())
-		case <-limit.C:
-			tb.Fatalf("functionshost: the custom handler did not answer within %v\nstdout: %s\nstderr: %s", readinessLimit, h.Stdout(), h.Stderr())
+		case <-p.Done():
+			return
 		}
 	}
 }
@@ -143,22 +288,24 @@ func (h *Host) serve(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
+	p := h.current()
+	<-p.ready
 	// Set over whatever the client sent.
 	id := newID()
 	r.Header.Set("X-Azure-Functions-InvocationId", id)
 	r.Header.Set("X-Ms-Invocation-Id", id)
 	r.Header.Set("X-Azure-Functions-HostVersion", "4.1052.200.0")
-	h.pass.ServeHTTP(w, r)
+	h.pass.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), workerURL{}, p.url)))
 }
 
 // cors is the host's CORS layer. It answers a browser's preflight itself and
 // reports whether it did. Web PubSub's preflight has no Origin and passes.
 func (h *Host) cors(w http.ResponseWriter, r *http.Request) bool {
 	origin := r.Header.Get("Origin")
-	if origin == "" || len(h.origins) == 0 {
+	if origin == "" || len(h.options.AllowedOrigins) == 0 {
 		return false
 	}
-	if slices.Contains(h.origins, origin) {
+	if slices.Contains(h.options.AllowedOrigins, origin) {
 		w.Header().Set("Access-Control-Allow-Origin", origin)
 		w.Header().Set("Vary", "Origin")
 	}
@@ -170,22 +317,29 @@ func (h *Host) cors(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// FreePort returns a port that nobody listens on. It keeps below the range from
-// which systems take the ports of outgoing connections and of listeners on port
-// 0, so that nothing else takes it before the program does.
+// FreePort returns a port that nobody listens on.
 func FreePort(tb testing.TB) string {
 	tb.Helper()
+	port, err := freePort()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return port
+}
+
+// freePort keeps below the range from which systems take the ports of outgoing
+// connections and of listeners on port 0, so that nothing else takes the port
+// before the program does.
+func freePort() (string, error) {
 	const first, last, tries = 20_000, 32_000, 100
 	for range tries {
 		port := strconv.Itoa(first + mathrand.IntN(last-first))
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
 		if err == nil {
-			_ = l.Close()
-			return port
+			return port, l.Close()
 		}
 	}
-	tb.Fatalf("functionshost: no free port in %d tries", tries)
-	return ""
+	return "", fmt.Errorf("functionshost: no free port in %d tries", tries)
 }
 
 // newID returns a random id in the form of a GUID.

@@ -10,14 +10,19 @@ import (
 	"strings"
 )
 
+// workerURL is the context key of the address to which a request is passed on.
+type workerURL struct{}
+
+func targetOf(r *http.Request) *url.URL { return r.Context().Value(workerURL{}).(*url.URL) }
+
 // proxy passes requests on as enableProxyingHttpRequest does: streamed, with
 // method, path and query unchanged. The Host header stays behind; the public
 // host is in X-Forwarded-Host.
-func (h *Host) proxy(transport http.RoundTripper) http.Handler {
+func (*Host) proxy(transport http.RoundTripper) http.Handler {
 	return &httputil.ReverseProxy{
 		Transport: transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(h.handler)
+			r.SetURL(targetOf(r.In))
 			r.Out.URL.RawQuery = r.In.URL.RawQuery
 			r.SetXForwarded()
 		},
@@ -31,9 +36,9 @@ func (h *Host) proxy(transport http.RoundTripper) http.Handler {
 // forward rebuilds requests as enableForwardingHttpRequest does. A body without
 // a length is lost, and so is the type of an absent body; of a query's keys
 // that are given several times the values are joined.
-func (h *Host) forward(transport http.RoundTripper) http.Handler {
+func (*Host) forward(transport http.RoundTripper) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		target := *h.handler
+		target := *targetOf(r)
 		target.Path, target.RawPath = r.URL.Path, r.URL.RawPath
 		query := make(url.Values)
 		for key, values := range r.URL.Query() {
