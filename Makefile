@@ -19,6 +19,7 @@ bench:
 guard:
 	bench/guard.sh $(BASE)
 
+# What is deployed: a zip for Azure Functions, and the same as a folder for azd.
 dist:
-	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go build -trimpath -ldflags "-s -w" -o dist/bin/functions ./functions
-	cp host.json dist/
+	go run ./cmd/webpubsub package
+	go run ./cmd/webpubsub package -o dist/app

@@ -1,0 +1,307 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"example.com/webpubsub/handler/handlertest"
+	"example.com/webpubsub/internal/functionshost"
+	"example.com/webpubsub/internal/lambdahost"
+)
+
+// packed remembers what pack has built, by its arguments: the linker is slow.
+var packed = make(map[string][]byte)
+
+// pack runs the package command for this machine's processor.
+func pack(t *testing.T, args ...string) (file string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("packages are not built in short mode")
+	}
+	t.Chdir(filepath.Join("..", ".."))
+	file = filepath.Join(t.TempDir(), "app.zip")
+	key := strings.Join(args, " ")
+	if packed[key] == nil {
+		packed[key] = packAnew(t, args...)
+	}
+	if err := os.WriteFile(file, packed[key], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func packAnew(t *testing.T, args ...string) []byte {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "app.zip")
+	if _, errOut, err := call(t, nil, append([]string{"package", "-arch", runtime.GOARCH, "-o", file}, args...)...); err != nil {
+		t.Fatalf("%v\n%s", err, errOut)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// entries lists a zip as "mode name", with what is fixed in every one checked.
+func entries(t *testing.T, file string) []string {
+	t.Helper()
+	z, err := zip.OpenReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	var out []string
+	for _, f := range z.File {
+		if unix := f.CreatorVersion >> 8; unix != 3 {
+			t.Errorf("%s is made on system %d: only for 3, Unix, does the mode count", f.Name, unix)
+		}
+		if y := f.Modified.UTC().Year(); y != 1980 {
+			t.Errorf("%s has the time of a clock: %v", f.Name, f.Modified)
+		}
+		out = append(out, fmt.Sprintf("%04o %s", f.Mode().Perm(), f.Name))
+	}
+	return out
+}
+
+func TestPackageContents(t *testing.T) {
+	for _, tt := range []struct {
+		args, want []string
+	}{
+		{nil, []string{"0755 bin/functions", "0644 host.json"}},
+		{
+			[]string{"-target", "functions-older"},
+			[]string{"0755 bin/functions", "0644 events/function.json", "0644 host.json", "0644 index/function.json", "0644 negotiate/function.json"},
+		},
+		{[]string{"-target", "functions-older", "./functions/events"}, []string{"0755 bin/functions", "0644 events/function.json", "0644 host.json"}},
+		{[]string{"-target", "lambda", "./functions/negotiate"}, []string{"0755 bootstrap"}},
+	} {
+		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
+			file := pack(t, tt.args...)
+			if got := entries(t, file); !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// The same sources give the same bytes, and not many of them: the platform
+// fetches and unpacks the package with every cold start.
+func TestPackageIsReproducible(t *testing.T) {
+	first, err := os.ReadFile(pack(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(first, packAnew(t)) {
+		t.Error("two runs wrote different bytes")
+	}
+	if n := len(first); n > 6e6 {
+		t.Errorf("the package has %d bytes, want at most 6 MB", n)
+	}
+}
+
+// onLinux skips what runs the package's own program.
+func onLinux(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("the program of a package is for Linux")
+	}
+}
+
+func fetch(t *testing.T, r *http.Request, err error) (int, http.Header, string) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, resp.Header, string(body)
+}
+
+// Each package runs on the hosts that it is for, from a folder that nothing may
+// be written to. What an older host does with a current package is why there is
+// another.
+func TestPackageRunsOnFunctions(t *testing.T) {
+	onLinux(t)
+	for _, tt := range []struct {
+		name, target  string
+		older, forced bool
+	}{
+		{"current package, proxying", targetFunctions, false, false},
+		{"current package, forwarding", targetFunctions, false, true},
+		{"package for older hosts", targetOlder, true, false},
+		{"package for older hosts on a current one", targetOlder, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			root := functionshost.Unzip(t, pack(t, "-target", tt.target))
+			host := functionshost.Start(t, functionshost.Options{
+				Root: root, Older: tt.older, Forwarding: tt.forced,
+				Settings: []string{"WebPubSubConnectionString=" + handlertest.ConnectionString, "WebPubSubAllowUserIdQuery=true"},
+			})
+			r, err := http.NewRequest(http.MethodGet, host.URL()+"/api/negotiate?userId=alice", nil)
+			if status, _, body := fetch(t, r, err); status != http.StatusOK || !strings.Contains(body, `"accessToken"`) {
+				t.Errorf("negotiate answered %d %s", status, body)
+			}
+			r, err = http.NewRequest(http.MethodOptions, host.URL()+"/api/events/validate", nil)
+			r.Header.Set("WebHook-Request-Origin", handlertest.Origin)
+			if status, header, body := fetch(t, r, err); status != http.StatusOK || header.Get("WebHook-Allowed-Origin") != handlertest.Origin {
+				t.Errorf("the preflight got %d %s", status, body)
+			}
+			r, err = http.NewRequest(http.MethodGet, host.URL()+"/api/index/chat.js", nil)
+			if status, _, _ := fetch(t, r, err); status != http.StatusOK {
+				t.Errorf("a file of the page got %d", status)
+			}
+		})
+	}
+	current := functionshost.Unzip(t, pack(t))
+	if _, err := functionshost.Load(current, true); err == nil {
+		t.Error("an older host takes the current package; the other one is not needed")
+	}
+}
+
+// Two function apps, each with one function and its program.
+func TestPackageOfOneFunction(t *testing.T) {
+	onLinux(t)
+	root := functionshost.Unzip(t, pack(t, "./functions/events"))
+	host := functionshost.Start(t, functionshost.Options{Root: root, Settings: []string{"WebPubSubConnectionString=" + handlertest.ConnectionString}})
+	r, err := http.NewRequest(http.MethodOptions, host.URL()+"/api/events", nil)
+	r.Header.Set("WebHook-Request-Origin", handlertest.Origin)
+	if status, _, body := fetch(t, r, err); status != http.StatusOK {
+		t.Errorf("the preflight got %d %s", status, body)
+	}
+	r, err = http.NewRequest(http.MethodGet, host.URL()+"/api/negotiate?userId=alice", nil)
+	if status, _, body := fetch(t, r, err); status != http.StatusNotFound {
+		t.Errorf("negotiate got %d %s, want 404 from the host", status, body)
+	}
+}
+
+// The bootstrap of a package answers recorded events of both fronts.
+func TestPackageRunsOnLambda(t *testing.T) {
+	onLinux(t)
+	recorded := filepath.Join("hosting", "testdata")
+	for _, tt := range []struct {
+		program, event, body string
+		status               int
+		header               map[string]string
+	}{
+		{"./functions", "function_url_connect.json", `"room.general"`, 200, nil},
+		{"./functions/events", "function_url_connect.json", `"room.general"`, 200, nil},
+		{"./functions/events", "http_api_preflight.json", "", 200, map[string]string{"Webhook-Allowed-Origin": "demo.webpubsub.azure.com"}},
+		{"./functions", "http_api_negotiate.json", `wss://demo.webpubsub.azure.com/client/hubs/chat`, 200, nil},
+		{"./functions/negotiate", "http_api_negotiate.json", `"accessToken"`, 200, nil},
+	} {
+		t.Run(tt.program+" "+tt.event, func(t *testing.T) {
+			root := functionshost.Unzip(t, pack(t, "-target", "lambda", tt.program))
+			host := lambdahost.Start(t, filepath.Join(root, "bootstrap"),
+				"WebPubSubConnectionString=Endpoint=https://demo.webpubsub.azure.com;AccessKey="+handlertest.AccessKey,
+				"WebPubSubAllowUserIdQuery=true")
+			event, err := os.ReadFile(filepath.Join(recorded, tt.event))
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer, err := host.Invoke(t.Context(), event)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got struct {
+				StatusCode int
+				Headers    map[string]string
+				Body       string
+			}
+			if err := json.Unmarshal(answer, &got); err != nil {
+				t.Fatal(err)
+			}
+			if got.StatusCode != tt.status || !strings.Contains(got.Body, tt.body) {
+				t.Errorf("got %d %s, want %d with %s\n%s", got.StatusCode, got.Body, tt.status, tt.body, host.Stdout())
+			}
+			for name, want := range tt.header {
+				if got.Headers[name] != want {
+					t.Errorf("%s is %q, want %q", name, got.Headers[name], want)
+				}
+			}
+		})
+	}
+}
+
+func TestPackageFolder(t *testing.T) {
+	t.Chdir(filepath.Join("..", ".."))
+	dir := filepath.Join(t.TempDir(), "app")
+	earlier := []packageFile{{"host.json", 0o644, []byte("{}")}, {"negotiate/function.json", 0o644, []byte("{}")}}
+	if _, err := writeFolder(dir, earlier); err != nil {
+		t.Fatal(err)
+	}
+	if _, errOut, err := call(t, nil, "package", "-o", dir); err != nil {
+		t.Fatalf("%v\n%s", err, errOut)
+	}
+	// What was there is gone: the host refuses both kinds.
+	if _, err := functionshost.Load(dir, false); err != nil {
+		t.Error(err)
+	}
+	info, err := os.Stat(filepath.Join(dir, "bin", "functions"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm() != 0o755 {
+		t.Errorf("the program has the mode %v", info.Mode())
+	}
+
+	// What is not a package stays.
+	kept := filepath.Join(dir, "go.mod")
+	if err := os.WriteFile(kept, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := call(t, nil, "package", "-o", dir); err == nil || !strings.Contains(err.Error(), "go.mod") {
+		t.Errorf("a folder with other files gave %v", err)
+	}
+	if _, err := os.Stat(kept); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPackageErrors(t *testing.T) {
+	const host = `{"version":"2.0","customHandler":{"description":{"defaultExecutablePath":"bin/functions"},
+		"enableProxyingHttpRequest":true,"http":{"routes":[{"route":"negotiate"},{"route":"a/b"},{"route":"a/c"}]}}}`
+	for _, tt := range []struct{ hostJSON, target, program, want string }{
+		{"", targetFunctions, "./functions", "root of the repository"},
+		{"{", targetFunctions, "./functions", "host.json:"},
+		{strings.Replace(host, "bin/functions", "./bin/functions", 1), targetFunctions, "./functions", "without ./"},
+		{strings.Replace(host, "bin/functions", "../functions", 1), targetFunctions, "./functions", "without ./"},
+		{host, targetFunctions, "./functions/other", "begins with other"},
+		{host, targetOlder, "./functions", "two functions"},
+		{host, "heroku", "./functions", "functions-older"},
+		{host, targetLambda, "./nowhere", "go build ./nowhere for linux/arm64"},
+	} {
+		t.Run(tt.want, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			if tt.hostJSON != "" {
+				if err := os.WriteFile("host.json", []byte(tt.hostJSON), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, _, err := call(t, nil, "package", "-target", tt.target, tt.program); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want an error with %q", err, tt.want)
+			}
+			if _, err := os.Stat("dist"); err == nil {
+				t.Error("something was written")
+			}
+		})
+	}
+}
