@@ -100,7 +100,7 @@ type journal struct {
 
 	mu      sync.Mutex
 	entries []Entry
-	next    int
+	added   int // since the start; entry n is at n % journalSize
 }
 
 func (j *journal) add(e Entry) {
@@ -109,9 +109,9 @@ func (j *journal) add(e Entry) {
 	if len(j.entries) < journalSize {
 		j.entries = append(j.entries, e)
 	} else {
-		j.entries[j.next] = e
-		j.next = (j.next + 1) % journalSize
+		j.entries[j.added%journalSize] = e
 	}
+	j.added++
 	j.mu.Unlock()
 	if j.observe != nil {
 		j.observe(e)
@@ -125,12 +125,21 @@ func (j *journal) add(e Entry) {
 	}
 }
 
-// Journal returns what happened, oldest first: the newest 1,000 entries.
-func (s *Server) Journal() []Entry {
-	j := &s.journal
+// since returns the entries that came after the first n, as far as they are
+// kept, and how many there have been by now.
+func (j *journal) since(n int) ([]Entry, int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	out := make([]Entry, 0, len(j.entries))
-	out = append(out, j.entries[j.next:]...)
-	return append(out, j.entries[:j.next]...)
+	first := max(n, j.added-len(j.entries), 0)
+	var out []Entry
+	for i := first; i < j.added; i++ {
+		out = append(out, j.entries[i%journalSize])
+	}
+	return out, j.added
+}
+
+// Journal returns what happened, oldest first: the newest 1,000 entries.
+func (s *Server) Journal() []Entry {
+	entries, _ := s.journal.since(0)
+	return entries
 }

@@ -53,6 +53,10 @@ type Options struct {
 	// Observe is called with each journal entry as it is made, from several
 	// goroutines at once. It must not block. Default: nobody watches.
 	Observe func(Entry)
+	// Dashboard serves a page that shows connections, groups and what happens,
+	// and can send messages and end connections: see [Server.DashboardURL]. It
+	// answers browsers of this machine only. Default: there is none.
+	Dashboard bool
 	// RecoveryWindow is how long a reliable connection outlives its WebSocket.
 	// Default: 30 s, as in the service.
 	RecoveryWindow time.Duration

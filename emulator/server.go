@@ -28,8 +28,9 @@ type Server struct {
 	upstream  *upstream.Dispatcher
 	identity  *entra.Issuer
 	journal   journal
-	file      *hubsFile // nil without Options.HubsFile
-	keyID     string    // of the tokens that the REST API issues
+	file      *hubsFile  // nil without Options.HubsFile
+	dashboard *dashboard // nil without Options.Dashboard
+	keyID     string     // of the tokens that the REST API issues
 
 	ctx    context.Context // ends when the server closes; deliveries run in it
 	cancel context.CancelFunc
@@ -111,6 +112,9 @@ func New(o Options) (*Server, error) {
 		Now:    o.Clock.Now,
 		Sleep:  o.Clock.sleep,
 	})
+	if o.Dashboard {
+		s.dashboard = newDashboard(s)
+	}
 	s.http = &http.Server{
 		Handler:           s,
 		ErrorLog:          s.httpLog(),
@@ -291,6 +295,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveClient(w, r)
 	case strings.HasPrefix(path, authorityPath+"/"):
 		http.StripPrefix(authorityPath, s.identity).ServeHTTP(w, r)
+	case s.dashboard != nil && (strings.HasPrefix(path, dashboardPath) || path == strings.TrimSuffix(dashboardPath, "/")):
+		s.dashboard.ServeHTTP(w, r)
 	case path == "/":
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		fmt.Fprintf(w, "Web PubSub emulator. Connection string: Endpoint=%s;AccessKey=<key>;Version=1.0;\n", s.url)

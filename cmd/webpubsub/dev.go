@@ -41,7 +41,7 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	base := "http://" + listenHost(*functions, l.Addr())
 	log := &lines{w: e.out}
 	srv, err := emulator.New(sec.apply(emulator.Options{
-		Addr: *addr, AccessKey: *key, HubsFile: *hubs, Observe: log.entry,
+		Addr: *addr, AccessKey: *key, HubsFile: *hubs, Observe: log.entry, Dashboard: true,
 		Hubs: map[string]emulator.Hub{*hub: {EventHandlers: []emulator.EventHandler{allEvents(base + "/api/events")}}},
 	}))
 	if err != nil {
@@ -70,10 +70,11 @@ func runDev(ctx context.Context, e *env, args []string) error {
 
   chat page          %s/api/index
   connection string  %s
+  dashboard          %s
 
 %sOpen the page in two windows. What happens is listed below; Ctrl-C stops.
 
-`, base, srv.ConnectionString(), hint)
+`, base, srv.ConnectionString(), srv.DashboardURL(), hint)
 	select {
 	case err = <-ended:
 	case <-ctx.Done():

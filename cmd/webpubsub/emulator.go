@@ -40,7 +40,7 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	}
 	log := &lines{w: e.out}
 	srv, err := emulator.New(sec.apply(emulator.Options{
-		Addr: *addr, AccessKey: *key, Hubs: map[string]emulator.Hub{*hub: h}, HubsFile: *hubs, Observe: log.entry,
+		Addr: *addr, AccessKey: *key, Hubs: map[string]emulator.Hub{*hub: h}, HubsFile: *hubs, Observe: log.entry, Dashboard: true,
 	}))
 	if err != nil {
 		return explainListen(err, "-addr")
@@ -50,7 +50,7 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	log.printf("Web PubSub emulator on %s\n\n  connection string  %s\n\n%sCtrl-C stops.\n\n", srv.URL(), srv.ConnectionString(), hint)
+	log.printf("Web PubSub emulator on %s\n\n  connection string  %s\n  dashboard          %s\n\n%sCtrl-C stops.\n\n", srv.URL(), srv.ConnectionString(), srv.DashboardURL(), hint)
 	<-ctx.Done()
 	return srv.Close()
 }
