@@ -101,8 +101,13 @@ func TestEndpointForms(t *testing.T) {
 		if err := c.SendToAll(t.Context(), webpubsub.Text("x"), nil); err != nil {
 			t.Fatal(err)
 		}
-		if want := tt.want + "/api/hubs/chat/:send?api-version=2024-12-01"; got.URL.String() != want {
+		want := tt.want + "/api/hubs/chat/:send?api-version=2024-12-01"
+		if got.URL.String() != want {
 			t.Errorf("request %s, want %s", got.URL, want)
+		}
+		jwt := strings.TrimPrefix(got.Header.Get("Authorization"), "Bearer ")
+		if aud := verify(t, jwt, testKey).Audience; aud != want {
+			t.Errorf("the request's token is for %s, want %s", aud, want)
 		}
 		token, err := c.GetClientAccessToken(t.Context(), nil)
 		if err != nil {
@@ -110,6 +115,9 @@ func TestEndpointForms(t *testing.T) {
 		}
 		if want := "ws" + strings.TrimPrefix(tt.want, "http") + "/client/hubs/chat"; token.BaseURL != want {
 			t.Errorf("client URL %s, want %s", token.BaseURL, want)
+		}
+		if aud, want := verify(t, token.Token, testKey).Audience, tt.want+"/client/hubs/chat"; aud != want {
+			t.Errorf("the client's token is for %s, want %s", aud, want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"testing"
@@ -28,11 +29,22 @@ type frame struct {
 
 func connect(t *testing.T, c *service.Client, o *service.ClientAccessTokenOptions) *peer {
 	t.Helper()
+	return connectWith(t, nil, c, o)
+}
+
+// connectOver connects to an emulator that serves TLS.
+func connectOver(t *testing.T, srv *emulator.Server, c *service.Client) *peer {
+	t.Helper()
+	return connectWith(t, &tls.Config{RootCAs: srv.CertPool()}, c, nil)
+}
+
+func connectWith(t *testing.T, config *tls.Config, c *service.Client, o *service.ClientAccessTokenOptions) *peer {
+	t.Helper()
 	token, err := c.GetClientAccessToken(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dialer := websocket.Dialer{Subprotocols: []string{"json.webpubsub.azure.v1"}}
+	dialer := websocket.Dialer{TLSClientConfig: config, Subprotocols: []string{"json.webpubsub.azure.v1"}}
 	conn, _, err := dialer.DialContext(t.Context(), token.URL, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -60,10 +72,8 @@ func (p *peer) read(t *testing.T) frame {
 // send is followed by one to all, so that what did not arrive is seen as well.
 func TestAgainstEmulator(t *testing.T) {
 	srv := emulator.Start(t, emulator.Options{})
-	tr := &http.Transport{}
-	t.Cleanup(tr.CloseIdleConnections)
 	c, err := service.NewClientFromConnectionString(srv.ConnectionString(), "chat", &service.ClientOptions{
-		ClientOptions: azcore.ClientOptions{Transport: &http.Client{Transport: tr}},
+		ClientOptions: azcore.ClientOptions{Transport: srv.Client()},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -183,7 +193,7 @@ func TestAgainstEmulator(t *testing.T) {
 	answer("nobody", false)(c.ConnectionExists(ctx, nobody.id))
 
 	stranger, err := service.NewClientWithKey(srv.URL(), azcore.NewKeyCredential("another key, long enough to be one"), "chat", &service.ClientOptions{
-		ClientOptions: azcore.ClientOptions{Transport: &http.Client{Transport: tr}},
+		ClientOptions: azcore.ClientOptions{Transport: srv.Client()},
 	})
 	check("other key", err)
 	var re *azcore.ResponseError

@@ -9,7 +9,6 @@ import (
 	"net/http"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/gorilla/websocket"
 
 	"example.com/webpubsub"
@@ -54,38 +53,58 @@ func Example() {
 }
 
 func ExampleNewClientFromConnectionString() {
-	chat, err := service.NewClientFromConnectionString("Endpoint=https://contoso.webpubsub.azure.com;AccessKey=secret;Version=1.0;", "chat", nil)
+	srv, err := emulator.New(emulator.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(chat.Endpoint(), chat.Hub())
-	// Output: https://contoso.webpubsub.azure.com chat
+	defer srv.Close()
+
+	// Endpoint=http://127.0.0.1:…;AccessKey=…;Version=1.0;
+	chat, err := service.NewClientFromConnectionString(srv.ConnectionString(), "chat", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(chat.Hub(), chat.Health(context.Background()))
+	// Output: chat <nil>
 }
 
 func ExampleNewClientWithKey() {
-	key := azcore.NewKeyCredential("secret")
-	chat, err := service.NewClientWithKey("https://contoso.webpubsub.azure.com", key, "chat", &service.ClientOptions{
-		ReverseProxyEndpoint: "https://contoso.azure-api.net",
+	srv, err := emulator.New(emulator.Options{AccessKey: "the first secret", SecondaryKey: "the second secret"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+
+	key := azcore.NewKeyCredential("the first secret")
+	chat, err := service.NewClientWithKey(srv.URL(), key, "chat", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	key.Update("the second secret") // counts from the next request on
+	exists, err := chat.UserExists(context.Background(), "alice")
+	fmt.Println(exists, err)
+	// Output: false <nil>
+}
+
+// An emulator with TLS takes a token credential as the service does. In your
+// program the credential is one of azidentity, such as
+// azidentity.NewDefaultAzureCredential.
+func ExampleNewClient() {
+	srv, err := emulator.New(emulator.Options{TLS: true, AllowUnverifiedEntra: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer srv.Close()
+
+	chat, err := service.NewClient(srv.URL(), identity{}, "chat", &service.ClientOptions{
+		ClientOptions: azcore.ClientOptions{Transport: srv.Client()}, // trusts the emulator's certificate
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	key.Update("the next secret") // counts from the next request on
-	fmt.Println(chat.Endpoint())
-	// Output: https://contoso.webpubsub.azure.com
-}
-
-func ExampleNewClient() {
-	cred, err := azidentity.NewDefaultAzureCredential(nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	chat, err := service.NewClient("https://contoso.webpubsub.azure.com", cred, "chat", nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(chat.Endpoint())
-	// Output: https://contoso.webpubsub.azure.com
+	exists, err := chat.UserExists(context.Background(), "alice")
+	fmt.Println(exists, err)
+	// Output: false <nil>
 }
 
 // A negotiate endpoint hands the token to the browser as JSON.
@@ -117,28 +136,72 @@ func ExampleClient_GetClientAccessToken() {
 	// wss://contoso.webpubsub.azure.com/client/hubs/chat?access_token=REDACTED
 }
 
-func ExampleClient_Connections() {
+func ExampleFilter() {
+	fmt.Println(service.Filter("userId ne %s and %s in groups", "o'brien", "news"))
+	fmt.Println(service.Filter("userId in %s or length(userId) gt %d", []string{"alice", "bob"}, 20))
+	// Output:
+	// userId ne 'o''brien' and 'news' in groups
+	// userId in ('alice','bob') or length(userId) gt 20
+}
+
+// local runs an emulator with one client, alice, who is in the group news. The
+// examples below begin with it.
+func local() (chat *service.Client, alice *websocket.Conn, stop func()) {
 	srv, err := emulator.New(emulator.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer srv.Close()
-	ctx := context.Background()
-	chat, err := service.NewClientFromConnectionString(srv.ConnectionString(), "chat", nil)
+	chat, err = service.NewClientFromConnectionString(srv.ConnectionString(), "chat", nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	token, err := chat.GetClientAccessToken(ctx, &service.ClientAccessTokenOptions{UserID: "alice", Groups: []string{"news"}})
+	token, err := chat.GetClientAccessToken(context.Background(), &service.ClientAccessTokenOptions{UserID: "alice", Groups: []string{"news"}})
 	if err != nil {
 		log.Fatal(err)
 	}
-	alice, _, err := websocket.DefaultDialer.Dial(token.URL, nil)
+	alice, _, err = websocket.DefaultDialer.Dial(token.URL, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer alice.Close()
+	return chat, alice, func() { _ = alice.Close(); _ = srv.Close() }
+}
 
-	for conn, err := range chat.Connections(ctx, "news", nil) {
+func ExampleClient_SendToAll() {
+	ctx := context.Background()
+	chat, alice, stop := local()
+	defer stop()
+
+	for user, text := range map[string]string{"alice": "not for alice", "bob": "for everybody but bob"} {
+		err := chat.SendToAll(ctx, webpubsub.Text(text), &webpubsub.SendOptions{
+			Filter: service.Filter("userId ne %s", user),
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	_, data, err := alice.ReadMessage()
+	fmt.Println(string(data), err)
+	// Output: for everybody but bob <nil>
+}
+
+func ExampleClient_AddConnectionsToGroups() {
+	ctx := context.Background()
+	chat, _, stop := local()
+	defer stop()
+
+	// Who reads the news gets the weather, too.
+	if err := chat.AddConnectionsToGroups(ctx, []string{"weather"}, "'news' in groups"); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(chat.GroupExists(ctx, "weather"))
+	// Output: true <nil>
+}
+
+func ExampleClient_Connections() {
+	chat, _, stop := local()
+	defer stop()
+
+	for conn, err := range chat.Connections(context.Background(), "news", nil) {
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -147,33 +210,89 @@ func ExampleClient_Connections() {
 	// Output: alice
 }
 
+func ExampleClient_NewListConnectionsInGroupPager() {
+	chat, _, stop := local()
+	defer stop()
+
+	pager := chat.NewListConnectionsInGroupPager("news", &service.ListConnectionsOptions{PageSize: 100})
+	for pager.More() {
+		page, err := pager.NextPage(context.Background())
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(len(page.Value), page.NextLink == "")
+	}
+	// Output: 1 true
+}
+
+func ExampleClient_CloseUserConnections() {
+	chat, alice, stop := local()
+	defer stop()
+
+	if err := chat.CloseUserConnections(context.Background(), "alice", &service.CloseOptions{Reason: "until tomorrow"}); err != nil {
+		log.Fatal(err)
+	}
+	_, _, err := alice.ReadMessage()
+	fmt.Println(err)
+	// Output: websocket: close 1000 (normal): until tomorrow
+}
+
 func ExampleClient_Group() {
-	srv, err := emulator.New(emulator.Options{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer srv.Close()
 	ctx := context.Background()
-	chat, err := service.NewClientFromConnectionString(srv.ConnectionString(), "chat", nil)
-	if err != nil {
-		log.Fatal(err)
-	}
+	chat, alice, stop := local()
+	defer stop()
+
 	news := chat.Group("news")
 	if err := news.Send(ctx, webpubsub.JSON(map[string]string{"title": "hello"}), nil); err != nil {
 		log.Fatal(err)
 	}
-	err = news.AddUser(ctx, "alice") // who is not connected
+	_, data, err := alice.ReadMessage()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(string(data))
+
+	err = news.AddUser(ctx, "bob") // who is not connected
 	var re *azcore.ResponseError
 	if errors.As(err, &re) && re.StatusCode == http.StatusNotFound {
 		fmt.Println(re.ErrorCode)
 	}
-	// Output: Warning.User.NotExisted
+	// Output:
+	// {"title":"hello"}
+	// Warning.User.NotExisted
 }
 
-func ExampleFilter() {
-	fmt.Println(service.Filter("userId ne %s and %s in groups", "o'brien", "news"))
-	fmt.Println(service.Filter("userId in %s or length(userId) gt %d", []string{"alice", "bob"}, 20))
-	// Output:
-	// userId ne 'o''brien' and 'news' in groups
-	// userId in ('alice','bob') or length(userId) gt 20
+func ExampleGroup_GrantPermission() {
+	ctx := context.Background()
+	chat, _, stop := local()
+	defer stop()
+
+	news := chat.Group("news")
+	for conn, err := range news.Connections(ctx, nil) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := news.GrantPermission(ctx, service.PermissionSendToGroup, conn.ConnectionID); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(news.HasPermission(ctx, service.PermissionSendToGroup, conn.ConnectionID))
+	}
+	// Output: true <nil>
+}
+
+func ExampleClient_Do() {
+	chat, _, stop := local()
+	defer stop()
+
+	req, err := http.NewRequest("HEAD", "/api/hubs/chat/users/alice?api-version=2024-12-01", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	resp, err := chat.Do(req)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	fmt.Println(resp.Status)
+	// Output: 200 OK
 }

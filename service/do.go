@@ -1,0 +1,62 @@
+package service
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
+)
+
+// Do sends a request that this package has no method for, such as one of a
+// preview version, with all that the methods have: credential, retries, spans,
+// reverse proxy. The URL is a path below the endpoint, with the api-version and
+// whatever else belongs into the query:
+//
+//	req, err := http.NewRequestWithContext(ctx, "GET", "/api/hubs/chat/rooms?api-version=2026-08-01-preview", nil)
+//	resp, err := chat.Do(req)
+//
+// Every status is an answer, not an error, and the caller closes the body. The
+// body of the request is read into memory. POST and PATCH are repeated as
+// cautiously as a send.
+func (c *Client) Do(r *http.Request) (resp *http.Response, err error) {
+	if r.URL.Host != "" || r.URL.Scheme != "" || r.URL.Opaque != "" || !strings.HasPrefix(r.URL.Path, "/") {
+		// A token must not go where its audience is not.
+		return nil, errors.New("service: Do: the URL must be a path below the endpoint, such as /api/hubs/chat/:send?api-version=2024-12-01")
+	}
+	ctx, end := runtime.StartSpan(r.Context(), "Client.Do", c.az.Tracer(), nil)
+	defer func() { end(err) }()
+	req, err := runtime.NewRequest(ctx, r.Method, c.endpoint+r.URL.RequestURI())
+	if err != nil {
+		return nil, fmt.Errorf("service: Do: %w", err)
+	}
+	maps.Copy(req.Raw().Header, r.Header)
+	if r.Body != nil {
+		body, err := io.ReadAll(r.Body)
+		_ = r.Body.Close()
+		if err != nil {
+			return nil, fmt.Errorf("service: Do: read the body: %w", err)
+		}
+		if err := req.SetBody(streaming.NopCloser(bytes.NewReader(body)), r.Header.Get("Content-Type")); err != nil {
+			return nil, fmt.Errorf("service: Do: %w", err)
+		}
+	}
+	if r.Method == http.MethodPost || r.Method == http.MethodPatch {
+		req.SetOperationValue(isSend{})
+	}
+	resp, err = c.az.Pipeline().Do(req)
+	var re *azcore.ResponseError
+	if errors.As(err, &re) { // how sendOnce keeps a status from being retried
+		return re.RawResponse, nil
+	}
+	if err != nil {
+		return nil, c.explain("Do", err)
+	}
+	return resp, nil
+}
