@@ -176,11 +176,11 @@ func (h *hub) authenticate(r *http.Request) (token.Claims, error) {
 		}
 		return token.Claims{}, errors.New("the access token is missing: give it as the query parameter access_token, or allow anonymous clients for the hub")
 	}
-	if token.IsEntra(compact) {
-		return token.Claims{}, errors.New("tokens of Microsoft Entra are for the REST API: have the application ask for a client token with :generateToken, as the SDKs do")
-	}
 	claims, err := token.Verify(compact, s.opts.keys(), s.opts.Clock.Now())
 	if err != nil {
+		if token.IsEntra(compact) {
+			err = errors.New("tokens of Microsoft Entra are for the REST API: have the application ask for a client token with :generateToken, as the SDKs do")
+		}
 		return token.Claims{}, err
 	}
 	want := "/client/hubs/" + h.name

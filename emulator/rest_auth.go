@@ -20,11 +20,11 @@ func (c *call) authorize() error {
 	if !ok {
 		return unauthorized("the bearer token is missing: sign one with the access key", "")
 	}
-	if token.IsEntra(compact) {
-		return c.authorizeEntra(compact)
-	}
 	claims, err := token.Verify(compact, c.srv.opts.keys(), c.srv.opts.Clock.Now())
 	if err != nil {
+		if token.IsEntra(compact) {
+			return c.authorizeEntra(compact)
+		}
 		return unauthorized(err.Error(), invalidToken)
 	}
 	if !c.audienceOK(claims.Audience) {

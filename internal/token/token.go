@@ -200,7 +200,7 @@ func list(v any) []string {
 func explain(err error) error {
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
-		return errors.New("the token has expired: ask negotiate for a new one")
+		return errors.New("the token has expired: get a new one, from negotiate where a client connects, and compare the clocks of the two machines")
 	case errors.Is(err, jwt.ErrTokenNotValidYet), errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
 		return errors.New("the token is not valid yet: compare the clocks of the two machines")
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid):

@@ -113,8 +113,45 @@ func TestListsMayBeStrings(t *testing.T) {
 	}
 }
 
+func TestEntra(t *testing.T) {
+	const rs256 = `{"alg":"RS256","kid":"x"}`
+	for audience, want := range map[string]bool{
+		`"https://webpubsub.azure.com"`:         true,
+		`"https://webpubsub.azure.com/"`:        true,
+		`["https://webpubsub.azure.cn"]`:        true,
+		`"https://webpubsub.azure.us"`:          true,
+		`"https://webpubsub.azure.com.evil"`:    false,
+		`"http://webpubsub.azure.com"`:          false,
+		`["https://webpubsub.azure.com","and"]`: false,
+		`7`:                                     false,
+	} {
+		if got := token.IsEntra(compact(rs256, `{"aud":`+audience+`}`, "k")); got != want {
+			t.Errorf("%s: %v", audience, got)
+		}
+	}
+	if token.IsEntra("SecretPlaceholder") || token.IsEntra("") {
+		t.Error("what is no token passes for one")
+	}
+	for claims, want := range map[string]string{
+		fmt.Sprintf(`{"exp":%d}`, now.Unix()):                                                        "",
+		fmt.Sprintf(`{"exp":%d}`, now.Add(-6*time.Minute).Unix()):                                    "expired",
+		fmt.Sprintf(`{"exp":%d,"nbf":%d}`, now.Add(time.Hour).Unix(), now.Add(6*time.Minute).Unix()): "not valid yet",
+		`{}`: "no exp",
+	} {
+		err := token.Lifetime(compact(rs256, claims, "k"), now)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", claims, err, want)
+		}
+	}
+	if err := token.Lifetime("a.b.c", now); err == nil {
+		t.Error("garbage has a lifetime")
+	}
+}
+
 func FuzzVerify(f *testing.F) {
 	f.Add(compact(`{"alg":"HS256"}`, `{"exp":1800000100,"role":[1],"aud":["a"]}`, "k"))
+	f.Add(compact(`{"alg":"RS256"}`, `{"exp":1e400,"nbf":"x","aud":"https://webpubsub.azure.com"}`, "k"))
+	f.Add(compact(`{"alg":"HS256"}`, `{"exp":-1,"iat":1e30,"webpubsub.group":[["a"]]}`, "k"))
 	f.Add("a.b.c")
 	f.Add("..")
 	f.Fuzz(func(t *testing.T, s string) {
@@ -122,5 +159,7 @@ func FuzzVerify(f *testing.F) {
 			t.Errorf("%q was accepted", s)
 		}
 		_, _ = token.Unverified(s)
+		_ = token.IsEntra(s)
+		_ = token.Lifetime(s, now)
 	})
 }
