@@ -1,0 +1,65 @@
+package mqtt
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+)
+
+// Reader reads packets from a stream of bytes.
+type Reader struct {
+	r   *bufio.Reader
+	max int
+	// Version is how packets are read. A CONNECT packet sets it.
+	Version Version
+}
+
+// NewReader returns a reader of packets that have at most max bytes behind the
+// fixed header.
+func NewReader(r io.Reader, max int) *Reader {
+	return &Reader{r: bufio.NewReaderSize(r, 512), max: max, Version: V311}
+}
+
+// Next returns the next packet. The error is an [*Error] where the peer breaks
+// the protocol, and else the stream's: io.EOF only between packets.
+func (r *Reader) Next() (Packet, error) {
+	first, err := r.r.ReadByte()
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	for shift := 0; ; shift += 7 {
+		c, err := r.r.ReadByte()
+		if err != nil {
+			return nil, midway(err)
+		}
+		n |= int(c&0x7f) << shift
+		if c < 0x80 {
+			break
+		}
+		if shift == 21 {
+			return nil, malformed("the remaining length has more than four bytes")
+		}
+	}
+	if n > r.max {
+		return nil, &Error{PacketTooLarge, fmt.Sprintf("a packet of %d bytes is too large: at most %d are allowed", n, r.max)}
+	}
+	// The buffer grows with what arrives: a length alone costs nothing.
+	var body bytes.Buffer
+	if _, err := io.CopyN(&body, r.r, int64(n)); err != nil {
+		return nil, midway(err)
+	}
+	p, err := r.Version.Decode(first, body.Bytes())
+	if c, ok := p.(*Connect); ok {
+		r.Version = c.Version
+	}
+	return p, err
+}
+
+func midway(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
