@@ -1,0 +1,107 @@
+package upstream
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// MQTTRefusal is why a handler refuses an MQTT client.
+type MQTTRefusal struct {
+	// Code is a return code of MQTT 3.1.1 or a reason code of MQTT 5.0 as the
+	// handler gave it. Whether it is a legal one is for the caller to check.
+	Code int
+	// Reason and UserProperties go to MQTT 5.0 clients. Reason may be empty.
+	Reason         string
+	UserProperties []MQTTProperty
+}
+
+// ParseMQTTRefusal reads the body of an answer to connect that is not 2xx
+// (Microsoft Learn, CloudEvents extension for MQTT, "Error Response Format").
+// It reports false where the body has no mqtt.code, as when something in front
+// of the handler answered; see [MQTTRefusalCode].
+func ParseMQTTRefusal(body []byte) (MQTTRefusal, bool) {
+	var raw struct {
+		MQTT *struct {
+			Code           *int           `json:"code"`
+			Reason         *string        `json:"reason"`
+			UserProperties []MQTTProperty `json:"userProperties"`
+		} `json:"mqtt"`
+	}
+	if json.Unmarshal(body, &raw) != nil || raw.MQTT == nil || raw.MQTT.Code == nil {
+		return MQTTRefusal{}, false
+	}
+	r := MQTTRefusal{Code: *raw.MQTT.Code, UserProperties: raw.MQTT.UserProperties}
+	if raw.MQTT.Reason != nil {
+		r.Reason = *raw.MQTT.Reason
+	}
+	return r, true
+}
+
+// MQTTRefusalCode returns the reason code of MQTT 5.0 for an HTTP status that
+// came without one. What the service makes of such a status is not documented:
+// these are the codes that Microsoft's own handler libraries would have sent.
+func MQTTRefusalCode(status int) byte {
+	switch status {
+	case http.StatusBadRequest:
+		return 0x86 // bad user name or password
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return 0x87 // not authorized
+	}
+	return 0x80 // unspecified error
+}
+
+// MQTTDisconnected is the body of the disconnected event of an MQTT client.
+// Marshal it with encoding/json.
+type MQTTDisconnected struct {
+	// Reason is why the session ended; empty, which is sent as null, where there
+	// is nothing to say.
+	Reason string
+	// InitiatedByClient says that the client sent Packet.
+	InitiatedByClient bool
+	// Packet is the last DISCONNECT packet of either side, or nil.
+	Packet *MQTTDisconnectPacket
+}
+
+// MQTTDisconnectPacket is what the event tells of a DISCONNECT packet.
+type MQTTDisconnectPacket struct {
+	// Code is the reason code; 0 with MQTT 3.1.1.
+	Code int `json:"code"`
+	// UserProperties are those that a client sent; nil for the service's packet.
+	UserProperties []MQTTProperty `json:"userProperties"`
+}
+
+// MarshalJSON writes the body.
+func (d MQTTDisconnected) MarshalJSON() ([]byte, error) {
+	type part struct {
+		InitiatedByClient bool                  `json:"initiatedByClient"`
+		Packet            *MQTTDisconnectPacket `json:"disconnectPacket"`
+	}
+	body := struct {
+		Reason *string `json:"reason"`
+		MQTT   part    `json:"mqtt"`
+	}{MQTT: part{d.InitiatedByClient, d.Packet}}
+	if d.Reason != "" {
+		body.Reason = &d.Reason
+	}
+	return json.Marshal(body)
+}
+
+// MQTTProperties returns the user properties that a handler sent as mqtt-
+// headers, in the order of their names. Header names have no case, so the names
+// are in lower case.
+func (r Response) MQTTProperties() []MQTTProperty {
+	var out []MQTTProperty
+	for name, values := range r.Header {
+		name, ok := strings.CutPrefix(strings.ToLower(name), headerMQTT)
+		if !ok || name == "" {
+			continue
+		}
+		for _, v := range values {
+			out = append(out, MQTTProperty{name, v})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b MQTTProperty) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
