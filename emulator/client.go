@@ -22,8 +22,8 @@ const (
 	errInternal   = "InternalServerError"
 )
 
-// serve reads a link to its end.
-func (c *conn) serve(l *link) {
+// watch answers the control frames of a link's peer.
+func (c *conn) watch(l *link) {
 	l.ws.SetPongHandler(func(string) error { l.alive.Store(true); return nil })
 	l.ws.SetPingHandler(func(data string) error {
 		l.alive.Store(true)
@@ -40,6 +40,11 @@ func (c *conn) serve(l *link) {
 		}
 		return echo(code, text)
 	})
+}
+
+// serve reads a link to its end.
+func (c *conn) serve(l *link) {
+	c.watch(l)
 	s := c.hub.srv
 	defer s.untrack(l)
 	for {

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/gorilla/websocket"
 
+	"example.com/webpubsub/internal/mqtt"
 	"example.com/webpubsub/internal/role"
 	"example.com/webpubsub/internal/wire"
 )
@@ -26,6 +28,7 @@ type conn struct {
 	events      eventQueue    // what goes to the event handlers
 	calls       invocations   // invocations that wait for an answer
 	streams     streams       // streams to groups that are open
+	mqtt        *mqttSession  // set for an MQTT client
 
 	// Guarded by hub.mu.
 	groups map[*group]int // with the position among the members
@@ -97,6 +100,9 @@ func (c *conn) send(f *frame) {
 // holds locks. It needs c.mu.
 func (c *conn) doom(reason string) {
 	c.doomed = true
+	if c.mqtt != nil {
+		c.mqtt.part(mqtt.QuotaExceeded, reason)
+	}
 	c.hub.srv.work(func() {
 		c.close(websocket.ClosePolicyViolation, reason, "SlowClient: the client reads more slowly than messages come in")
 	})
@@ -164,7 +170,11 @@ func (c *conn) close(code int, reason, why string) {
 		clear(c.link.queue)
 		c.link.queue = c.link.queue[:0]
 	}
-	c.push(item{frame: closeFrame(code, reason)})
+	f := closeFrame(code, reason)
+	if c.mqtt != nil {
+		f = c.mqtt.farewell(f)
+	}
+	c.push(item{frame: f})
 	c.forceClose()
 }
 
@@ -188,7 +198,11 @@ func (c *conn) closeByServer(reason string) {
 	if reason != "" {
 		text += " Reason: " + reason
 	}
-	if c.protocol == 0 {
+	switch {
+	case c.mqtt != nil:
+		c.closeMQTT(mqtt.AdministrativeAction, reason, text)
+		return
+	case c.protocol == 0:
 		c.close(websocket.CloseNormalClosure, reason, text)
 		return
 	}
@@ -209,6 +223,9 @@ func (c *conn) finish(status int, why string) bool {
 	c.mu.Unlock()
 	c.calls.cancelAll()
 	c.cancelStreams()
+	if c.mqtt != nil {
+		c.publishWill()
+	}
 	c.journal(Entry{Kind: KindDisconnected, Status: status, Reason: why})
 	c.raiseDisconnected(why)
 	return true
@@ -256,17 +273,22 @@ func (c *conn) linkEnded(l *link, err error) {
 	if closed != nil {
 		code, why = closed.Code, closed.Text
 	}
+	if c.mqtt != nil {
+		c.lostMQTT(code, why)
+		return
+	}
 	// A client that says goodbye with 1000 does not come back; after anything
 	// else a reliable one may.
 	if c.protocol.Reliable() && code != websocket.CloseNormalClosure {
-		c.detach(code)
+		c.detach(code, c.hub.srv.opts.RecoveryWindow, "The connection recovery timeout expired.")
 		return
 	}
 	c.finish(code, why)
 }
 
-// detach starts the time in which a reliable client may come back.
-func (c *conn) detach(code int) {
+// detach starts the time in which a client may come back. If it does not, the
+// connection ends for the reason why.
+func (c *conn) detach(code int, window time.Duration, why string) {
 	c.journal(Entry{Kind: KindDetached, Status: code})
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -275,13 +297,13 @@ func (c *conn) detach(code int) {
 	}
 	s := c.hub.srv
 	var t *timer
-	t = s.opts.Clock.afterFunc(s.opts.RecoveryWindow, func() {
+	t = s.opts.Clock.afterFunc(window, func() {
 		c.mu.Lock()
 		expired := c.recovery == t && c.link == nil
 		c.mu.Unlock()
 		if expired && s.enter() {
 			defer s.leave()
-			c.finish(code, "The connection recovery timeout expired.")
+			c.finish(code, why)
 		}
 	})
 	c.recovery = t

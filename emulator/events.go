@@ -106,6 +106,9 @@ func (c *conn) deliver(ctx context.Context, e upstream.Event) (upstream.Response
 	if e.Kind != upstream.Connect {
 		e.Subprotocol = c.subprotocol
 	}
+	if c.mqtt != nil {
+		c.identifyMQTT(&e)
+	}
 	e.State, e.Cookies = q.state, q.cookies
 	start := time.Now()
 	r, err := c.hub.srv.upstream.Deliver(ctx, c.hub.settings.Load().handlers, e)
@@ -154,7 +157,11 @@ func (c *conn) raiseConnected() {
 }
 
 func (c *conn) raiseDisconnected(reason string) {
-	body, _ := json.Marshal(map[string]string{"reason": reason})
+	var about any = map[string]string{"reason": reason}
+	if c.mqtt != nil {
+		about = c.disconnectedMQTT(reason)
+	}
+	body, _ := json.Marshal(about)
 	c.raiseSystem(upstream.Disconnected, "disconnected", body)
 }
 

@@ -95,6 +95,8 @@ func downstream(p wire.Protocol, d wire.Downstream) (*frame, error) {
 type broadcast struct {
 	data    wire.Data
 	expires time.Time
+	mqtt    *mqttMessage // what MQTT clients get; nil until one is among them
+	from    *conn        // an MQTT client that published it
 	frames  [wire.ReliableProtobuf + 1]*frame
 	err     error
 }
@@ -103,6 +105,9 @@ type broadcast struct {
 func (b *broadcast) to(c *conn, keep func(*conn) bool) int {
 	if keep != nil && !keep(c) {
 		return 0
+	}
+	if c.mqtt != nil {
+		return b.toMQTT(c)
 	}
 	f := b.frames[c.protocol]
 	if f == nil {

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,6 +36,7 @@ type refusal struct {
 	status int
 	body   string // for the client
 	why    string // for the journal
+	answer []byte // of the connect handler that refused
 }
 
 // serveClient answers the client endpoint. It returns as soon as the WebSocket
@@ -50,45 +52,57 @@ func (s *Server) serveClient(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(f.status)
 		_, _ = w.Write([]byte(f.body))
 	}
-	name, ok := clientHub(r)
+	name, endpoint, ok := clientHub(r)
 	switch {
 	case !ok:
-		refuse("", &refusal{http.StatusNotFound, "", fmt.Sprintf("%s is no client endpoint: use /client/hubs/{hub}", r.URL.Path)})
+		refuse("", &refusal{status: http.StatusNotFound, why: fmt.Sprintf("%s is no client endpoint: use %s{hub}, or %s{hub} for MQTT", r.URL.Path, clientEndpoint, mqttEndpoint)})
 		return
 	case !websocket.IsWebSocketUpgrade(r):
-		refuse(name, &refusal{http.StatusBadRequest, "The client endpoint takes WebSocket requests only.", "not a WebSocket handshake"})
+		refuse(name, &refusal{status: http.StatusBadRequest, body: "The client endpoint takes WebSocket requests only.", why: "not a WebSocket handshake"})
 		return
 	}
 	if err := names.Hub(name); err != nil {
-		refuse("", &refusal{http.StatusBadRequest, "Invalid hub name.", err.Error()})
+		refuse("", &refusal{status: http.StatusBadRequest, body: "Invalid hub name.", why: err.Error()})
 		return
 	}
 	h := s.peek(name)
-	if r.URL.Query().Get("awps_connection_id") != "" {
+	if endpoint == clientEndpoint && r.URL.Query().Get("awps_connection_id") != "" {
 		h.serveRecovery(w, r)
 		return
 	}
-	claims, err := h.authenticate(r)
+	claims, err := h.authenticate(r, endpoint)
 	if err != nil {
-		refuse(h.name, &refusal{http.StatusUnauthorized, "", err.Error()})
+		refuse(h.name, &refusal{status: http.StatusUnauthorized, why: err.Error()})
 		return
 	}
 	h = s.hub(name)
-	if f := h.serveNew(w, r, claims); f != nil {
+	serve := h.serveNew
+	if endpoint == mqttEndpoint {
+		serve = h.serveMQTT
+	}
+	if f := serve(w, r, claims); f != nil {
 		refuse(h.name, f)
 	}
 }
 
-// clientHub returns the hub of a client address: /client/hubs/{hub}, or the
-// older /client/?hub={hub}.
-func clientHub(r *http.Request) (string, bool) {
-	if name, ok := strings.CutPrefix(r.URL.Path, "/client/hubs/"); ok {
-		return strings.TrimSuffix(name, "/"), true
+// The client endpoints. A hub's name follows.
+const (
+	clientEndpoint = "/client/hubs/"
+	mqttEndpoint   = "/clients/mqtt/hubs/"
+)
+
+// clientHub returns the hub and the endpoint of a client address, which may
+// have the older form /client/?hub={hub}.
+func clientHub(r *http.Request) (hub, endpoint string, ok bool) {
+	for _, endpoint := range []string{clientEndpoint, mqttEndpoint} {
+		if name, ok := strings.CutPrefix(r.URL.Path, endpoint); ok {
+			return strings.TrimSuffix(name, "/"), endpoint, true
+		}
 	}
 	if p := r.URL.Path; p == "/client" || p == "/client/" {
-		return r.URL.Query().Get("hub"), true
+		return r.URL.Query().Get("hub"), clientEndpoint, true
 	}
-	return "", false
+	return "", "", false
 }
 
 // serveNew lets a new client in, or says why not.
@@ -96,18 +110,15 @@ func (h *hub) serveNew(w http.ResponseWriter, r *http.Request, claims token.Clai
 	s := h.srv
 	mode, err := parseMode(r.URL.Query())
 	if err != nil {
-		return &refusal{http.StatusBadRequest, err.Error(), err.Error()}
+		return &refusal{status: http.StatusBadRequest, body: err.Error(), why: err.Error()}
 	}
-	for _, g := range claims.Groups {
-		if names.Group(g) != nil {
-			const text = "The token contains an invalid group name."
-			return &refusal{http.StatusBadRequest, text, text}
-		}
+	if f := checkTokenGroups(claims); f != nil {
+		return f
 	}
 	c := &conn{hub: h, id: newID(), userID: claims.UserID, mode: mode}
 	offered := websocket.Subprotocols(r)
 	admit := admission{roles: claims.Roles, groups: claims.Groups, subprotocol: firstKnown(offered)}
-	if f := c.askHandler(r, claims, offered, &admit); f != nil {
+	if f := c.askHandler(r.Context(), connectRequest(r, claims), &admit); f != nil {
 		return f
 	}
 	c.subprotocol = admit.subprotocol
@@ -124,7 +135,7 @@ func (h *hub) serveNew(w http.ResponseWriter, r *http.Request, claims token.Clai
 	if c.protocol != 0 {
 		hello, err := c.hello()
 		if err != nil {
-			return &refusal{http.StatusInternalServerError, "", err.Error()}
+			return &refusal{status: http.StatusInternalServerError, why: err.Error()}
 		}
 		c.send(hello)
 	}
@@ -137,6 +148,16 @@ func (h *hub) serveNew(w http.ResponseWriter, r *http.Request, claims token.Clai
 	c.raiseConnected()
 	c.attach(l)
 	s.tasks.Go(func() { c.serve(l) })
+	return nil
+}
+
+func checkTokenGroups(claims token.Claims) *refusal {
+	for _, g := range claims.Groups {
+		if names.Group(g) != nil {
+			const text = "The token contains an invalid group name."
+			return &refusal{status: http.StatusBadRequest, body: text, why: text}
+		}
+	}
 	return nil
 }
 
@@ -164,7 +185,7 @@ func (l *link) upgrade(w http.ResponseWriter, r *http.Request, subprotocol strin
 // authenticate checks the access token, which stands in the query or, failing
 // that, in the Authorization header. The lifetime matters here only: a
 // connection outlives its token.
-func (h *hub) authenticate(r *http.Request) (token.Claims, error) {
+func (h *hub) authenticate(r *http.Request, endpoint string) (token.Claims, error) {
 	s := h.srv
 	compact := r.URL.Query().Get("access_token")
 	if compact == "" {
@@ -183,7 +204,7 @@ func (h *hub) authenticate(r *http.Request) (token.Claims, error) {
 		}
 		return token.Claims{}, err
 	}
-	want := "/client/hubs/" + h.name
+	want := endpoint + h.name
 	if !s.audienceIs(claims.Audience, r, want) {
 		return token.Claims{}, fmt.Errorf("the token is for %q, not for %s of this server: its audience must be %s%s", claims.Audience, want, origin(r), want)
 	}
@@ -265,23 +286,29 @@ func firstKnown(offered []string) string {
 type admission struct {
 	roles, groups []string
 	subprotocol   string
+	mqtt          []upstream.MQTTProperty // for the answer to an MQTT client
 }
 
-// askHandler raises the connect event, and waits for the answer.
-func (c *conn) askHandler(r *http.Request, claims token.Claims, offered []string, a *admission) *refusal {
-	c.events.next = 1 // the id 0 belongs to connect, even where nobody listens
+// connectRequest is what the connect event tells of a handshake.
+func connectRequest(r *http.Request, claims token.Claims) upstream.ConnectRequest {
 	headers := r.Header.Clone()
 	headers.Set("Host", r.Host) // net/http keeps it apart
-	body, err := json.Marshal(upstream.ConnectRequest{
+	return upstream.ConnectRequest{
 		Claims:       upstream.ClaimsMap(claims.All),
 		Query:        r.URL.Query(),
 		Headers:      headers,
-		Subprotocols: offered,
-	})
-	if err != nil {
-		return &refusal{http.StatusInternalServerError, "", err.Error()}
+		Subprotocols: websocket.Subprotocols(r),
 	}
-	resp, err := c.deliver(r.Context(), upstream.Event{
+}
+
+// askHandler raises the connect event, and waits for the answer.
+func (c *conn) askHandler(ctx context.Context, request upstream.ConnectRequest, a *admission) *refusal {
+	c.events.next = 1 // the id 0 belongs to connect, even where nobody listens
+	body, err := json.Marshal(request)
+	if err != nil {
+		return &refusal{status: http.StatusInternalServerError, why: err.Error()}
+	}
+	resp, err := c.deliver(ctx, upstream.Event{
 		Kind: upstream.Connect, Name: "connect", ContentType: "application/json", Body: body,
 	})
 	var refused *upstream.StatusError
@@ -289,13 +316,13 @@ func (c *conn) askHandler(r *http.Request, claims token.Claims, offered []string
 	case errors.Is(err, upstream.ErrNoHandler):
 		return nil
 	case errors.As(err, &refused):
-		return &refusal{refused.Status, "", fmt.Sprintf("the connect handler answered %d", refused.Status)}
+		return &refusal{status: refused.Status, why: fmt.Sprintf("the connect handler answered %d", refused.Status), answer: resp.Body}
 	case err != nil:
-		return &refusal{http.StatusInternalServerError, "", err.Error()}
+		return &refusal{status: http.StatusInternalServerError, why: err.Error()}
 	}
 	answer, err := upstream.ParseConnectResponse(resp.Body)
 	if err != nil {
-		return &refusal{http.StatusInternalServerError, "", err.Error()}
+		return &refusal{status: http.StatusInternalServerError, why: err.Error()}
 	}
 	if answer.UserID != nil {
 		c.userID = *answer.UserID
@@ -309,6 +336,7 @@ func (c *conn) askHandler(r *http.Request, claims token.Claims, offered []string
 	if answer.Subprotocol != "" {
 		a.subprotocol = answer.Subprotocol
 	}
+	a.mqtt = answer.MQTTProperties
 	return nil
 }
 

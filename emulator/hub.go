@@ -46,10 +46,14 @@ func newHub(s *Server, name string) *hub {
 	return h
 }
 
-// add registers a connection with its first groups.
-func (h *hub) add(c *conn, groups []string) {
+// add registers a connection with its first groups. It reports false where its
+// id is taken, which only an MQTT client's can be.
+func (h *hub) add(c *conn, groups []string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.conns[c.id] != nil {
+		return false
+	}
 	h.conns[c.id] = c
 	if c.userID != "" {
 		h.users[c.userID] = append(h.users[c.userID], c)
@@ -57,6 +61,7 @@ func (h *hub) add(c *conn, groups []string) {
 	for _, g := range groups {
 		h.join(c, g)
 	}
+	return true
 }
 
 // remove takes a connection out of the hub. It reports false where that has
@@ -129,6 +134,9 @@ func (h *hub) leave(c *conn, name string) bool {
 	g.members[last] = nil
 	if g.members = g.members[:last]; last == 0 {
 		delete(h.groups, name)
+	}
+	if c.mqtt != nil {
+		c.unsubscribed(name)
 	}
 	c.raisePresence(upstream.GroupLeft, name)
 	return true
@@ -245,6 +253,9 @@ func (s *Server) scheduleSweep() {
 		for _, h := range hubs {
 			for _, c := range h.all() {
 				c.keepAlive(now)
+				if c.mqtt != nil {
+					c.keepAliveMQTT(now)
+				}
 			}
 		}
 		if s.file != nil {

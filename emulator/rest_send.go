@@ -184,9 +184,9 @@ func (c *call) generateToken() error {
 
 // clientPaths are the client endpoints by client type.
 var clientPaths = map[string]string{
-	"":         "/client/hubs/",
-	"default":  "/client/hubs/",
-	"mqtt":     "/clients/mqtt/hubs/",
+	"":         clientEndpoint,
+	"default":  clientEndpoint,
+	"mqtt":     mqttEndpoint,
 	"socketio": "/clients/socketio/hubs/",
 }
 

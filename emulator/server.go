@@ -191,7 +191,13 @@ func (s *Server) ConnectionString() string {
 
 // ClientURL returns the WebSocket address of a hub, without an access token.
 func (s *Server) ClientURL(hub string) string {
-	return s.scheme("ws") + "://" + s.host + "/client/hubs/" + url.PathEscape(hub)
+	return s.scheme("ws") + "://" + s.host + clientEndpoint + url.PathEscape(hub)
+}
+
+// MQTTURL returns the address of a hub for MQTT 3.1.1 and 5.0 over WebSocket,
+// without an access token.
+func (s *Server) MQTTURL(hub string) string {
+	return s.scheme("ws") + "://" + s.host + mqttEndpoint + url.PathEscape(hub)
 }
 
 // Close cuts every connection, as a crash would, stops listening, and returns
@@ -291,7 +297,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch path := r.URL.Path; {
 	case strings.HasPrefix(path, "/api/"):
 		s.serveREST(w, r)
-	case path == "/client" || strings.HasPrefix(path, "/client/"):
+	case path == "/client" || strings.HasPrefix(path, "/client/") || strings.HasPrefix(path, mqttEndpoint):
 		s.serveClient(w, r)
 	case strings.HasPrefix(path, authorityPath+"/"):
 		http.StripPrefix(authorityPath, s.identity).ServeHTTP(w, r)

@@ -50,7 +50,13 @@ func (d *decoder) packet(v Version, t Type, flags byte) Packet {
 	case TypeSubscribe:
 		return d.subscribe(v)
 	case TypeSuback:
-		return &Suback{PacketID: d.packetID(), Properties: d.propertiesOf(v, t), Codes: d.codes()}
+		s := &Suback{PacketID: d.packetID(), Properties: d.propertiesOf(v, t), Codes: d.codes()}
+		for _, c := range s.Codes {
+			if v != V5 && c > 2 && c != UnspecifiedError {
+				d.fail(malformed("a return code of SUBACK is reserved in MQTT 3.1.1"))
+			}
+		}
+		return s
 	case TypeUnsubscribe:
 		u := &Unsubscribe{PacketID: d.packetID(), Properties: d.propertiesOf(v, t)}
 		for d.err == nil && len(d.b) > 0 {

@@ -40,7 +40,12 @@ func (v Version) Append(b []byte, p Packet) []byte {
 		}
 	case *Suback:
 		body = v.properties(binary.BigEndian.AppendUint16(body, p.PacketID), p.Properties)
-		body = appendCodes(body, p.Codes)
+		for _, c := range p.Codes {
+			if v != V5 && c > 2 {
+				c = UnspecifiedError // the only failure that MQTT 3.1.1 knows
+			}
+			body = append(body, byte(c))
+		}
 	case *Unsubscribe:
 		flags = 2
 		body = v.properties(binary.BigEndian.AppendUint16(body, p.PacketID), p.Properties)
@@ -50,7 +55,9 @@ func (v Version) Append(b []byte, p Packet) []byte {
 	case *Unsuback:
 		body = v.properties(binary.BigEndian.AppendUint16(body, p.PacketID), p.Properties)
 		if v == V5 {
-			body = appendCodes(body, p.Codes)
+			for _, c := range p.Codes {
+				body = append(body, byte(c))
+			}
 		}
 	case *Disconnect:
 		body = v.outcome(body, p.Code, p.Properties)
@@ -118,11 +125,4 @@ func appendVarint(b []byte, n uint32) []byte {
 func appendString(b []byte, s string) []byte {
 	s = s[:min(len(s), 1<<16-1)]
 	return append(binary.BigEndian.AppendUint16(b, uint16(len(s))), s...)
-}
-
-func appendCodes(b []byte, codes []Code) []byte {
-	for _, c := range codes {
-		b = append(b, byte(c))
-	}
-	return b
 }

@@ -1,0 +1,211 @@
+package emulator_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/gorilla/websocket"
+
+	"example.com/webpubsub/emulator"
+	"example.com/webpubsub/internal/mqtt"
+)
+
+// Each refusal is in the journal, with the rule.
+func wantRefusal(t *testing.T, srv *emulator.Server, rule string) {
+	t.Helper()
+	for _, e := range srv.Journal() {
+		if e.Kind == emulator.KindRefused && strings.Contains(e.Reason, rule) {
+			return
+		}
+	}
+	t.Errorf("the journal has no refusal that says %q", rule)
+}
+
+func TestMQTTConnectRefused(t *testing.T) {
+	long := strings.Repeat("x", 129)
+	v3 := func(p mqtt.Connect) *mqtt.Connect {
+		p.Version = mqtt.V311
+		if p.KeepAlive == 0 {
+			p.KeepAlive = 1
+		}
+		return &p
+	}
+	will := func(topic, payload string, retain bool) *mqtt.Will {
+		return &mqtt.Will{Topic: topic, Payload: []byte(payload), Retain: retain}
+	}
+	for _, tt := range []struct {
+		packet *mqtt.Connect
+		code   mqtt.Code
+		rule   string
+	}{
+		{&mqtt.Connect{ClientID: "a-b"}, 0x85, "client id"},
+		{&mqtt.Connect{ClientID: long}, 0x85, "client id"},
+		{v3(mqtt.Connect{ClientID: "a b"}), 2, "client id"},
+		{v3(mqtt.Connect{CleanStart: true}), 2, "empty"},
+		{v3(mqtt.Connect{ClientID: "a", KeepAlive: 181}), 3, "keep-alive"},
+		{&mqtt.Connect{ClientID: "a", Will: will(" ", "", false)}, 0x90, "topic of a will"},
+		{&mqtt.Connect{ClientID: "a", Will: will("a/+", "", false)}, 0x90, "topic of a will"},
+		{&mqtt.Connect{ClientID: "a", Will: will("t", strings.Repeat("x", 2001), false)}, 0x95, "2,000 bytes"},
+		{&mqtt.Connect{ClientID: "a", Will: will("t", "", true)}, 0x9a, "retained"},
+		{v3(mqtt.Connect{ClientID: "a", Will: will("t", "", true)}), 3, "retained"},
+		{&mqtt.Connect{ClientID: "a", Properties: mqtt.Properties{{ID: mqtt.AuthenticationMethod, Data: "x"}}}, 0x8c, "extended authentication"},
+	} {
+		srv := emulator.Start(t, emulator.Options{})
+		c, answer := dialMQTT(t, srv, dialOptions{}, tt.packet)
+		reason, _ := answer.Properties.Data(mqtt.ReasonString)
+		if answer.Code != tt.code || tt.packet.Version == mqtt.V5 && !strings.Contains(reason, tt.rule) {
+			t.Errorf("%s: answer %+v", tt.rule, answer)
+		}
+		c.expectClosed()
+		wantRefusal(t, srv, tt.rule)
+	}
+}
+
+func TestMQTTHandshakeRefused(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{Hubs: map[string]emulator.Hub{"open": {AllowAnonymous: true}}})
+	for name, dial := range map[string]func() (*http.Response, error){
+		"no token": func() (*http.Response, error) {
+			_, resp, err := tryDialMQTT(t, srv, dialOptions{noToken: true})
+			return resp, err
+		},
+		"token of the other endpoint": func() (*http.Response, error) {
+			d := websocket.Dialer{Subprotocols: []string{"mqtt"}}
+			_, resp, err := d.Dial(srv.MQTTURL(hubName)+"?access_token="+accessToken(t, srv, dialOptions{}), nil)
+			return resp, err
+		},
+	} {
+		if resp, err := dial(); err == nil || resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s: %v, %v", name, resp, err)
+		}
+	}
+	if _, resp, err := (&websocket.Dialer{}).Dial(srv.MQTTURL("open"), nil); err == nil || resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("no subprotocol: %v, %v", resp, err)
+	}
+	if _, answer := dialMQTT(t, srv, dialOptions{hub: "open", noToken: true}, &mqtt.Connect{ClientID: "a"}); answer.Code != 0 {
+		t.Errorf("anonymous: %+v", answer)
+	}
+}
+
+// What breaks the protocol, or needs what the service does not support, ends
+// the connection with the code that says so.
+func TestMQTTDropped(t *testing.T) {
+	retained := message("t", "", "")
+	retained.Retain = true
+	alias := message("t", "", "")
+	alias.Properties.AddInt(mqtt.TopicAlias, 1)
+	identified := message("t", "", "")
+	identified.Properties.AddInt(mqtt.SubscriptionID, 1)
+	badJSON := message("t", "application/json", "{")
+	for _, tt := range []struct {
+		rule    string
+		packets []mqtt.Packet
+		code    mqtt.Code
+	}{
+		{"retained", []mqtt.Packet{retained}, 0x9a},
+		{"topic aliases", []mqtt.Packet{alias}, 0x94},
+		{"subscription identifier", []mqtt.Packet{identified}, 0x82},
+		{"wildcards", []mqtt.Packet{message("a/#", "", "")}, 0x90},
+		{"$webpubsub/", []mqtt.Packet{message("$webpubsub/other", "", "")}, 0x90},
+		{"$webpubsub/", []mqtt.Packet{message("$webpubsub/server/events/a/b", "", "")}, 0x90},
+		{"Invalid group name", []mqtt.Packet{message(" ", "", "")}, 0x90},
+		{"JSON", []mqtt.Packet{badJSON}, 0x99},
+		{"MIME", []mqtt.Packet{message("$webpubsub/server/events/e", "no type", "")}, 0x83},
+		{"CONNECT once", []mqtt.Packet{&mqtt.Connect{Version: mqtt.V5}}, 0x82},
+		{"PINGRESP", []mqtt.Packet{mqtt.Ping{Kind: mqtt.TypePingresp}}, 0x82},
+		{"not for a client", []mqtt.Packet{&mqtt.Suback{PacketID: 1}}, 0x82},
+		{"not for a client", []mqtt.Packet{&mqtt.Auth{}}, 0x82},
+		{"too large", []mqtt.Packet{message("t", "", strings.Repeat("x", 1<<20))}, 0x95},
+		{"expiry", []mqtt.Packet{&mqtt.Disconnect{Properties: mqtt.Properties{{ID: mqtt.SessionExpiry, Int: 1}}}}, 0x82},
+	} {
+		srv := emulator.Start(t, emulator.Options{})
+		c := connectMQTT(t, srv, "a", anything...)
+		c.send(tt.packets...)
+		c.expectEnd(tt.code)
+		wantRefusal(t, srv, tt.rule)
+	}
+
+	srv := emulator.Start(t, emulator.Options{})
+	c := connectMQTT(t, srv, "a")
+	if err := c.ws.WriteMessage(websocket.TextMessage, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	c.expectEnd(mqtt.ProtocolError)
+	c, _, err := tryDialMQTT(t, srv, dialOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.send(mqtt.Ping{Kind: mqtt.TypePingreq})
+	c.expectClosed()
+	wantRefusal(t, srv, "must be CONNECT")
+
+	// MQTT 3.1.1 has no packet to say why.
+	c, _ = dialMQTT(t, srv, dialOptions{}, &mqtt.Connect{Version: mqtt.V311, ClientID: "b", CleanStart: true})
+	c.send(retained)
+	c.expectClosed()
+}
+
+// An old or unknown level gets an answer that its client can read.
+func TestMQTTOldVersion(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	c, _, err := tryDialMQTT(t, srv, dialOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ws.WriteMessage(websocket.BinaryMessage, []byte("\x10\x0f\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x01a")); err != nil {
+		t.Fatal(err)
+	}
+	c.packets.Version = mqtt.V311
+	c.expect(&mqtt.Connack{Code: mqtt.V311UnacceptableVersion})
+	c.expectClosed()
+}
+
+func TestMQTTSubscribeRefused(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	filters := []mqtt.Filter{
+		{Topic: "mine", QoS: 1},
+		{Topic: "other"},
+		{Topic: "a/+"},
+		{Topic: "#"},
+		{Topic: "$share/g/mine"},
+		{Topic: " "},
+		{Topic: "$webpubsub/x"},
+		{Topic: "$webpubsub/server/messages", QoS: 2},
+		{Topic: "$webpubsub/server/events/e/failed"},
+	}
+	for _, version := range []mqtt.Version{mqtt.V311, mqtt.V5} {
+		c, _ := dialMQTT(t, srv, dialOptions{roles: []string{"webpubsub.joinLeaveGroup.mine"}}, &mqtt.Connect{Version: version, ClientID: "a", CleanStart: true})
+		c.send(&mqtt.Subscribe{PacketID: 3, Filters: filters})
+		codes := []mqtt.Code{1, 0x87, 0xa2, 0xa2, 0x9e, 0x8f, 0x8f, 2, 0}
+		if version == mqtt.V311 {
+			codes = []mqtt.Code{1, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 2, 0}
+		}
+		c.expect(&mqtt.Suback{PacketID: 3, Codes: codes})
+		c.send(&mqtt.Unsubscribe{PacketID: 4, Filters: []string{"mine", "mine", "$webpubsub/server/messages", "other"}})
+		want := &mqtt.Unsuback{PacketID: 4}
+		if version == mqtt.V5 {
+			want.Codes = []mqtt.Code{0, mqtt.NoSubscriptionExisted, 0, mqtt.NoSubscriptionExisted}
+		}
+		c.expect(want)
+	}
+	wantRefusal(t, srv, "wildcards are not supported")
+}
+
+// A message that may not be sent ends the connection with QoS 0 only.
+func TestMQTTPublishForbidden(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	c := connectMQTT(t, srv, "a")
+	c.send(c.qos(1, 1, message("t", "", "")), c.qos(2, 2, message("t", "", "")))
+	c.expect(
+		&mqtt.Ack{Kind: mqtt.TypePuback, PacketID: 1, Code: mqtt.NotAuthorized},
+		&mqtt.Ack{Kind: mqtt.TypePubrec, PacketID: 2, Code: mqtt.NotAuthorized},
+	)
+	if got := rest(t, srv, request{method: "PUT", path: "permissions/sendToGroup/connections/a?targetName=t"}); got.status != 200 {
+		t.Fatalf("grant: %d", got.status)
+	}
+	c.send(c.qos(1, 1, message("t", "", "")))
+	c.expect(&mqtt.Ack{Kind: mqtt.TypePuback, PacketID: 1})
+	c.send(message("u", "", ""))
+	c.expectEnd(mqtt.NotAuthorized)
+	wantRefusal(t, srv, "permission to send to group 'u'")
+}
