@@ -1,0 +1,369 @@
+package infra_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/app"
+	"example.com/webpubsub/handler/handlertest"
+	"example.com/webpubsub/internal/biceptest"
+	"example.com/webpubsub/internal/functionshost"
+)
+
+func read(tb testing.TB, name string) string {
+	tb.Helper()
+	b, err := os.ReadFile(filepath.FromSlash(name))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return string(b)
+}
+
+func bicepFiles(tb testing.TB) map[string]string {
+	tb.Helper()
+	names, err := filepath.Glob("*.bicep")
+	if err != nil || len(names) < 2 {
+		tb.Fatalf("files %q, %v", names, err)
+	}
+	files := make(map[string]string)
+	for _, name := range names {
+		files[name] = read(tb, name)
+	}
+	return files
+}
+
+func types(tb testing.TB) biceptest.Types {
+	tb.Helper()
+	types, err := biceptest.LoadTypes([]byte(read(tb, "testdata/types.json")))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return types
+}
+
+func TestBicep(t *testing.T) {
+	for _, problem := range review(biceptest.Parse(t, types(t), bicepFiles(t))[0]) {
+		t.Error(problem)
+	}
+}
+
+// What the templates are deployed with here, and what Azure would answer.
+const (
+	audience  = "11111111-1111-1111-1111-111111111111"
+	tenant    = "22222222-2222-2222-2222-222222222222"
+	principal = "33333333-3333-3333-3333-333333333333"
+	endpoint  = "wps-test.webpubsub.azure.com"
+	otherKey  = "secondarysecondarysecondarysecondarysecondary"
+)
+
+var known = biceptest.Values{
+	"webPubSub.identity.tenantId":              tenant,
+	"webPubSub.identity.principalId":           principal,
+	"webPubSub.properties.hostName":            endpoint,
+	"webPubSub.listKeys().primaryKey":          handlertest.AccessKey,
+	"webPubSub.listKeys().secondaryKey":        otherKey,
+	"app.properties.defaultHostName":           "func-test.azurewebsites.net",
+	"storage.properties.primaryEndpoints.blob": "https://sttest.blob.core.windows.net/",
+	"insights.properties.ConnectionString":     "<connection string of insights>",
+	"identity.properties.clientId":             "44444444-4444-4444-4444-444444444444",
+	"identity.properties.principalId":          "55555555-5555-5555-5555-555555555555",
+}
+
+// roles are what the app's identity may do, by the resource on which it may (Azure
+// built-in roles).
+var roles = map[string]string{
+	"storage":   "b7e6dc6d-f1e8-4753-8033-0f276bb0955b", // Storage Blob Data Owner
+	"webPubSub": "12cf5a90-567b-43ae-8102-96cf46c7d9b4", // Web PubSub Service Owner
+	"insights":  "3913510d-42f4-4e42-8a64-420c390055eb", // Monitoring Metrics Publisher
+}
+
+// platformSettings are those that the Functions host reads (Azure Functions, App
+// settings reference). Flex Consumption refuses FUNCTIONS_WORKER_RUNTIME and
+// WEBSITE_RUN_FROM_PACKAGE.
+var platformSettings = []string{
+	"APPLICATIONINSIGHTS_AUTHENTICATION_STRING", "APPLICATIONINSIGHTS_CONNECTION_STRING",
+	"AzureWebJobsStorage__blobServiceUri", "AzureWebJobsStorage__clientId", "AzureWebJobsStorage__credential",
+}
+
+// review returns what is wrong with the templates: in themselves, as a way to run
+// the app safely, and against the Go code.
+func review(p *biceptest.Program) []string {
+	r := &reviewer{problems: p.Check()}
+	byDefault := r.deploy(p, biceptest.Values{"name": "test", "eventAudience": audience})
+	if byDefault == nil {
+		return r.problems
+	}
+	r.equal("by default", byDefault, map[string]any{
+		"storage.properties.allowSharedKeyAccess":                                 false,
+		"storage.properties.allowBlobPublicAccess":                                false,
+		"storage.properties.minimumTlsVersion":                                    "TLS1_2",
+		"container.properties.publicAccess":                                       "None",
+		"webPubSub.properties.disableLocalAuth":                                   true,
+		"webPubSub.properties.disableAadAuth":                                     false,
+		"webPubSub.identity.type":                                                 "SystemAssigned",
+		"insights.properties.DisableLocalAuth":                                    true,
+		"insights.properties.WorkspaceResourceId":                                 "<logs.id>",
+		"plan.sku.name":                                                           "FC1",
+		"plan.sku.tier":                                                           "FlexConsumption",
+		"plan.properties.reserved":                                                true,
+		"app.kind":                                                                "functionapp,linux",
+		"app.identity.type":                                                       "UserAssigned",
+		"app.identity.userAssignedIdentities.<identity.id>":                       biceptest.Values{},
+		"app.properties.serverFarmId":                                             "<plan.id>",
+		"app.properties.httpsOnly":                                                true,
+		"app.properties.siteConfig.minTlsVersion":                                 "1.2",
+		"app.properties.siteConfig.ftpsState":                                     "Disabled",
+		"app.properties.functionAppConfig.runtime.name":                           "custom",
+		"app.properties.functionAppConfig.runtime.version":                        "1.0",
+		"app.properties.functionAppConfig.deployment.storage.type":                "blobContainer",
+		"app.properties.functionAppConfig.deployment.storage.value":               "https://sttest.blob.core.windows.net/packages",
+		"app.properties.functionAppConfig.deployment.storage.authentication.type": "UserAssignedIdentity",
+		"app.properties.functionAppConfig.deployment.storage.authentication.userAssignedIdentityResourceId": "<identity.id>",
+		"noFtpPassword.properties.allow":        false,
+		"noDeploymentPassword.properties.allow": false,
+	})
+	if len(byDefault.Modules) > 0 {
+		r.problem("the hub is deployed before the app answers")
+	}
+	r.roles(byDefault)
+
+	origins := []any{"https://chat.example.com"}
+	for _, verification := range []string{"identity", "key"} {
+		d := r.deploy(p, biceptest.Values{
+			"name": "test", "eventAudience": audience, "verification": verification,
+			"hubName": "lobby", "deployHub": true, "allowedOrigins": origins,
+		})
+		if d == nil {
+			return r.problems
+		}
+		r.equal(verification, d, map[string]any{
+			"webPubSub.properties.disableLocalAuth":         verification == "identity",
+			"app.properties.siteConfig.cors.allowedOrigins": origins,
+		})
+		r.app(verification, d)
+		hub := d.Modules["hub"]
+		if hub == nil {
+			r.problem("deployHub deploys no hub")
+			continue
+		}
+		r.hub(verification, hub)
+	}
+	return r.problems
+}
+
+type reviewer struct{ problems []string }
+
+func (r *reviewer) problem(format string, args ...any) {
+	r.problems = append(r.problems, fmt.Sprintf(format, args...))
+}
+
+func (r *reviewer) deploy(p *biceptest.Program, params biceptest.Values) *biceptest.Deployment {
+	d, err := p.Eval("main.bicep", params, known)
+	if err != nil {
+		r.problem("deployment: %v", err)
+		return nil
+	}
+	return d
+}
+
+// equal compares properties, each under symbol.path.
+func (r *reviewer) equal(where string, d *biceptest.Deployment, want map[string]any) {
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if got := at(d, name); !same(got, want[name]) {
+			r.problem("%s: %s is %v, want %v", where, name, got, want[name])
+		}
+	}
+}
+
+func at(d *biceptest.Deployment, name string) any {
+	symbol, rest, _ := strings.Cut(name, ".")
+	var v any = d.Resources[symbol].Body
+	for rest != "" {
+		members, _ := v.(biceptest.Values)
+		if x, ok := members[rest]; ok { // a key may have dots in it
+			return x
+		}
+		var key string
+		key, rest, _ = strings.Cut(rest, ".")
+		v = members[key]
+	}
+	return v
+}
+
+func same(a, b any) bool {
+	x, err1 := json.Marshal(a)
+	y, err2 := json.Marshal(b)
+	return err1 == nil && err2 == nil && string(x) == string(y)
+}
+
+// roles holds what the app's identity may do against what it needs.
+func (r *reviewer) roles(d *biceptest.Deployment) {
+	found := make(map[string]bool)
+	for symbol, resource := range d.Resources {
+		if !strings.HasPrefix(resource.Type, "Microsoft.Authorization/") {
+			continue
+		}
+		id := path.Base(fmt.Sprint(at(d, symbol+".properties.roleDefinitionId")))
+		switch want := roles[resource.Scope]; {
+		case want == "":
+			r.problem("%s gives role %s on %q, which no app needs", symbol, id, resource.Scope)
+		case id != want:
+			r.problem("%s gives role %s on %s, want %s", symbol, id, resource.Scope, want)
+		}
+		found[resource.Scope] = true
+		r.equal(symbol, d, map[string]any{
+			symbol + ".properties.principalId":   known["identity.properties.principalId"],
+			symbol + ".properties.principalType": "ServicePrincipal",
+		})
+		if name := fmt.Sprint(resource.Body["name"]); !strings.Contains(name, id) || !strings.Contains(name, resource.Scope) {
+			r.problem("%s is not named after its scope and role, so that two could collide: %s", symbol, name)
+		}
+	}
+	for scope := range roles {
+		if !found[scope] {
+			r.problem("the app has no role on %s", scope)
+		}
+	}
+}
+
+// app starts the app with its settings and sends it events as the service would.
+func (r *reviewer) app(verification string, d *biceptest.Deployment) {
+	settings := make(map[string]string)
+	list, _ := at(d, "app.properties.siteConfig.appSettings").([]any)
+	for _, s := range list {
+		name, value := fmt.Sprint(s.(biceptest.Values)["name"]), fmt.Sprint(s.(biceptest.Values)["value"])
+		if _, twice := settings[name]; twice {
+			r.problem("%s: setting %s is there twice", verification, name)
+		}
+		settings[name] = value
+	}
+	asked := make(map[string]bool)
+	// As in the app itself, the platform's own variables tell it where it runs.
+	settings["IDENTITY_ENDPOINT"], settings["IDENTITY_HEADER"] = "http://127.0.0.1:1/token", "header"
+	config, err := app.ConfigFromEnv(func(name string) string {
+		asked[name] = true
+		return settings[name]
+	})
+	if err != nil {
+		r.problem("%s: the app refuses its settings: %v", verification, err)
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		if !asked[name] && !slices.Contains(platformSettings, name) && !strings.HasPrefix(name, "IDENTITY_") {
+			r.problem("%s: nobody reads the setting %s", verification, name)
+		}
+	}
+	for _, name := range platformSettings {
+		if settings[name] == "" {
+			r.problem("%s: the host lacks the setting %s", verification, name)
+		}
+	}
+	if config.Hub != "lobby" || config.Credential == nil || config.AllowUserIDQuery || len(config.AllowedOrigins) > 0 {
+		r.problem("%s: the app gets %v", verification, config)
+	}
+	config.Logger = slog.New(slog.DiscardHandler)
+	chat, err := app.New(config)
+	if err != nil {
+		r.problem("%s: the app does not start: %v", verification, err)
+		return
+	}
+	if res := handlertest.Do(chat.Events(), handlertest.Preflight(endpoint)); !res.OK() {
+		r.problem("%s: the app does not let the service send events: %d", verification, res.Status)
+	}
+	send := func(key string) int {
+		return handlertest.Do(chat.Events(), handlertest.UserEvent("lobby", "conn1", "nothing", webpubsub.Text("hi"),
+			&handlertest.Options{Origin: endpoint, AccessKeys: []string{key}})).Status
+	}
+	for key, want := range map[string]bool{handlertest.AccessKey: verification == "key", otherKey: verification == "key", "forged": false} {
+		if status := send(key); (status == http.StatusUnauthorized) == want {
+			r.problem("%s: an event signed with the key %s is answered with %d", verification, key, status)
+		}
+	}
+	if verification == "identity" {
+		switch e := config.Entra; {
+		case e == nil:
+			r.problem("the app does not look at tokens")
+		case e.TenantID != tenant || !slices.Equal(e.Audiences, []string{audience}) || !slices.Equal(e.Principals, []string{principal}):
+			r.problem("the app looks for the tokens of %+v", e)
+		}
+	} else if config.Entra != nil {
+		r.problem("key: the app wants tokens that nobody sends")
+	}
+}
+
+// hub holds the event handler against the routes and the choice of verification.
+func (r *reviewer) hub(verification string, d *biceptest.Deployment) {
+	want := map[string]any{
+		"hub.name":                              "lobby",
+		"hub.properties.anonymousConnectPolicy": "deny",
+	}
+	r.equal(verification, d, want)
+	handlers, _ := at(d, "hub.properties.eventHandlers").([]any)
+	if len(handlers) != 1 {
+		r.problem("%s: the hub has %d event handlers", verification, len(handlers))
+		return
+	}
+	h := handlers[0].(biceptest.Values)
+	auth := biceptest.Values{"type": "None"}
+	if verification == "identity" {
+		auth = biceptest.Values{"type": "ManagedIdentity", "managedIdentity": biceptest.Values{"resource": audience}}
+	}
+	for name, want := range map[string]any{
+		"auth":             auth,
+		"userEventPattern": "*",
+		"systemEvents":     []any{"connect", "connected", "disconnected"},
+	} {
+		if !same(h[name], want) {
+			r.problem("%s: %s of the event handler is %v, want %v", verification, name, h[name], want)
+		}
+	}
+	if err := reaches(fmt.Sprint(h["urlTemplate"])); err != nil {
+		r.problem("%s: urlTemplate %v: %v", verification, h["urlTemplate"], err)
+	}
+}
+
+// reaches follows a URL through the routes of host.json to the app.
+func reaches(template string) error {
+	u, err := url.Parse(template)
+	if err != nil {
+		return err
+	}
+	if u.Scheme != "https" || u.Host != known["app.properties.defaultHostName"] || u.RawQuery != "" {
+		return errors.New("want https, the host of the app, and no key")
+	}
+	host, err := functionshost.Load("..", false)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(host.Routes, func(route string) bool {
+		fixed, _, _ := strings.Cut(route, "/{*")
+		return path.Join("/", host.Prefix, fixed) == u.Path
+	}) {
+		return fmt.Errorf("no route of host.json has the path %s", u.Path)
+	}
+	chat, err := app.New(app.Config{ConnectionString: handlertest.ConnectionString, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	req := handlertest.Preflight()
+	req.URL.Path = u.Path
+	w := httptest.NewRecorder()
+	chat.Handler().ServeHTTP(w, req)
+	if w.Header().Get("WebHook-Allowed-Origin") == "" {
+		return fmt.Errorf("the app answers %d at %s", w.Code, u.Path)
+	}
+	return nil
+}

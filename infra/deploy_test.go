@@ -1,0 +1,365 @@
+package infra_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"example.com/webpubsub/app"
+	"example.com/webpubsub/handler/handlertest"
+	"example.com/webpubsub/internal/biceptest"
+	"example.com/webpubsub/internal/testtool"
+)
+
+// shell runs scripts with stand-ins for az and azd, which write down how they are
+// called and answer what they are told.
+type shell struct {
+	dir, path string
+}
+
+// newShell takes the body of the stand-in for az, a shell script.
+func newShell(t *testing.T, az string) *shell {
+	t.Helper()
+	sh := testtool.Need(t, "sh")
+	dir := t.TempDir()
+	record := "#!" + sh + "\n{ echo \"- ${0##*/}\"; for arg; do echo \"  $arg\"; done; } >>'" + filepath.Join(dir, "calls") + "'\n"
+	for name, body := range map[string]string{"az": az, "azd": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(record+body), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &shell{dir: dir, path: sh}
+}
+
+// run returns what went to standard output and standard error, and whether the
+// script succeeded.
+func (s *shell) run(t *testing.T, env []string, args ...string) (stdout, stderr string, ok bool) {
+	t.Helper()
+	var out, errors bytes.Buffer
+	cmd := exec.Command(s.path, args...)
+	cmd.Dir = ".." // as azd and the workflow do
+	cmd.Env = append(env, "PATH="+s.dir+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	cmd.Stdout, cmd.Stderr = &out, &errors
+	err := cmd.Run()
+	return out.String(), errors.String(), err == nil
+}
+
+// calls returns each call's arguments, with the name of the command first.
+func (s *shell) calls(t *testing.T) [][]string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(s.dir, "calls"))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	var calls [][]string
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSuffix(line, "\n")
+		if name, ok := strings.CutPrefix(line, "- "); ok {
+			calls = append(calls, []string{name})
+			continue
+		}
+		calls[len(calls)-1] = append(calls[len(calls)-1], strings.TrimPrefix(line, "  "))
+	}
+	return calls
+}
+
+// TestHubScript goes the whole way: from the outputs of main.bicep, by hub.sh and
+// a running app, to the parameters of hub.bicep.
+func TestHubScript(t *testing.T) {
+	testtool.Need(t, "curl")
+	p := biceptest.Parse(t, types(t), bicepFiles(t))[0]
+	chat, err := app.New(app.Config{ConnectionString: handlertest.ConnectionString, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(chat.Handler())
+	t.Cleanup(srv.Close)
+
+	for _, verification := range []string{"identity", "key"} {
+		t.Run(verification, func(t *testing.T) {
+			d, err := p.Eval("main.bicep", biceptest.Values{"name": "test", "eventAudience": audience, "verification": verification}, known)
+			if err != nil {
+				t.Fatal(err)
+			}
+			env := []string{"AZURE_RESOURCE_GROUP=rg-test", "HUB_TRIES=1"}
+			for name, value := range d.Outputs {
+				switch name {
+				case "AZURE_FUNCTION_APP_URL":
+					value = srv.URL
+				case "AZURE_WEBPUBSUB_HOST":
+					value = handlertest.Origin
+				}
+				env = append(env, fmt.Sprintf("%s=%v", name, value))
+			}
+			sh := newShell(t, "")
+			if _, stderr, ok := sh.run(t, env, "infra/hub.sh"); !ok {
+				t.Fatal(stderr)
+			}
+			calls := sh.calls(t)
+			if len(calls) != 1 {
+				t.Fatalf("calls %q, want one of az", calls)
+			}
+			i := slices.Index(calls[0], "--parameters")
+			if i < 0 || !slices.Contains(calls[0], "rg-test") {
+				t.Fatalf("call %q", calls[0])
+			}
+			params := make(biceptest.Values)
+			for _, arg := range calls[0][i+1:] {
+				name, value, _ := strings.Cut(arg, "=")
+				params[name] = value
+			}
+			hub, err := p.Eval("hub.bicep", params, known)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := biceptest.Values{"type": "ManagedIdentity", "managedIdentity": biceptest.Values{"resource": audience}}
+			if verification == "key" {
+				want = biceptest.Values{"type": "None"}
+			}
+			handlers := at(hub, "hub.properties.eventHandlers").([]any)
+			if got := handlers[0].(biceptest.Values)["auth"]; !same(got, want) {
+				t.Errorf("the event handler's auth is %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+func TestHubScriptRefuses(t *testing.T) {
+	testtool.Need(t, "curl")
+	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "WebPubSubEventAudience missing", http.StatusInternalServerError)
+	}))
+	t.Cleanup(broken.Close)
+	env := []string{
+		"AZURE_RESOURCE_GROUP=rg-test", "HUB_TRIES=1", "AZURE_FUNCTION_APP=f", "AZURE_FUNCTION_APP_URL=" + broken.URL,
+		"AZURE_WEBPUBSUB=w", "AZURE_WEBPUBSUB_HOST=w.webpubsub.azure.com", "HUB_NAME=chat", "HUB_ANONYMOUS=deny", "HUB_AUDIENCE=",
+	}
+	sh := newShell(t, "")
+	if _, stderr, ok := sh.run(t, env, "infra/hub.sh"); ok || !strings.Contains(stderr, "WebPubSubEventAudience missing") {
+		t.Errorf("an app that does not answer: success is %v, errors %q, want the answer in them", ok, stderr)
+	}
+	for i, variable := range env {
+		name, _, _ := strings.Cut(variable, "=")
+		if name == "HUB_TRIES" {
+			continue
+		}
+		if _, stderr, ok := sh.run(t, slices.Delete(slices.Clone(env), i, i+1), "infra/hub.sh"); ok || !strings.Contains(stderr, name) {
+			t.Errorf("without %s: success is %v, errors %q, want its name in them", name, ok, stderr)
+		}
+	}
+	if calls := sh.calls(t); len(calls) > 0 {
+		t.Errorf("calls %q, want none", calls)
+	}
+}
+
+// The stand-in for az in the directory of applications: there are those in $apps,
+// and a created one is called new.
+const directory = `case "$1 $2 $3" in
+"ad app list") for app in $apps; do echo "$app"; done ;;
+"ad app create") echo new ;;
+"ad sp show") [ -n "$principal" ] ;;
+esac
+`
+
+func TestAudienceScript(t *testing.T) {
+	for _, test := range []struct {
+		name, apps, principal, want string
+		made                        int
+	}{
+		{name: "nothing there", want: "new\n", made: 2},
+		{name: "stopped half-way", apps: "old", want: "old\n", made: 1},
+		{name: "all there", apps: "old", principal: "yes", want: "old\n"},
+		{name: "which of them?", apps: "one two"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			sh := newShell(t, directory)
+			stdout, stderr, ok := sh.run(t, []string{"apps=" + test.apps, "principal=" + test.principal}, "infra/audience.sh", "events")
+			if stdout != test.want || ok != (test.want != "") {
+				t.Errorf("success is %v, output %q, errors %q, want %q", ok, stdout, stderr, test.want)
+			}
+			made := 0
+			for _, call := range sh.calls(t) {
+				if slices.Contains(call, "create") {
+					made++
+				}
+			}
+			if made != test.made {
+				t.Errorf("created %d, want %d: %q", made, test.made, sh.calls(t))
+			}
+		})
+	}
+}
+
+// decodeYAML reads YAML by the rules of JSON, which take the case of names as it
+// comes.
+func decodeYAML(text string, v any) error {
+	var all any
+	if err := yaml.Unmarshal([]byte(text), &all); err != nil {
+		return err
+	}
+	b, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, v)
+}
+
+type hook struct{ Shell, Run string }
+
+// azd is the part of azure.yaml that has to fit the other files.
+type azd struct {
+	Hooks    map[string]hook
+	Services map[string]struct {
+		Host, Language, Dist string
+		Hooks                map[string]hook
+	}
+}
+
+func readAZD(t *testing.T) azd {
+	t.Helper()
+	var a azd
+	if err := decodeYAML(read(t, "../azure.yaml"), &a); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func TestAZD(t *testing.T) {
+	s, ok := readAZD(t).Services["functions"]
+	if !ok {
+		t.Fatal("there is no service functions, which is the tag azd-service-name of main.bicep")
+	}
+	if s.Host != "function" || s.Language != "custom" {
+		t.Errorf("host %s, language %s, want a function app with a custom handler", s.Host, s.Language)
+	}
+	if run := s.Hooks["prepackage"].Run; !strings.Contains(run, "webpubsub package -o "+s.Dist) {
+		t.Errorf("prepackage does not put the package where azd looks for it, %s: %s", s.Dist, run)
+	}
+	if !strings.Contains(read(t, "main.bicep"), "'azd-service-name': 'functions'") {
+		t.Error("main.bicep tags no app as azd's service functions")
+	}
+
+	var parameters struct {
+		Parameters map[string]struct{ Value string }
+	}
+	if err := json.Unmarshal([]byte(read(t, "main.parameters.json")), &parameters); err != nil {
+		t.Fatal(err)
+	}
+	params := biceptest.Values{"eventAudience": audience}
+	for name, p := range parameters.Parameters {
+		if !regexp.MustCompile(`^\$\{[A-Z_]+(=[A-Za-z0-9_]*)?\}$`).MatchString(p.Value) {
+			t.Errorf("parameter %s is %q, want a variable of azd", name, p.Value)
+		}
+		variable, value, hasDefault := strings.Cut(strings.Trim(p.Value, "${}"), "=")
+		if !hasDefault {
+			value = variable
+		}
+		params[name] = value
+	}
+	if _, err := biceptest.Parse(t, types(t), bicepFiles(t))[0].Eval("main.bicep", params, known); err != nil {
+		t.Errorf("main.bicep with main.parameters.json: %v", err)
+	}
+}
+
+// The hook before provisioning registers the audience, once and only where it is
+// needed.
+func TestAZDAudienceHook(t *testing.T) {
+	a := readAZD(t)
+	if run := a.Hooks["postdeploy"].Run; run != "sh infra/hub.sh" {
+		t.Errorf("postdeploy runs %q", run)
+	}
+	for _, test := range []struct {
+		env  []string
+		want bool
+	}{
+		{nil, true},
+		{[]string{"WEBPUBSUB_VERIFICATION=identity"}, true},
+		{[]string{"WEBPUBSUB_EVENT_AUDIENCE=" + audience}, false},
+		{[]string{"WEBPUBSUB_VERIFICATION=key"}, false},
+	} {
+		sh := newShell(t, directory)
+		if _, stderr, ok := sh.run(t, append(test.env, "AZURE_ENV_NAME=test", "apps=", "principal="), "-euc", a.Hooks["preprovision"].Run); !ok {
+			t.Fatalf("%q: %s", test.env, stderr)
+		}
+		calls := sh.calls(t)
+		got := len(calls) > 0 && slices.Equal(calls[len(calls)-1], []string{"azd", "env", "set", "WEBPUBSUB_EVENT_AUDIENCE", "new"})
+		if got != test.want || (!test.want && len(calls) > 0) {
+			t.Errorf("%q: calls %q, want the audience registered: %v", test.env, calls, test.want)
+		}
+	}
+}
+
+var (
+	uses   = regexp.MustCompile(`(?m)^\s*-? *uses: *(.*)$`)
+	pinned = regexp.MustCompile(`^[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
+	passed = regexp.MustCompile(`(\w+)="\$\w+"`)
+)
+
+func TestWorkflows(t *testing.T) {
+	files, err := filepath.Glob("../.github/workflows/deploy*.yml")
+	if err != nil || len(files) != 2 {
+		t.Fatalf("files %q, %v", files, err)
+	}
+	for _, file := range files {
+		text := read(t, file)
+		for _, action := range uses.FindAllStringSubmatch(text, -1) {
+			if !pinned.MatchString(action[1]) {
+				t.Errorf("%s: %s is not pinned by its hash, with the version in a comment", file, action[1])
+			}
+		}
+		if strings.Contains(text, "secrets.") {
+			t.Errorf("%s uses a secret; GitHub proves who it is by OpenID Connect", file)
+		}
+	}
+
+	var deploy struct {
+		Permissions map[string]string
+		Jobs        map[string]struct {
+			Steps []struct{ Run string }
+		}
+	}
+	if err := decodeYAML(read(t, "../.github/workflows/deploy.yml"), &deploy); err != nil {
+		t.Fatal(err)
+	}
+	if p := deploy.Permissions; len(p) != 2 || p["contents"] != "read" || p["id-token"] != "write" {
+		t.Errorf("permissions %v, want to read the repository and to get a token", p)
+	}
+	program := biceptest.Parse(t, types(t), bicepFiles(t))[0]
+	deployed := false
+	for _, step := range deploy.Jobs["azure"].Steps {
+		if !strings.Contains(step.Run, "infra/main.bicep") {
+			continue
+		}
+		deployed = true
+		_, list, _ := strings.Cut(step.Run, "--parameters ")
+		list, _, _ = strings.Cut(list, "\\")
+		params := biceptest.Values{}
+		for _, m := range passed.FindAllStringSubmatch(list, -1) {
+			params[m[1]] = map[string]string{"verification": "key", "webPubSubSku": "Free_F1"}[m[1]]
+		}
+		if d, err := program.Eval("main.bicep", params, known); err != nil || len(params) < 5 {
+			t.Errorf("parameters %v: %v", params, err)
+		} else {
+			for name := range d.Outputs {
+				if name != strings.ToUpper(name) {
+					t.Errorf("output %s: the workflow makes outputs upper case, since Resource Manager does not keep their case", name)
+				}
+			}
+		}
+	}
+	if !deployed {
+		t.Error("no step deploys main.bicep")
+	}
+}
