@@ -72,8 +72,10 @@ func (c *conn) serve(l *link) {
 // reports false where there is nothing to close: the peer did, or the network.
 func (c *conn) readFailed(l *link, err error) bool {
 	if errors.Is(err, errTooLarge) || errors.Is(err, websocket.ErrReadLimit) {
-		c.violation(websocket.CloseMessageTooBig, "The client message is too large.",
-			fmt.Sprintf("a message may have at most %d bytes", maxMessage))
+		c.violated(&violation{
+			websocket.CloseMessageTooBig, "The client message is too large.",
+			fmt.Sprintf("a message may have at most %d bytes", maxMessage),
+		})
 		return true
 	}
 	var closed *websocket.CloseError
@@ -86,60 +88,79 @@ func (c *conn) readFailed(l *link, err error) bool {
 	c.mu.Lock()
 	l.closing, l.dead = true, true
 	c.mu.Unlock()
-	c.violation(websocket.CloseProtocolError, "", "invalid WebSocket frame (RFC 6455, section 5): "+why)
+	c.violated(&violation{websocket.CloseProtocolError, "", "invalid WebSocket frame (RFC 6455, section 5): " + why})
 	if half, ok := l.net.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
 	return true
 }
 
-// violation ends a connection whose client broke the protocol. It cannot be
+// violation is how a client broke the protocol.
+type violation struct {
+	code   int    // of the close frame
+	reason string // for the client
+	why    string // for the journal
+}
+
+// violated ends a connection whose client broke the protocol. It cannot be
 // recovered: what the client meant is lost.
-func (c *conn) violation(code int, reason, why string) {
-	c.journal(Entry{Kind: KindRefused, Status: code, Reason: why})
-	c.close(code, reason, reason)
+func (c *conn) violated(v *violation) {
+	c.journal(Entry{Kind: KindRefused, Status: v.code, Reason: v.why})
+	c.close(v.code, v.reason, v.reason)
 }
 
 // receive handles one message of the client. What a link brings after another
 // one has taken over counts as lost: the client sends it again.
 func (c *conn) receive(l *link, opcode int, data []byte) {
+	u, v := c.decode(opcode, data)
+	if v == nil && c.hub.srv.faults.Load() != nil && !c.strike(AtReceive, frameName(u), l) {
+		return
+	}
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
 	c.mu.Lock()
 	over := c.ended || c.link != l
 	c.mu.Unlock()
-	if over {
-		return
+	switch {
+	case over:
+	case v != nil:
+		c.violated(v)
+	case c.protocol == 0:
+		c.receiveSimple(opcode, data)
+	default:
+		c.handle(u)
 	}
+}
+
+// decode reads a message, of which a client without a subprotocol has no kinds.
+func (c *conn) decode(opcode int, data []byte) (wire.Upstream, *violation) {
 	if opcode == websocket.TextMessage && !utf8.Valid(data) {
-		c.violation(websocket.CloseInvalidFramePayloadData, "The client message is not valid UTF-8.",
-			"a text message must be UTF-8 (RFC 6455, section 8.1)")
-		return
+		return nil, &violation{
+			websocket.CloseInvalidFramePayloadData, "The client message is not valid UTF-8.",
+			"a text message must be UTF-8 (RFC 6455, section 8.1)",
+		}
 	}
 	if c.protocol == 0 {
-		c.receiveSimple(opcode, data)
-		return
+		return nil, nil
+	}
+	kind, want := "JSON", "text"
+	if c.protocol.Binary() {
+		kind, want = "protobuf", "binary"
 	}
 	if c.protocol.Binary() != (opcode == websocket.BinaryMessage) {
-		kind, other := "JSON", "text"
-		if c.protocol.Binary() {
-			kind, other = "protobuf", "binary"
+		return nil, &violation{
+			websocket.CloseUnsupportedData, fmt.Sprintf("The %s subprotocol requires %s messages.", kind, want),
+			fmt.Sprintf("frames of %s are %s messages", c.protocol.Name(), want),
 		}
-		c.violation(websocket.CloseUnsupportedData, fmt.Sprintf("The %s subprotocol requires %s messages.", kind, other),
-			fmt.Sprintf("frames of %s are %s messages", c.protocol.Name(), other))
-		return
 	}
 	u, err := c.protocol.DecodeUpstream(data)
 	if err != nil {
-		kind := "JSON"
-		if c.protocol.Binary() {
-			kind = "protobuf"
+		return nil, &violation{
+			websocket.CloseInvalidFramePayloadData,
+			fmt.Sprintf("The client message is not a valid %s protocol message.", kind), err.Error(),
 		}
-		c.violation(websocket.CloseInvalidFramePayloadData,
-			fmt.Sprintf("The client message is not a valid %s protocol message.", kind), err.Error())
-		return
 	}
-	c.handle(u)
+	return u, nil
 }
 
 // simpleMode is what happens to the frames of a client without a subprotocol.

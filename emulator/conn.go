@@ -145,8 +145,8 @@ func (c *conn) attach(l *link) {
 	l.net = l.ws.NetConn()
 	l.alive.Store(true)
 	l.pinged = c.hub.srv.opts.Clock.Now()
-	if !c.hub.srv.track(l) {
-		l.cut() // the server closed during the handshake
+	if !c.hub.srv.track(l) || l.isCut() {
+		l.cut() // the server closed, or a fault struck, during the handshake
 		return
 	}
 	if c.link == l {

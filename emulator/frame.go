@@ -21,6 +21,7 @@ type frame struct {
 	// sequence id of its own.
 	data   wire.Encoded
 	opcode byte
+	name   string // its type, for faults; a control frame has none
 	size   int
 	// expires is when the message is no longer worth delivering; zero is never.
 	expires time.Time
@@ -87,7 +88,9 @@ func downstream(p wire.Protocol, d wire.Downstream) (*frame, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newFrame(opcodeOf(p), payload), nil
+	f := newFrame(opcodeOf(p), payload)
+	f.name = frameName(d)
+	return f, nil
 }
 
 // broadcast is one message for many connections, encoded once for each
@@ -139,7 +142,7 @@ func (b *broadcast) encode(p wire.Protocol) *frame {
 }
 
 func (b *broadcast) finish(f *frame) *frame {
-	f.expires = b.expires
+	f.expires, f.name = b.expires, "message"
 	return f
 }
 

@@ -67,7 +67,9 @@ func (s *Server) serveClient(w http.ResponseWriter, r *http.Request) {
 	}
 	h := s.peek(name)
 	if endpoint == clientEndpoint && r.URL.Query().Get("awps_connection_id") != "" {
-		h.serveRecovery(w, r)
+		if f := h.serveRecovery(w, r); f != nil {
+			refuse(h.name, f)
+		}
 		return
 	}
 	claims, err := h.authenticate(r, endpoint)
@@ -76,11 +78,15 @@ func (s *Server) serveClient(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h = s.hub(name)
-	serve := h.serveNew
-	if endpoint == mqttEndpoint {
-		serve = h.serveMQTT
+	f, goOn := h.strikeHandshake(AtHandshake, w, r, claims.UserID, "")
+	if goOn {
+		serve := h.serveNew
+		if endpoint == mqttEndpoint {
+			serve = h.serveMQTT
+		}
+		f = serve(w, r, claims)
 	}
-	if f := serve(w, r, claims); f != nil {
+	if f != nil {
 		refuse(h.name, f)
 	}
 }
@@ -130,7 +136,7 @@ func (h *hub) serveNew(w http.ResponseWriter, r *http.Request, claims token.Clai
 
 	// The client is in the hub before it hears that it is connected: a message
 	// sent right after that must not miss it. Until then its frames wait.
-	l := &link{}
+	l := newLink()
 	c.link = l
 	if c.protocol != 0 {
 		hello, err := c.hello()
@@ -374,34 +380,45 @@ func (c *conn) hello() (*frame, error) {
 // serveRecovery brings a reliable client back to its connection. The handshake
 // succeeds in any case; a client that cannot be recovered is then closed with
 // 1008, which tells it to begin anew (client protocol, recovery).
-func (h *hub) serveRecovery(w http.ResponseWriter, r *http.Request) {
+func (h *hub) serveRecovery(w http.ResponseWriter, r *http.Request) *refusal {
 	s, q := h.srv, r.URL.Query()
-	c, why := h.recoverable(q.Get("awps_connection_id"), q.Get("awps_reconnection_token"))
-	l := &link{}
-	subprotocol := firstKnown(websocket.Subprotocols(r))
+	id := q.Get("awps_connection_id")
+	c, why := h.recoverable(id, q.Get("awps_reconnection_token"))
+	subprotocol, user := firstKnown(websocket.Subprotocols(r)), ""
 	if c != nil {
-		subprotocol = c.subprotocol // the original one, whatever is offered
+		subprotocol, user = c.subprotocol, c.userID // the original one, whatever is offered
 	}
+	if f, ok := h.strikeHandshake(AtRecovery, w, r, user, id); !ok {
+		return f
+	}
+	l := newLink()
 	if !l.upgrade(w, r, subprotocol) {
-		return
+		return nil
 	}
 	if c == nil || !c.recover(l) {
 		if why == "" {
 			why = "the connection has ended meanwhile"
 		}
 		s.journal.add(Entry{Kind: KindRefused, Hub: h.name, Name: "recovery", Status: websocket.ClosePolicyViolation, Reason: why})
-		const text = "The connection could not be recovered."
-		refused := &conn{hub: h, link: l, ended: true}
-		refused.mu.Lock()
-		refused.push(item{frame: closeFrame(websocket.ClosePolicyViolation, text)})
-		refused.mu.Unlock()
-		refused.attach(l)
-		s.tasks.Go(func() { refused.serve(l) })
-		return
+		h.turnAway(l, websocket.ClosePolicyViolation, notRecovered)
+		return nil
 	}
 	c.journal(Entry{Kind: KindRecovered})
 	c.attach(l)
 	s.tasks.Go(func() { c.serve(l) })
+	return nil
+}
+
+const notRecovered = "The connection could not be recovered."
+
+// turnAway closes a WebSocket that no connection belongs to.
+func (h *hub) turnAway(l *link, code int, reason string) {
+	c := &conn{hub: h, link: l, ended: true}
+	c.mu.Lock()
+	c.push(item{frame: closeFrame(code, reason)})
+	c.mu.Unlock()
+	c.attach(l)
+	h.srv.tasks.Go(func() { c.serve(l) })
 }
 
 // recoverable returns the connection that the token belongs to, or why there

@@ -26,6 +26,7 @@ const (
 	KindEventFailed  Kind = "event failed" // an event handler could not be reached or refused
 	KindREST         Kind = "rest"         // a REST call was answered
 	KindReloaded     Kind = "reloaded"     // the file of hub settings had changed
+	KindFault        Kind = "fault"        // an injected fault happened
 )
 
 // Entry is one line of the journal: one thing that happened.

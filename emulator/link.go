@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -18,8 +19,10 @@ import (
 //
 // The fields below are guarded by the mutex of the connection that has the link.
 type link struct {
-	ws  *websocket.Conn
-	net net.Conn // nil until the handshake has been answered
+	ws   *websocket.Conn
+	net  net.Conn      // nil until the handshake has been answered
+	gone chan struct{} // closed when the link is cut
+	once sync.Once
 
 	queue    []item // what waits to be written
 	spare    []item // the queue's storage, used in turns
@@ -108,6 +111,12 @@ func (c *conn) drain(l *link) {
 			if !f.expires.IsZero() && !c.hub.srv.opts.Clock.Now().Before(f.expires) {
 				continue
 			}
+			if c.hub.srv.faults.Load() != nil && f.name != "" {
+				c.flush(l, buf)
+				if !c.strike(AtSend, f.name, l) {
+					break
+				}
+			}
 			*buf = f.append(*buf, it.seq)
 			if len(*buf) >= batchSize || f.closes != 0 {
 				c.flush(l, buf)
@@ -137,11 +146,35 @@ func (c *conn) flush(l *link, buf *[]byte) {
 	*buf = (*buf)[:0]
 }
 
+func newLink() *link { return &link{gone: make(chan struct{})} }
+
 // cut ends the link without another word.
 func (l *link) cut() {
+	l.once.Do(func() { close(l.gone) })
 	if l.net != nil {
 		_ = l.net.Close()
 	}
+}
+
+func (l *link) isCut() bool {
+	select {
+	case <-l.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// reset cuts the link as a network that fails does: what is on its way is lost.
+func (l *link) reset() {
+	n := l.net
+	if t, ok := n.(*tls.Conn); ok {
+		n = t.NetConn()
+	}
+	if t, ok := n.(interface{ SetLinger(sec int) error }); ok {
+		_ = t.SetLinger(0)
+	}
+	l.cut()
 }
 
 // discard reads over what is left after a close frame was sent, until the peer

@@ -45,7 +45,7 @@ func (h *hub) serveMQTT(w http.ResponseWriter, r *http.Request, claims token.Cla
 		const text = "The MQTT endpoint takes the WebSocket subprotocol mqtt."
 		return &refusal{status: http.StatusBadRequest, body: text, why: text}
 	}
-	v := &mqttVisit{hub: h, link: &link{}, claims: claims, request: connectRequest(r, claims)}
+	v := &mqttVisit{hub: h, link: newLink(), claims: claims, request: connectRequest(r, claims)}
 	if l := v.link; l.upgrade(w, r, mqttSubprotocol) {
 		l.net = l.ws.NetConn()
 		l.alive.Store(true)

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.com/webpubsub/internal/connstr"
@@ -36,6 +37,7 @@ type Server struct {
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup // every goroutine that the server starts
 	busy   activity       // what WaitIdle waits for
+	faults atomic.Pointer[[]*Injected]
 
 	mu         sync.RWMutex
 	hubs       map[string]*hub
