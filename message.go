@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"mime"
 	"strings"
 )
 
@@ -107,13 +106,8 @@ func FromHTTP(contentType string, body []byte) (Message, error) {
 	if contentType == "" {
 		return Binary(body), nil
 	}
-	media, _, err := mime.ParseMediaType(contentType)
-	if err != nil {
-		// A damaged parameter does not hide a known type.
-		media, _, _ = strings.Cut(contentType, ";")
-		media = strings.ToLower(strings.TrimSpace(media))
-	}
-	switch media {
+	media, _, _ := strings.Cut(contentType, ";")
+	switch strings.ToLower(strings.TrimSpace(media)) {
 	case contentText:
 		return Message{Type: TypeText, Data: body}, nil
 	case contentJSON:

@@ -83,9 +83,10 @@ type Event struct {
 	SessionID string
 
 	header http.Header
+	more   bool // the header holds metadata or MQTT properties
 	body   []byte
 	sender Sender
-	state  State
+	state  ConnectionState
 }
 
 // IsMQTT reports whether the client speaks MQTT.
@@ -100,7 +101,7 @@ func (e *Event) RequestHeader() http.Header { return e.header }
 
 // State returns the connection's state: small values that the service keeps for
 // the connection and sends along with each of its events.
-func (e *Event) State() *State { return &e.state }
+func (e *Event) State() *ConnectionState { return &e.state }
 
 // eventFrom reads the ce- headers. The CloudEvents SDK's own HTTP receiver is
 // not used: it loses the second signature line, refuses legal MQTT client ids
@@ -125,7 +126,7 @@ func (h *Handler) eventFrom(header http.Header) (Event, *refusal) {
 	default:
 		e.Origin = strings.Join(o, ", ")
 	}
-	e.state.header = value(header, headerState)
+	e.state.header, e.state.dotNet = value(header, headerState), h.dotNet
 	e.Time = parseTime(value(header, headerTime))
 
 	switch {
@@ -151,14 +152,17 @@ func (h *Handler) eventFrom(header http.Header) (Event, *refusal) {
 }
 
 // once refuses attributes that came twice: what was verified and what is used
-// must be the same. ce-signature alone may come several times.
-func once(header http.Header) *refusal {
+// must be the same. ce-signature alone may come several times. On the same pass
+// over the header it notes whether metadata or MQTT properties are there, which
+// most events lack.
+func once(header http.Header) (more bool, no *refusal) {
 	for key, values := range header {
 		if len(values) > 1 && key != headerSignature && (strings.HasPrefix(key, headerPrefixCE) || key == headerContentType) {
-			return refuse(http.StatusBadRequest, "the header "+clip(key)+" occurs more than once", "send it once")
+			return false, refuse(http.StatusBadRequest, "the header "+clip(key)+" occurs more than once", "send it once")
 		}
+		more = more || strings.HasPrefix(key, headerMetadata) || strings.HasPrefix(key, headerPrefixMQTT)
 	}
-	return nil
+	return more, nil
 }
 
 func missing(header string) *refusal {

@@ -155,13 +155,14 @@ func ExampleJSON() {
 
 // Counting the messages of each connection, with no database.
 func ExampleState() {
+	const count handler.State[int] = "n"
 	h := exampleHandler()
 	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		var n int
-		if _, err := e.State().Get("n", &n); err != nil {
+		n, err := count.Get(e.State())
+		if err != nil {
 			return webpubsub.Message{}, err
 		}
-		return webpubsub.Text(fmt.Sprint("message ", n+1)), e.State().Set("n", n+1)
+		return webpubsub.Text(fmt.Sprint("message ", n+1)), count.Set(e.State(), n+1)
 	})
 	state := map[string]any{}
 	for range 3 {

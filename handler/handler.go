@@ -30,6 +30,7 @@ type Handler struct {
 
 	maxBody int64
 	timeout time.Duration
+	dotNet  bool // Options.DotNetState
 	dedup   *dedup
 	log     *slog.Logger
 }
@@ -52,7 +53,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) serveEvent(w http.ResponseWriter, r *http.Request) {
-	if no := h.verify(r); no != nil {
+	more, no := h.verify(r)
+	if no != nil {
 		h.refuseRequest(w, r, no)
 		return
 	}
@@ -60,6 +62,7 @@ func (h *Handler) serveEvent(w http.ResponseWriter, r *http.Request) {
 	if no == nil {
 		no = h.accepts(&e)
 	}
+	e.more = more
 	if no == nil {
 		e.body, no = h.readBody(r)
 	}
@@ -89,27 +92,28 @@ func (h *Handler) serveEvent(w http.ResponseWriter, r *http.Request) {
 }
 
 // verify decides whether the request comes from the service. It runs before
-// anything of the body is read.
-func (h *Handler) verify(r *http.Request) *refusal {
+// anything of the body is read. more tells whether a header belongs to the
+// payload, see [once].
+func (h *Handler) verify(r *http.Request) (more bool, no *refusal) {
 	if no := h.verifyOrigin(r.Header); no != nil {
-		return no
+		return false, no
 	}
-	if no := once(r.Header); no != nil {
-		return no
+	if more, no = once(r.Header); no != nil {
+		return false, no
 	}
 	connectionID := value(r.Header, headerConnectionID)
 	if connectionID == "" {
-		return missing("ce-connectionId")
+		return false, missing("ce-connectionId")
 	}
 	if len(h.signers) > 0 {
 		if no := h.verifySignature(r.Header, connectionID); no != nil {
-			return no
+			return false, no
 		}
 	}
 	if h.entra != nil {
-		return h.entra.verify(r.Context(), r.Header)
+		no = h.entra.verify(r.Context(), r.Header)
 	}
-	return nil
+	return more, no
 }
 
 // accepts looks at what the headers say of an event that is known to be genuine.

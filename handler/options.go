@@ -49,6 +49,11 @@ type Options struct {
 	// Dedup answers a repeated event from memory instead of calling the callback
 	// again. Nil calls it for every delivery.
 	Dedup *DedupOptions
+	// DotNetState writes the values of connection states in the form of
+	// Microsoft's .NET library, for connections whose events .NET handlers get as
+	// well; a JavaScript handler then sees base64 text. Default: plain JSON, which
+	// the .NET library takes for an empty state. Both are read either way.
+	DotNetState bool
 	// Sender is the service client behind [Event.SendToSender] and its
 	// neighbours; a *service.Client is one. Nil makes them fail with
 	// [ErrNoSender].
@@ -72,6 +77,7 @@ func New(o Options) (*Handler, error) {
 		hubs:    make(map[string]*Hub),
 		maxBody: o.MaxBodyBytes,
 		timeout: o.Timeout,
+		dotNet:  o.DotNetState,
 		log:     o.Logger,
 	}
 	h.all = &Hub{sender: o.Sender}

@@ -21,7 +21,7 @@ type headerField struct{ key, value string }
 
 func (r *reply) add(key, value string) { r.header = append(r.header, headerField{key, value}) }
 
-func (r *reply) addState(s *State) {
+func (r *reply) addState(s *ConnectionState) {
 	if s.changed {
 		r.state = s.encoded()
 	}

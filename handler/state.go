@@ -14,27 +14,53 @@ import (
 // all headers together to 8 or 16 KiB.
 const MaxState = 4 << 10
 
-// ErrStateTooLarge is the error of [State.Set] for a state above [MaxState].
+// ErrStateTooLarge is the error of [ConnectionState.Set] for a state above [MaxState].
 var ErrStateTooLarge = errors.New("handler: the connection state exceeds 4 KiB: keep a key here and the value in a store")
 
-// ErrStateReadOnly is the error of [State.Set] on an event whose answer the
+// ErrStateReadOnly is the error of [ConnectionState.Set] on an event whose answer the
 // service does not read: only connect and user events can change the state.
 var ErrStateReadOnly = errors.New("handler: the connection state can be changed on connect and user events only")
 
-// State is the state of a connection: named JSON values that the service keeps
-// and sends with every event of the connection. Changes travel with the answer
-// of a successful connect or user event; an error leaves the state as it was.
+// State is one value of a connection's state, with its name and its type:
+//
+//	const visits handler.State[int] = "visits"
+//
+//	n, err := visits.Get(e.State())
+//	…
+//	err = visits.Set(e.State(), n+1)
+//
+// What it reads and writes, and when it fails, is told at [ConnectionState].
+type State[T any] string
+
+// Get returns the value, or the zero value where there is none.
+func (k State[T]) Get(s *ConnectionState) (T, error) {
+	var v T
+	_, err := s.Get(string(k), &v)
+	return v, err
+}
+
+// Set stores the value.
+func (k State[T]) Set(s *ConnectionState, v T) error { return s.Set(string(k), v) }
+
+// Delete removes the value.
+func (k State[T]) Delete(s *ConnectionState) { s.Delete(string(k)) }
+
+// ConnectionState is the state of a connection: named JSON values that the
+// service keeps and sends with every event of the connection. Changes travel
+// with the answer of a successful connect or user event; an error leaves the
+// state as it was.
 //
 // On the wire it is a JSON object in base64, which is what web-pubsub-express
-// for JavaScript reads and writes. The .NET library writes each value as the
-// base64 string of its bytes: [State.Get] reads those too, and a value set as
-// []byte is written the same way, so a state that holds []byte values only can
-// be shared with .NET handlers.
+// for JavaScript reads and writes. The .NET library makes each value the base64
+// text of its bytes, and takes a state with any other value for empty. What
+// either wrote can be read here; Options.DotNetState writes for the second,
+// where .NET handlers get events of the same connections.
 //
 // Events of one connection may be handled at the same time; then the last
 // answer wins.
-type State struct {
+type ConnectionState struct {
 	header   string
+	dotNet   bool // Options.DotNetState
 	parsed   bool
 	writable bool
 	changed  bool
@@ -53,29 +79,49 @@ type stateEntry struct {
 //
 // A value that the .NET library wrote is a base64 string: a []byte receives its
 // bytes, and a number, bool or struct the JSON in them. A string receives the
-// base64 text, since nothing tells it from a text that was meant so.
-func (s *State) Get(key string, v any) (bool, error) {
+// base64 text, since nothing tells it from a text that was meant so; with
+// Options.DotNetState it receives the text inside.
+func (s *ConnectionState) Get(key string, v any) (bool, error) {
 	s.parse()
 	i := s.index(key)
 	if i < 0 {
 		return false, nil
 	}
 	raw := s.entries[i].value
-	err := json.Unmarshal(raw, v)
-	if err == nil {
+	if s.dotNet && getDotNet(raw, v) {
 		return true, nil
 	}
-	var inner []byte
-	if json.Unmarshal(raw, &inner) == nil && json.Valid(inner) && json.Unmarshal(inner, v) == nil {
+	err := json.Unmarshal(raw, v)
+	if err == nil || getDotNet(raw, v) {
 		return true, nil
 	}
 	return true, fmt.Errorf("handler: connection state %q: %w", key, err)
 }
 
+// getDotNet reads a value in the form of the .NET library, and reports false
+// where it is none.
+func getDotNet(raw json.RawMessage, v any) bool {
+	var inner []byte
+	if json.Unmarshal(raw, &inner) != nil {
+		return false
+	}
+	switch v := v.(type) {
+	case *[]byte:
+		*v = inner
+		return true
+	case *string:
+		if json.Unmarshal(inner, v) != nil { // bytes of a text without quotes
+			*v = string(inner)
+		}
+		return true
+	}
+	return json.Unmarshal(inner, v) == nil
+}
+
 // Set stores v under key, encoded as JSON. It fails, and changes nothing, for a
 // value that is not JSON, for a state above [MaxState] ([ErrStateTooLarge]) and
 // on events whose answer is not read ([ErrStateReadOnly]).
-func (s *State) Set(key string, v any) error {
+func (s *ConnectionState) Set(key string, v any) error {
 	if !s.writable {
 		return ErrStateReadOnly
 	}
@@ -83,6 +129,11 @@ func (s *State) Set(key string, v any) error {
 	raw, err := marshal(v)
 	if err != nil {
 		return fmt.Errorf("handler: connection state %q: %w", key, err)
+	}
+	if _, isBytes := v.([]byte); s.dotNet && !isBytes {
+		if raw, err = marshal([]byte(raw)); err != nil {
+			return fmt.Errorf("handler: connection state %q: %w", key, err)
+		}
 	}
 	before := slices.Clone(s.entries)
 	if i := s.index(key); i >= 0 {
@@ -99,7 +150,7 @@ func (s *State) Set(key string, v any) error {
 }
 
 // Delete removes key. It does nothing where the state is read-only.
-func (s *State) Delete(key string) {
+func (s *ConnectionState) Delete(key string) {
 	s.parse()
 	if i := s.index(key); i >= 0 && s.writable {
 		s.entries = slices.Delete(s.entries, i, i+1)
@@ -108,7 +159,7 @@ func (s *State) Delete(key string) {
 }
 
 // Clear removes everything. It does nothing where the state is read-only.
-func (s *State) Clear() {
+func (s *ConnectionState) Clear() {
 	s.parse()
 	if (len(s.entries) > 0 || s.header != "") && s.writable {
 		s.entries = nil
@@ -117,7 +168,7 @@ func (s *State) Clear() {
 }
 
 // Keys returns the names of the values, in the order in which they were set.
-func (s *State) Keys() []string {
+func (s *ConnectionState) Keys() []string {
 	s.parse()
 	keys := make([]string, len(s.entries))
 	for i, e := range s.entries {
@@ -128,15 +179,15 @@ func (s *State) Keys() []string {
 
 // Raw returns the state as it came, for a program that stores something else
 // than a JSON object there. Such a state reads as empty.
-func (s *State) Raw() string { return s.header }
+func (s *ConnectionState) Raw() string { return s.header }
 
-func (s *State) index(key string) int {
+func (s *ConnectionState) index(key string) int {
 	return slices.IndexFunc(s.entries, func(e stateEntry) bool { return e.key == key })
 }
 
 // parse decodes the header at the first use: most events never look. What is
 // no JSON object counts as empty, as in the official libraries.
-func (s *State) parse() {
+func (s *ConnectionState) parse() {
 	if s.parsed {
 		return
 	}
@@ -171,7 +222,7 @@ func (s *State) parse() {
 	}
 }
 
-func (s *State) json() []byte {
+func (s *ConnectionState) json() []byte {
 	b := []byte{'{'}
 	for i, e := range s.entries {
 		if i > 0 {
@@ -188,7 +239,7 @@ func (s *State) json() []byte {
 
 // encoded returns the header value. A cleared state is an empty object and not
 // an empty header, which a proxy might drop.
-func (s *State) encoded() string { return base64.StdEncoding.EncodeToString(s.json()) }
+func (s *ConnectionState) encoded() string { return base64.StdEncoding.EncodeToString(s.json()) }
 
 // marshal encodes without HTML escaping, as the official libraries do.
 func marshal(v any) (json.RawMessage, error) {

@@ -80,9 +80,14 @@ func (h *Handler) userEvent(ctx context.Context, hub *Hub, e Event) (reply, erro
 		u.Message = webpubsub.Binary(e.body)
 	}
 	if mqtt {
-		u.MQTT = &MQTTPublish{UserProperties: mqttProperties(e.header)}
+		u.MQTT = &MQTTPublish{}
 	}
-	u.Message.Metadata = metadata(e.header)
+	if e.more {
+		u.Message.Metadata = metadata(e.header)
+		if mqtt {
+			u.MQTT.UserProperties = mqttProperties(e.header)
+		}
+	}
 
 	var answer webpubsub.Message
 	err = protect(func() (err error) {
