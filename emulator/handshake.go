@@ -58,7 +58,7 @@ func (s *Server) serveClient(w http.ResponseWriter, r *http.Request) {
 		refuse("", &refusal{status: http.StatusNotFound, why: fmt.Sprintf("%s is no client endpoint: use %s{hub}, or %s{hub} for MQTT", r.URL.Path, clientEndpoint, mqttEndpoint)})
 		return
 	case !websocket.IsWebSocketUpgrade(r):
-		refuse(name, &refusal{status: http.StatusBadRequest, body: "The client endpoint takes WebSocket requests only.", why: "not a WebSocket handshake"})
+		refuse(name, &refusal{status: http.StatusBadRequest, body: "The client endpoint takes WebSocket requests only.", why: "not a WebSocket handshake: connect with a WebSocket client; REST calls go to /api/hubs/{hub}"})
 		return
 	}
 	if err := names.Hub(name); err != nil {

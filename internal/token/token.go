@@ -206,8 +206,8 @@ func explain(err error) error {
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
 		return errors.New("the token's signature fits no access key: sign with AccessKey of the connection string (HS256, the text's UTF-8 bytes)")
 	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
-		return errors.New("the token has no exp claim")
+		return errors.New("the token has no exp claim: say when it expires, in seconds since 1970")
 	default:
-		return errors.New("the token is malformed")
+		return errors.New("the token is malformed: it is a JSON Web Token of three parts, signed with HS256")
 	}
 }
