@@ -115,6 +115,8 @@ func (c *call) route() (operation, error) {
 	case given && len(v) != 1, given && !slices.Contains(apiVersions, v[0]):
 		return operation{}, badRequest("api-version", "The api-version is not supported. The supported ones are "+strings.Join(apiVersions, ", ")+".")
 	}
+	// The service also sends Strict-Transport-Security. A browser would keep that
+	// for localhost, and for every other program there.
 	c.w.Header().Set("Api-Supported-Versions", strings.Join(apiVersions, ", "))
 	if err := names.Hub(segments[2]); err != nil {
 		return operation{}, invalid("hub", err.Error())
