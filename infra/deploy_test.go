@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -307,6 +308,18 @@ var (
 	passed = regexp.MustCompile(`(\w+)="\$\w+"`)
 )
 
+// The condition that the README puts on the deployer lets it give those roles
+// that main.bicep gives.
+func TestREADMERoles(t *testing.T) {
+	_, list, _ := strings.Cut(read(t, "README.md"), "GuidEquals {")
+	list, _, _ = strings.Cut(list, "}")
+	got, want := strings.Split(list, ", "), slices.Collect(maps.Values(roles))
+	slices.Sort(got)
+	if slices.Sort(want); !slices.Equal(got, want) {
+		t.Errorf("roles %q, want %q", got, want)
+	}
+}
+
 func TestWorkflows(t *testing.T) {
 	files, err := filepath.Glob("../.github/workflows/deploy*.yml")
 	if err != nil || len(files) != 2 {
@@ -326,6 +339,7 @@ func TestWorkflows(t *testing.T) {
 
 	var deploy struct {
 		Permissions map[string]string
+		Defaults    struct{ Run struct{ Shell string } }
 		Jobs        map[string]struct {
 			Steps []struct{ Run string }
 		}
@@ -335,6 +349,9 @@ func TestWorkflows(t *testing.T) {
 	}
 	if p := deploy.Permissions; len(p) != 2 || p["contents"] != "read" || p["id-token"] != "write" {
 		t.Errorf("permissions %v, want to read the repository and to get a token", p)
+	}
+	if deploy.Defaults.Run.Shell != "bash" {
+		t.Error("without shell: bash a failed deployment in a pipe goes unseen")
 	}
 	program := biceptest.Parse(t, types(t), bicepFiles(t))[0]
 	deployed := false

@@ -35,7 +35,7 @@ done
 here=$(CDPATH='' cd "$(dirname "$0")" && pwd)
 az deployment group create --output none \
 	--resource-group "$AZURE_RESOURCE_GROUP" \
-	--name "hub-$HUB_NAME" \
+	--name hub \
 	--template-file "$here/hub.bicep" \
 	--parameters \
 	webPubSubName="$AZURE_WEBPUBSUB" \

@@ -8,7 +8,7 @@ targetScope = 'resourceGroup'
 
 @description('Name of this environment. It makes the names of the resources unique and is their azd-env-name tag.')
 @minLength(1)
-@maxLength(64)
+@maxLength(90)
 param name string
 
 @description('Region. It must offer Flex Consumption: az functionapp list-flexconsumption-locations.')

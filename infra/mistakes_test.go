@@ -36,6 +36,8 @@ func TestBicepMistakes(t *testing.T) {
 		{"wrong parent", main, "parent: blobs", "parent: storage", "cannot be the parent"},
 		{"missing parent", hub, "  parent: webPubSub\n", "", "has no parent"},
 		{"name that the type forbids", main, "name: 'st${suffix}'", "name: 'st-${suffix}'", "name of storage"},
+		{"name that is not known at the start", main, "guid(storage.id, identity.id,", "guid(storage.id, identity.properties.principalId,", "not known when the deployment starts"},
+		{"resources that wait for each other", main, "clientCertEnabled: false", "clientCertEnabled: app.properties.httpsOnly", "needs itself to be deployed first"},
 		{"missing module parameter", main, "    audience: byIdentity ? eventAudience : ''\n  }\n}", "  }\n}", "params of module hub lacks audience"},
 		{"unknown module parameter", main, "    webPubSubName: webPubSub.name", "    webPubSub: webPubSub.name", "no property webPubSub"},
 		{"module that is not there", main, "'hub.bicep'", "'hubs.bicep'", "no file hubs.bicep"},

@@ -51,10 +51,21 @@ func (c *checker) file() {
 		switch d.kind {
 		case "param":
 			c.param(d)
-		case "resource":
-			c.resource(d)
-		case "module":
-			c.module(d)
+		case "resource", "module":
+			c.atStart(d.condition, "condition of "+d.name)
+			if d.value.kind != object {
+				c.problem(d.line, "%s %s is no object", d.kind, d.name)
+				continue
+			}
+			c.atStart(d.value.get("name"), "name of "+d.name)
+			if c.reaches(d.value, d, make(map[*decl]bool)) {
+				c.problem(d.line, "%s needs itself to be deployed first", d.name)
+			}
+			if d.kind == "module" {
+				c.module(d)
+			} else {
+				c.resource(d)
+			}
 		case "output":
 			if outputs[d.name] {
 				c.problem(d.line, "output %s is declared twice", d.name)
@@ -121,10 +132,6 @@ func (c *checker) resource(d *decl) {
 	t := c.p.types[d.typ]
 	if t == nil {
 		c.problem(d.line, "no resource type %s in the table", d.typ)
-		return
-	}
-	if d.value.kind != object {
-		c.problem(d.line, "resource %s is no object", d.name)
 		return
 	}
 	body := &expr{kind: object, line: d.line}
@@ -214,13 +221,8 @@ func (c *checker) resolve(e *expr) {
 	if e == nil {
 		return
 	}
-	c.resolve(e.recv)
-	for _, a := range e.args {
-		c.resolve(a)
-	}
-	for _, p := range e.props {
-		c.resolve(p.key)
-		c.resolve(p.value)
+	for _, part := range e.parts() {
+		c.resolve(part)
 	}
 	switch e.kind {
 	case ident:
@@ -419,34 +421,4 @@ func (c *checker) assignParam(e *expr, d *decl, want *schema, where string) {
 	if want.max > 0 && (have.max == 0 || have.min < want.min || have.max > want.max) {
 		c.problem(d.line, "param %s needs @minValue and @maxValue in %d..%d", d.name, want.min, want.max)
 	}
-}
-
-// secret says what secret goes into a value, or nothing.
-func (c *checker) secret(e *expr) string {
-	switch {
-	case e == nil:
-		return ""
-	case e.kind == ident:
-		switch d := c.f.byName[e.name]; {
-		case d == nil:
-		case d.kind == "param" && d.decorator("secure") != nil:
-			return "param " + d.name + " is secure"
-		case d.kind == "var":
-			return c.secret(d.value)
-		}
-	case e.kind == member && c.typeOf(e).secret:
-		return e.name
-	case e.kind == call && strings.HasPrefix(e.name, "list"):
-		return e.name + "()"
-	}
-	all := append([]*expr{e.recv}, e.args...)
-	for _, p := range e.props {
-		all = append(all, p.value)
-	}
-	for _, a := range all {
-		if why := c.secret(a); why != "" {
-			return why
-		}
-	}
-	return ""
 }
