@@ -14,13 +14,14 @@ import (
 // call is something that was, or will be, sent, and perhaps waits for an answer.
 // Its fields do not change, but for session.
 type call struct {
-	frame      []byte
-	ackID      uint64
-	invocation string
-	join       string // group to remember when the ack comes
-	leave      string // group to forget
-	rejoin     *gate
-	done       chan outcome // nil for fire and forget
+	frame                  []byte
+	ackID                  uint64
+	invocation             string
+	join                   string // group to remember when the ack comes
+	leave                  string // group to forget
+	subscribe, unsubscribe string // group whose state is meant
+	rejoin                 *gate
+	done                   chan outcome // nil for fire and forget
 
 	session *session // that it was last sent on; under Client.mu
 }
@@ -34,7 +35,11 @@ type outcome struct {
 // call is finished by whoever takes it out of its map.
 func (k *call) finish(out outcome) {
 	if k.rejoin != nil {
-		k.rejoin.settle(k.join, out.err)
+		if k.subscribe != "" {
+			k.rejoin.settle(k.subscribe, stateError(out.err))
+		} else {
+			k.rejoin.settle(k.join, out.err)
+		}
 	}
 	if k.done != nil {
 		k.done <- out
@@ -86,12 +91,18 @@ func retryable(err error) bool {
 }
 
 func (c *Client) encode(k *call, u wire.Upstream) error {
+	frame, err := c.frame(u)
+	k.frame = frame
+	return err
+}
+
+// frame encodes. Its error says which rule the caller broke.
+func (c *Client) frame(u wire.Upstream) ([]byte, error) {
 	frame, err := protocols[c.o.Protocol].AppendUpstream(nil, u)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	k.frame = frame
-	return nil
+	return frame, nil
 }
 
 // exchange sends the frame once, and waits for the answer.
@@ -196,9 +207,16 @@ func (c *Client) settle(ack wire.Ack) {
 		if k.join != "" {
 			c.groups[k.join] = struct{}{}
 		}
-		delete(c.groups, k.leave)
-	case k.rejoin != nil:
-		delete(c.groups, k.join)
+		if k.leave != "" {
+			delete(c.groups, k.leave)
+			delete(c.states, k.leave)
+		}
+		delete(c.states, k.unsubscribe)
+	default:
+		if k.rejoin != nil {
+			delete(c.groups, k.join)
+		}
+		delete(c.states, k.subscribe)
 	}
 	c.mu.Unlock()
 	if k != nil {

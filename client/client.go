@@ -38,8 +38,7 @@ type Client struct {
 	credential Credential
 	o          Options
 	callbacks  atomic.Pointer[callbacks]
-	// inCallback is the id of the goroutine that runs the callbacks.
-	inCallback atomic.Uint64
+	inCallback sync.Map // ids of the goroutines that run callbacks
 
 	nextAckID      atomic.Uint64
 	nextInvocation atomic.Uint64
@@ -54,6 +53,8 @@ type Client struct {
 	pending     map[uint64]*call
 	invocations map[string]*call
 	outbox      []*call // waiting for a link
+	streams     map[string]*OutStream
+	states      map[string]*groupState // of the groups subscribed to
 }
 
 // session is a logical connection: it may outlive several links.
@@ -100,6 +101,8 @@ func (c *Client) Start(ctx context.Context) error {
 	c.groups = make(map[string]struct{})
 	c.pending = make(map[uint64]*call)
 	c.invocations = make(map[string]*call)
+	c.streams = make(map[string]*OutStream)
+	c.states = make(map[string]*groupState)
 	c.run = r
 	c.set(StateConnecting)
 	c.mu.Unlock()
@@ -135,7 +138,7 @@ func (c *Client) Stop(ctx context.Context) error {
 	r.cancel()
 
 	done := r.done
-	if goroutineID() == c.inCallback.Load() {
+	if _, ok := c.inCallback.Load(goroutineID()); ok {
 		done = r.disconnected
 	}
 	select {

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -169,6 +170,100 @@ func TestEmulatorWithCuts(t *testing.T) {
 			}
 			if len(got) > 0 {
 				t.Errorf("%d messages too many, such as %s", len(got), <-got)
+			}
+		})
+	}
+}
+
+// A stream goes from one client to another while both are cut again and again.
+func TestEmulatorStreamWithCuts(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	for _, p := range []client.Protocol{client.ReliableJSON, client.ReliableProtobuf} {
+		t.Run(p.String(), func(t *testing.T) {
+			const total = 500
+			var cutters [2]cutter
+			options := func(i int) client.Options {
+				return client.Options{Protocol: p, Dialer: cutters[i].dialer(), RecoveryInterval: time.Millisecond}
+			}
+			streams := make(chan []string, 10)
+			receiver := connect(t, srv, "bob", options(0), func(c *client.Client) {
+				c.OnStream(func(s *client.InStream) {
+					var all []string
+					for m, err := range s.All(context.Background()) {
+						if err != nil {
+							t.Error(err)
+						}
+						all = append(all, m.String())
+					}
+					streams <- all
+				})
+			})
+			if err := receiver.JoinGroup(t.Context(), "room"); err != nil {
+				t.Fatal(err)
+			}
+			sender := connect(t, srv, "alice", options(1), nil)
+			out, err := sender.OpenStream(t.Context(), "room", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range total {
+				if i%50 == 49 {
+					cutters[i/50%2].cut()
+				}
+				if err := out.Send(t.Context(), webpubsub.Text(fmt.Sprint(i))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := out.End(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			got := <-streams
+			if len(got) != total {
+				t.Fatalf("got %d parts", len(got))
+			}
+			for i, m := range got {
+				if m != fmt.Sprint(i) {
+					t.Fatalf("part %d is %s", i, m)
+				}
+			}
+		})
+	}
+}
+
+func TestEmulatorGroupState(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	for _, p := range everyProtocol {
+		t.Run(p.String(), func(t *testing.T) {
+			ctx, o := t.Context(), client.Options{Protocol: p}
+			changed := make(chan string, 10)
+			bob := connect(t, srv, "bob", o, func(c *client.Client) {
+				c.OnGroupStateChanged(func(g client.GroupStateChanged) {
+					entries, err := c.GroupState(g.Group)
+					text := fmt.Sprint(err)
+					for _, e := range entries {
+						text += fmt.Sprintf(" %s %v", e.UserID, e.State)
+					}
+					changed <- text
+				})
+			})
+			alice := connect(t, srv, "alice", o, nil)
+			if err := errors.Join(alice.JoinGroup(ctx, "room"), bob.JoinGroup(ctx, "room")); err != nil {
+				t.Fatal(err)
+			}
+			if err := alice.SetGroupState(ctx, "room", map[string]string{"typing": "yes"}); err != nil {
+				t.Fatal(err)
+			}
+			if err := bob.SubscribeGroupState(ctx, "room"); err != nil {
+				t.Fatal(err)
+			}
+			if got := <-changed; got != "<nil> alice map[typing:yes]" {
+				t.Errorf("got %s", got)
+			}
+			if err := alice.ClearGroupState(ctx, "room"); err != nil {
+				t.Fatal(err)
+			}
+			if got := <-changed; got != "<nil>" {
+				t.Errorf("got %s", got)
 			}
 		})
 	}

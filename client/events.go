@@ -102,6 +102,7 @@ type callbacks struct {
 	serverMessage     func(ServerMessage)
 	rejoinFailed      func(RejoinFailed)
 	groupStateChanged func(GroupStateChanged)
+	stream            func(*InStream)
 }
 
 func (c *Client) setCallback(set func(*callbacks)) {
@@ -166,7 +167,7 @@ func (c *Client) OnGroupStateChanged(f func(GroupStateChanged)) {
 }
 
 // call runs the callback of one event. Whatever a callback does wrong stays in it.
-func (c *Client) call(event any) {
+func (c *Client) call(event any, in *inbox) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.o.Logger.Error("a callback of the Web PubSub client panicked", "panic", p, "stack", string(debug.Stack()))
@@ -177,6 +178,8 @@ func (c *Client) call(event any) {
 	case wire.Data:
 		if e.From == wire.FromServer {
 			run1(s.serverMessage, ServerMessage{e.Message, e.SequenceID})
+		} else if e.Stream != nil && s.stream != nil {
+			in.part(e, s.stream)
 		} else if s.groupMessage != nil {
 			s.groupMessage(groupMessage(e))
 		}
@@ -187,6 +190,9 @@ func (c *Client) call(event any) {
 	case Recovered:
 		run1(s.recovered, e)
 	case Disconnected:
+		if e.Err != nil {
+			in.endAll(ErrConnectionLost)
+		}
 		run1(s.disconnected, e)
 	case Stopped:
 		run1(s.stopped, e)

@@ -33,7 +33,7 @@ func (c *Client) Invoke(ctx context.Context, event string, m webpubsub.Message) 
 
 // cancelInvocation tells the service, where the invocation was sent at all.
 func (c *Client) cancelInvocation(k *call) {
-	frame, err := protocols[c.o.Protocol].AppendUpstream(nil, wire.CancelInvocation{InvocationID: k.invocation})
+	frame, err := c.frame(wire.CancelInvocation{InvocationID: k.invocation})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil && k.session != nil && c.session == k.session && c.link != nil {

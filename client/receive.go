@@ -35,6 +35,12 @@ func (r *run) handle(s *session, l *link, frame wire.Downstream) error {
 		return r.enqueue(s, l, item{event: frame, seq: d.SequenceID, size: sizeOf(d)})
 	case wire.Ack:
 		r.c.settle(d)
+	case wire.StreamAck, wire.StreamNack, wire.StreamClosed:
+		r.c.streamFrame(d)
+	case wire.GroupState:
+		if s.isNew(d.SequenceID) && (r.c.groupStateFrame(d) || d.SequenceID > 0) {
+			return r.enqueue(s, l, item{event: GroupStateChanged{d.Group}, seq: d.SequenceID, size: 1})
+		}
 	case wire.InvokeResponse:
 		r.c.answer(d)
 	case wire.Connected:
@@ -102,18 +108,23 @@ func (r *run) deliver() {
 	if r.before != nil {
 		<-r.before
 	}
-	r.c.inCallback.Store(goroutineID())
+	id := goroutineID()
+	r.c.inCallback.Store(id, nil)
+	defer r.c.inCallback.Delete(id)
+	in := &inbox{c: r.c, ctx: r.ctx, streams: make(map[streamKey]*InStream)}
+	defer in.readers.Wait()
+	defer in.endAll(ErrStopped)
 	for items := r.queue.take(); items != nil; items = r.queue.take() {
 		for i := range items {
 			it := &items[i]
 			if it.gate == nil {
-				r.c.call(it.event)
+				r.c.call(it.event, in)
 				continue
 			}
 			failed := it.gate.wait(r.ctx, func(f RejoinFailed) { r.queue.push(item{event: f}, true) })
-			r.c.call(it.event)
+			r.c.call(it.event, in)
 			for _, f := range failed {
-				r.c.call(f)
+				r.c.call(f, in)
 			}
 		}
 	}

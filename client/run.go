@@ -202,7 +202,12 @@ func (r *run) establish(s *session, l *link) {
 		clear(c.groups)
 	}
 	groups := slices.Sorted(maps.Keys(c.groups))
-	s.rejoin = newGate(len(groups))
+	for group := range c.states {
+		if _, ok := c.groups[group]; !ok {
+			delete(c.states, group)
+		}
+	}
+	s.rejoin = newGate(len(groups) + len(c.states))
 	r.queue.push(item{event: Connected{s.id, s.userID}, gate: s.rejoin}, true)
 	l.session.Store(s)
 	c.session, c.link = s, l
@@ -216,6 +221,7 @@ func (r *run) establish(s *session, l *link) {
 		c.register(k)
 		l.enqueueNow(k.frame)
 	}
+	c.resubscribe(s, l)
 	r.resume(l)
 	c.o.Logger.Debug("connected to Web PubSub", "connection", s.id)
 }
@@ -236,6 +242,9 @@ func (r *run) reestablish(s *session, l *link) {
 	// A service that could not recover closes now; one that could has perhaps
 	// nothing to say, and its pong shows that all is well.
 	l.sendPing()
+	for _, stream := range c.streams {
+		stream.resume(l)
+	}
 	r.resume(l)
 }
 
@@ -309,6 +318,9 @@ func (r *run) detach(l *link, recovering bool) {
 	if !recovering {
 		state = StateReconnecting
 		c.session = nil
+		for _, stream := range c.streams {
+			stream.close(err)
+		}
 	}
 	c.fail(err, recovering)
 	c.set(state)

@@ -40,6 +40,7 @@ type peer struct {
 	t       *testing.T
 	ws      *websocket.Conn
 	request *http.Request
+	writing sync.Mutex
 }
 
 func newScript(t *testing.T) *script {
@@ -152,6 +153,8 @@ func (p *peer) hello(id string) {
 
 func (p *peer) send(format string, args ...any) {
 	p.t.Helper()
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	if err := p.ws.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, format, args...)); err != nil {
 		p.t.Errorf("the service cannot send: %v", err)
 	}

@@ -1,0 +1,210 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/client"
+	"example.com/webpubsub/emulator"
+	"example.com/webpubsub/service"
+)
+
+// local runs a local Web PubSub for an example, whose event handler answers in
+// upper case, and returns a credential for alice. A program of its own gets the
+// URL from its negotiate endpoint.
+func local() (client.Credential, func()) {
+	events := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("WebHook-Allowed-Origin", "*")
+		if body, _ := io.ReadAll(r.Body); len(body) > 0 {
+			w.Header().Set("Content-Type", "text/plain")
+			fmt.Fprintf(w, "%s!", body)
+		}
+	}))
+	srv, err := emulator.New(emulator.Options{Hubs: map[string]emulator.Hub{
+		"chat": {EventHandlers: []emulator.EventHandler{{URL: events.URL, UserEvents: "*"}}},
+	}})
+	if err != nil {
+		panic(err)
+	}
+	hub, err := service.NewClientFromConnectionString(srv.ConnectionString(), "chat", nil)
+	if err != nil {
+		panic(err)
+	}
+	credential := func(ctx context.Context) (string, error) {
+		token, err := hub.GetClientAccessToken(ctx, &service.ClientAccessTokenOptions{
+			UserID: "alice",
+			Roles:  []string{webpubsub.RoleJoinLeaveAnyGroup, webpubsub.RoleSendToGroup("room")},
+		})
+		return token.URL, err
+	}
+	return credential, func() { _ = srv.Close(); events.Close() }
+}
+
+// started returns a client of the local Web PubSub.
+func started() (*client.Client, func()) {
+	credential, end := local()
+	c, err := client.New(credential, client.Options{})
+	if err != nil {
+		panic(err)
+	}
+	if err := c.Start(context.Background()); err != nil {
+		panic(err)
+	}
+	return c, func() { _ = c.Stop(context.Background()); end() }
+}
+
+func Example() {
+	credential, end := local()
+	defer end()
+	ctx := context.Background()
+
+	c, err := client.New(credential, client.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	arrived := make(chan bool)
+	c.OnConnected(func(e client.Connected) { fmt.Println("connected as", e.UserID) })
+	c.OnGroupMessage(func(m client.GroupMessage) {
+		fmt.Printf("%s in %s: %s\n", m.FromUserID, m.Group, m.Message)
+		close(arrived)
+	})
+	c.OnDisconnected(func(client.Disconnected) { fmt.Println("disconnected") })
+	if err := c.Start(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := c.JoinGroup(ctx, "room"); err != nil {
+		fmt.Println(err)
+	}
+	if err := c.SendToGroup(ctx, "room", webpubsub.Text("hello"), nil); err != nil {
+		fmt.Println(err)
+	}
+	<-arrived
+	if err := c.Stop(ctx); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// connected as alice
+	// alice in room: hello
+	// disconnected
+}
+
+func ExampleNew() {
+	// A program with a negotiate endpoint asks it for each new connection.
+	negotiate := func(ctx context.Context) (string, error) {
+		return "", errors.New("nobody answers at /api/negotiate")
+	}
+	c, err := client.New(negotiate, client.Options{Protocol: client.ReliableProtobuf})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(c.Start(context.Background()))
+	// Output: client: start: credential: nobody answers at /api/negotiate
+}
+
+func ExampleClient_JoinGroup() {
+	c, stop := started()
+	defer stop()
+	fmt.Println(c.JoinGroup(context.Background(), "room"))
+	fmt.Println(c.LeaveGroup(context.Background(), "room"))
+	// Output:
+	// <nil>
+	// <nil>
+}
+
+func ExampleClient_SendToGroup() {
+	c, stop := started()
+	defer stop()
+	ctx := context.Background()
+	o := &client.SendOptions{NoEcho: true}
+	fmt.Println(c.SendToGroup(ctx, "room", webpubsub.JSON(map[string]string{"text": "hello"}), o))
+
+	err := c.SendToGroup(ctx, "elsewhere", webpubsub.Text("hello"), o)
+	fmt.Println(errors.Is(err, client.ErrForbidden), err)
+	// Output:
+	// <nil>
+	// true client: send to group "elsewhere": the service answered Forbidden: The client does not have permission to send to group 'elsewhere'.
+}
+
+func ExampleClient_SendEvent() {
+	c, stop := started()
+	defer stop()
+	reply := make(chan webpubsub.Message)
+	c.OnServerMessage(func(m client.ServerMessage) { reply <- m.Message })
+	if err := c.SendEvent(context.Background(), "greet", webpubsub.Text("hello"), nil); err != nil {
+		fmt.Println(err)
+	}
+	fmt.Println(<-reply)
+	// Output: hello!
+}
+
+func ExampleClient_Invoke() {
+	c, stop := started()
+	defer stop()
+	fmt.Println(c.Invoke(context.Background(), "greet", webpubsub.Text("hello")))
+	// Output: hello! <nil>
+}
+
+func ExampleClient_OpenStream() {
+	c, stop := started()
+	defer stop()
+	ctx := context.Background()
+	done := make(chan bool)
+	c.OnStream(func(s *client.InStream) {
+		defer close(done)
+		for m, err := range s.All(ctx) {
+			if err != nil {
+				fmt.Println(err)
+				return
+			}
+			fmt.Printf("%s ", m.Data)
+		}
+		fmt.Println("end")
+	})
+	if err := c.JoinGroup(ctx, "room"); err != nil {
+		fmt.Println(err)
+	}
+	out, err := c.OpenStream(ctx, "room", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, word := range []string{"one", "two", "three"} {
+		fmt.Fprint(out, word) // or Send, for other kinds of messages
+	}
+	if err := out.End(ctx); err != nil {
+		fmt.Println(err)
+	}
+	<-done
+	// Output: one two three end
+}
+
+func ExampleClient_SubscribeGroupState() {
+	c, stop := started()
+	defer stop()
+	ctx := context.Background()
+	changed := make(chan bool, 10)
+	c.OnGroupStateChanged(func(client.GroupStateChanged) { changed <- true })
+	if err := c.JoinGroup(ctx, "room"); err != nil {
+		fmt.Println(err)
+	}
+	if err := c.SetGroupState(ctx, "room", map[string]string{"activity": "typing"}); err != nil {
+		fmt.Println(err)
+	}
+	if err := c.SubscribeGroupState(ctx, "room"); err != nil {
+		fmt.Println(err)
+	}
+	<-changed
+	entries, err := c.GroupState("room")
+	for _, e := range entries {
+		fmt.Println(e.UserID, e.State, err)
+	}
+	// Output: alice map[activity:typing] <nil>
+}

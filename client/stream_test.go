@@ -1,0 +1,398 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/client"
+)
+
+func (p *peer) streamAck(expected int) {
+	p.t.Helper()
+	p.send(`{"type":"streamAck","streamId":"s","expectedSequenceId":%d}`, expected)
+}
+
+// openStream returns a stream that the script has agreed to.
+func openStream(t *testing.T, c *client.Client, p *peer) *client.OutStream {
+	t.Helper()
+	var s *client.OutStream
+	opened := background(func() (err error) {
+		s, err = c.OpenStream(t.Context(), "g", &client.StreamOptions{ID: "s"})
+		return err
+	})
+	p.expect(`{"type":"sendToGroup","group":"g","noEcho":false,"stream":{"streamId":"s"}}`)
+	p.streamAck(1)
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func part(n int, text string) string {
+	return fmt.Sprintf(`{"type":"streamData","streamId":"s","streamSequenceId":%d,"dataType":"text","data":%q}`, n, text)
+}
+
+func TestOutStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, _ := start(t, s, client.Options{})
+		for range 2 { // an id is free again when its stream has ended
+			out := openStream(t, c, p)
+			if _, err := c.OpenStream(t.Context(), "g", &client.StreamOptions{ID: "s"}); !errors.Is(err, client.ErrInvalid) {
+				t.Errorf("the same id twice: %v", err)
+			}
+			if err := out.Send(t.Context(), webpubsub.Text("one")); err != nil {
+				t.Error(err)
+			}
+			p.expect(part(1, "one"))
+			if n, err := io.WriteString(out, "xyz"); n != 3 || err != nil {
+				t.Error(n, err)
+			}
+			p.expect(`{"type":"streamData","streamId":"s","streamSequenceId":2,"dataType":"binary","data":"eHl6"}`)
+			if err := out.KeepAlive(t.Context()); err != nil {
+				t.Error(err)
+			}
+			p.expect(`{"type":"streamData","streamId":"s"}`)
+			ended := background(out.Close)
+			p.expect(`{"type":"streamEnd","streamId":"s"}`)
+			p.streamAck(3)
+			p.send(`{"type":"streamClosed","streamId":"s"}`)
+			must(t, ended)
+			must(t, background(out.Close))
+			if err := out.Send(t.Context(), webpubsub.Text("late")); !errors.Is(err, client.ErrStreamEnded) {
+				t.Error(err)
+			}
+		}
+		// An end with an error, and all options.
+		opened := make(chan *client.OutStream)
+		go func() {
+			out, err := c.OpenStream(t.Context(), "g", &client.StreamOptions{ID: "s", NoEcho: true, IdleTimeout: time.Minute})
+			if err != nil {
+				t.Error(err)
+			}
+			opened <- out
+		}()
+		p.expect(`{"type":"sendToGroup","group":"g","noEcho":true,"stream":{"streamId":"s","idleTimeoutMs":60000}}`)
+		p.streamAck(1)
+		out := <-opened
+		ended := background(func() error { return out.Fail(t.Context(), "broke", "E7") })
+		p.expect(`{"type":"streamEnd","streamId":"s","error":{"message":"broke","userErrorCode":"E7"}}`)
+		p.send(`{"type":"streamClosed","streamId":"s"}`)
+		must(t, ended)
+		go p.serve()
+	})
+}
+
+func TestOutStreamIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, _ := start(t, s, client.Options{})
+		opened := background(func() error {
+			_, err := c.OpenStream(t.Context(), "g", &client.StreamOptions{ID: "s"})
+			return err
+		})
+		p.read("sendToGroup")
+		p.send(`{"type":"streamClosed","streamId":"s","error":{"name":"Forbidden","message":"no"}}`)
+		if err := <-opened; !errors.Is(err, client.ErrForbidden) {
+			t.Error(err)
+		}
+		// One that nobody waits for any more is ended.
+		ctx, cancel := context.WithCancel(t.Context())
+		opened = background(func() error { _, err := c.OpenStream(ctx, "g", &client.StreamOptions{ID: "s"}); return err })
+		p.read("sendToGroup")
+		cancel()
+		if err := <-opened; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		p.expect(`{"type":"streamEnd","streamId":"s"}`)
+		// The service may end one at any time.
+		out := openStream(t, c, p)
+		p.send(`{"type":"streamClosed","streamId":"s","error":{"name":"IdleTimeout","message":"asleep"}}`)
+		synctest.Wait()
+		for _, err := range []error{out.Send(t.Context(), webpubsub.Text("x")), out.KeepAlive(t.Context()), out.Close()} {
+			if !errors.Is(err, &client.ServiceError{Name: "IdleTimeout"}) {
+				t.Error(err)
+			}
+		}
+		for _, o := range []client.StreamOptions{{IdleTimeout: time.Microsecond}, {IdleTimeout: -1}} {
+			if _, err := c.OpenStream(t.Context(), "g", &o); !errors.Is(err, client.ErrInvalid) {
+				t.Errorf("%+v: %v", o, err)
+			}
+		}
+		go p.serve()
+	})
+}
+
+// What the service has not acknowledged is sent again after a recovery.
+func TestOutStreamIsRecovered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, _ := start(t, s, client.Options{PingInterval: -1})
+		out := openStream(t, c, p)
+		send := func(text string) {
+			t.Helper()
+			if err := out.Send(t.Context(), webpubsub.Text(text)); err != nil {
+				t.Error(err)
+			}
+		}
+		for i := 1; i <= 3; i++ {
+			send(fmt.Sprint(i))
+			p.read("streamData")
+		}
+		p.streamAck(2)
+		synctest.Wait()
+		s.setDown(true)
+		p.cut()
+		synctest.Wait()
+		send("4") // goes out with the rest
+		ended := background(out.Close)
+		s.setDown(false)
+		p = s.next()
+		for i := 2; i <= 4; i++ {
+			p.expect(part(i, fmt.Sprint(i)))
+			p.streamAck(i + 1)
+		}
+		p.expect(`{"type":"streamEnd","streamId":"s"}`)
+		// The answer is lost, and the stream is no longer there to end.
+		p.cut()
+		p = s.next()
+		p.expect(`{"type":"streamEnd","streamId":"s"}`)
+		p.send(`{"type":"streamClosed","streamId":"s","error":{"name":"StreamNotFound","message":"no"}}`)
+		must(t, ended)
+
+		// A stream whose opening was interrupted is opened anew.
+		opened := background(func() error {
+			_, err := c.OpenStream(t.Context(), "g", &client.StreamOptions{ID: "s"})
+			return err
+		})
+		p.read("sendToGroup")
+		p.cut()
+		p = s.next()
+		p.expect(`{"type":"streamEnd","streamId":"s"}`)
+		p.send(`{"type":"streamClosed","streamId":"s","error":{"name":"StreamNotFound","message":"no"}}`)
+		p.expect(`{"type":"sendToGroup","group":"g","noEcho":false,"stream":{"streamId":"s"}}`)
+		p.streamAck(1)
+		must(t, opened)
+		go p.serve()
+	})
+}
+
+func TestOutStreamIsLostWithItsConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, _ := start(t, s, client.Options{})
+		out := openStream(t, c, p)
+		p.close(1008, "")
+		synctest.Wait()
+		if err := out.Send(t.Context(), webpubsub.Text("x")); !errors.Is(err, client.ErrConnectionLost) {
+			t.Error(err)
+		}
+		go s.hello("c2").serve()
+		synctest.Wait()
+	})
+}
+
+func TestOutStreamRefusedParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, _ := start(t, s, client.Options{PingInterval: -1})
+		out := openStream(t, c, p)
+		for i := 1; i <= 3; i++ {
+			if err := out.Send(t.Context(), webpubsub.Text("x")); err != nil {
+				t.Fatal(err)
+			}
+			p.read("streamData")
+		}
+		nack := func(expected int, name string) {
+			p.send(`{"type":"streamNack","streamId":"s","expectedSequenceId":%d,"name":%q,"message":"no"}`, expected, name)
+		}
+		// From the part that is missing on, once for all refusals of what was
+		// already under way behind it.
+		nack(2, "InvalidSequenceId")
+		nack(2, "InvalidSequenceId")
+		p.expect(part(2, "x"))
+		p.expect(part(3, "x"))
+		p.streamAck(3)
+		// Later, where the service could not take it, and the end waits for that.
+		nack(3, "TransientError")
+		synctest.Wait()
+		began := time.Now()
+		ended := background(out.Close)
+		p.expect(part(3, "x"))
+		nack(3, "TransientError")
+		p.expect(part(3, "x"))
+		if d := time.Since(began); d != 30*time.Millisecond {
+			t.Errorf("came again after %v", d)
+		}
+		p.streamAck(4)
+		p.expect(`{"type":"streamEnd","streamId":"s"}`)
+		p.send(`{"type":"streamClosed","streamId":"s"}`)
+		must(t, ended)
+
+		// An ack that cannot be ends the stream.
+		out = openStream(t, c, p)
+		p.streamAck(999)
+		p.expect(`{"type":"streamEnd","streamId":"s","error":{"message":"Invalid sequence id 999 for ack. Expected range [1, 1].","userErrorCode":"ProtocolViolation"}}`)
+		var violation *client.StreamError
+		if err := out.Send(t.Context(), webpubsub.Text("x")); !errors.As(err, &violation) || violation.Name != "ProtocolViolation" {
+			t.Error(err)
+		}
+		go p.serve()
+	})
+}
+
+// A publisher waits when too much is under way.
+func TestOutStreamBackPressure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, _ := start(t, s, client.Options{})
+		out := openStream(t, c, p)
+		sent := background(func() error {
+			for range 300 {
+				if err := out.Send(t.Context(), webpubsub.Text("x")); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		for range 256 {
+			p.read("streamData")
+		}
+		synctest.Wait()
+		select {
+		case err := <-sent:
+			t.Errorf("all was sent (%v)", err)
+		default:
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := out.Send(ctx, webpubsub.Text("x")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		p.streamAck(257)
+		for range 44 {
+			p.read("streamData")
+		}
+		must(t, sent)
+		go p.serve()
+	})
+}
+
+// piece sends a part of a stream to the client.
+func (p *peer) piece(seq int, id string, n int, data, end string) {
+	p.t.Helper()
+	p.send(`{"sequenceId":%d,"type":"message","from":"group","group":"g","fromUserId":"bob","dataType":"text","data":%q,"stream":{"streamId":%q,"streamSequenceId":%d%s}}`, seq, data, id, n, end)
+}
+
+func TestInStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, e := start(t, s, client.Options{})
+		p.piece(1, "s", 1, "a message without OnStream", "")
+		e.expect(t, "connected c1 alice", "g bob: a message without OnStream 1")
+		c.OnStream(func(in *client.InStream) {
+			var all []string
+			var last error
+			for m, err := range in.All(t.Context()) {
+				if last = err; err != nil {
+					break
+				}
+				all = append(all, m.String())
+			}
+			e.add("%s of %s, late %v: %s, %v", in.ID, in.FromUserID, in.Late, strings.Join(all, "+"), last)
+		})
+		end := `,"endOfStream":true`
+		// Two at a time, which are told apart by their ids.
+		p.piece(2, "a", 1, "a1", "")
+		p.piece(3, "b", 1, "b1", "")
+		p.piece(4, "a", 2, "a2", "")
+		p.piece(5, "a", 3, "", end)
+		e.expect(t, "a of bob, late false: a1+a2, <nil>")
+		p.piece(6, "b", 2, "b2", end+`,"error":{"name":"UserError","message":"broke","userErrorCode":"E7"}`)
+		e.expect(t, `b of bob, late false: b1+b2, client: stream "b" of group "g": the stream ended with UserError: broke`)
+
+		// An id may come again; a stream may be empty; only its end is no stream.
+		p.piece(7, "a", 1, "", end)
+		e.expect(t, "a of bob, late false: , <nil>")
+		p.piece(8, "a", 5, "", end)
+		e.expect(t)
+		p.piece(9, "a", 5, "a5", "")
+		p.piece(10, "a", 6, "", end)
+		e.expect(t, "a of bob, late true: a5, <nil>")
+		p.piece(11, "a", 1, "old", "")
+		p.piece(12, "a", 1, "new", "")
+		p.piece(13, "a", 2, "", end)
+		got := e.take()
+		if !strings.Contains(got, "old, client: stream \"a\" of group \"g\": the stream ended with Cancelled") || !strings.Contains(got, "a of bob, late false: new, <nil>") {
+			t.Errorf("got %s", got)
+		}
+
+		// An interruption is not seen; the silence of the publisher is; the loss
+		// of the connection is.
+		p.piece(14, "a", 1, "before", "")
+		synctest.Wait()
+		p.cut()
+		p = s.next()
+		p.piece(15, "a", 2, "after", "")
+		go p.serve()
+		e.expect(t, "recovering c1", "recovered c1")
+		time.Sleep(5 * time.Minute)
+		e.expect(t, `a of bob, late false: before+after, client: stream "a" of group "g": nothing came of the stream for the idle timeout`)
+		p.piece(16, "b", 1, "b1", "")
+		p.piece(17, "a", 3, "of no interest", "")
+		synctest.Wait()
+		_ = p.ws.WriteControl(8, []byte("\x03\xf0"), time.Now().Add(time.Second))
+		p = s.hello("c2")
+		if got := e.take(); !strings.Contains(got, "b of bob, late false: b1, client: stream \"b\" of group \"g\": the connection was lost") {
+			t.Errorf("got %s", got)
+		}
+
+		// So is Stop, which waits for the callback.
+		p.piece(1, "c", 1, "c1", "")
+		synctest.Wait()
+		go p.serve()
+		must(t, background(func() error { return c.Stop(t.Context()) }))
+		if got := e.take(); !strings.Contains(got, "c of bob, late false: c1, client: stream \"c\" of group \"g\": not started, or stopped") {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
+// A reader may leave, panic, or stop the client.
+func TestInStreamReaderLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, e := start(t, s, client.Options{})
+		c.OnStream(func(in *client.InStream) {
+			switch in.ID {
+			case "panics":
+				panic("oops")
+			case "stops":
+				if err := c.Stop(context.Background()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		seq := 0
+		for _, id := range []string{"leaves", "panics"} {
+			for n := 1; n <= 200; n++ {
+				seq++
+				p.piece(seq, id, n, "x", "")
+			}
+		}
+		p.message(seq+1, "goes on")
+		e.expect(t, "connected c1 alice", fmt.Sprintf("room bob: goes on %d", seq+1))
+		p.piece(seq+2, "stops", 1, "x", "")
+		if code := p.closeCode(); code != 1000 {
+			t.Errorf("closed with %d", code)
+		}
+		e.expect(t, `disconnected c1 1000 "" tried=false`, "stopped <nil>")
+	})
+}
