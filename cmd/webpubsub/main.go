@@ -5,6 +5,7 @@
 //	go run ./cmd/webpubsub emulator   # the service alone
 //	webpubsub token -user alice       # a client access URL
 //	webpubsub send -group news hello  # a message through the REST API
+//	webpubsub check https://name.azurewebsites.net/api/events
 //	webpubsub package                 # dist/functions.zip for Azure Functions
 //
 // Every flag has a twin in the environment: -hub is WEBPUBSUB_HUB. A flag wins
@@ -34,6 +35,7 @@ var commands = []command{
 	{"emulator", "run the emulator alone", runEmulator},
 	{"token", "print a client access URL", runToken},
 	{"send", "send a message through the REST API", runSend},
+	{"check", "play the service against an event handler and say what is wrong", runCheck},
 	{"package", "build what is deployed to Azure Functions or AWS Lambda", runPackage},
 }
 

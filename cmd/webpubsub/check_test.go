@@ -1,0 +1,293 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"strings"
+	"testing"
+
+	"example.com/webpubsub/app"
+	"example.com/webpubsub/emulator"
+	"example.com/webpubsub/handler"
+	"example.com/webpubsub/internal/connstr"
+)
+
+const checkKey = "averysecretkeyofatest"
+
+// checkedResource is the service that check plays.
+const checkedResource = "Endpoint=https://demo.webpubsub.azure.com;AccessKey=" + checkKey + ";Version=1.0;"
+
+// chatEvents is our handler, configured for a resource.
+func chatEvents(t *testing.T, config app.Config) http.Handler {
+	t.Helper()
+	config.Logger = slog.New(slog.DiscardHandler)
+	a, err := app.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.Handler()
+}
+
+// Our handler, and everything that goes wrong with it and in front of it.
+func TestCheck(t *testing.T) {
+	good := chatEvents(t, app.Config{ConnectionString: checkedResource})
+	before := func(f func(w http.ResponseWriter, r *http.Request) (done bool)) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !f(w, r) {
+				good.ServeHTTP(w, r)
+			}
+		})
+	}
+	without := func(name string) http.Handler {
+		return before(func(_ http.ResponseWriter, r *http.Request) bool { r.Header.Del(name); return false })
+	}
+	always := func(status int, header http.Header, body string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			for name, values := range header {
+				w.Header()[name] = values
+			}
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+		})
+	}
+	unverified, err := handler.New(handler.Options{DangerouslySkipVerification: true, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	identity := chatEvents(t, app.Config{ConnectionString: checkedResource, Entra: &handler.EntraOptions{
+		TenantID: "t", Audiences: []string{"a"}, Principals: []string{"p"},
+	}})
+
+	for _, tt := range []struct {
+		name    string
+		handler http.Handler
+		path    string
+		args    []string
+		want    []string // in the output, in this order
+		failed  bool
+	}{
+		{
+			"as it should be", good, "/api/events", nil,
+			[]string{"ok    preflight", "allows demo.webpubsub.azure.com", "ok    forged event", "401", "ok    connect", "groups room.general", "ok    user event", "no callback"},
+			false,
+		},
+		{
+			"an event of the app", good, "/api/events",
+			[]string{"-event", "message", "-json", "-data", `{"id":"1","text":""}`},
+			[]string{"ok    user event", `reply {"type":"error","id":"1","error":"the message is empty"}`},
+			false,
+		},
+		{"URL template", good, "/api/events/{event}", nil, []string{"ok    preflight", "ok    user event"}, false},
+		{
+			"no key", good, "/api/events",
+			[]string{"-connection-string", ""},
+			[]string{"ok    preflight", "ok    forged event", "note  signed events", "access key"},
+			false,
+		},
+		{
+			"events believed from anybody", unverified, "/api/events", nil,
+			[]string{"note  origins", "FAIL  forged event", "anybody can send events", "WebPubSubConnectionString"},
+			true,
+		},
+		{
+			"function key missing", always(401, nil, ""), "/api/events", nil,
+			[]string{"FAIL  preflight", "401", "authorizationLevel", "?code=", "note  events         not sent"},
+			true,
+		},
+		{"function key wrong", always(401, nil, ""), "/api/events?code=secretcode", nil, []string{"FAIL  preflight", "?code= is not one of this app"}, true},
+		{
+			"EasyAuth", always(401, http.Header{"Www-Authenticate": {`Bearer realm="name.azurewebsites.net"`}}, "You do not have permission"), "/api/events", nil,
+			[]string{"FAIL  preflight", "EasyAuth", "excludedPaths"},
+			true,
+		},
+		{
+			"EasyAuth with a login page", always(302, http.Header{"Location": {"https://login.microsoftonline.com/common"}}, ""), "/api/events", nil,
+			[]string{"FAIL  preflight", "302", "EasyAuth"},
+			true,
+		},
+		{
+			"redirect", always(301, http.Header{"Location": {"/api/events/?code=secretcode"}}, ""), "/api/events", nil,
+			[]string{"FAIL  preflight", "301", "follows no redirect", "/api/events/\n"},
+			true,
+		},
+		{"access restrictions", always(403, http.Header{"Content-Type": {"text/html"}}, "<html>"), "/api/events", nil, []string{"FAIL  preflight", "access restrictions"}, true},
+		{"route prefix missing", good, "/events", nil, []string{"FAIL  preflight", "404", "/api/events: correct the URL"}, true},
+		{"no function at all", always(404, nil, ""), "/api/events", nil, []string{"FAIL  preflight", "routePrefix", "functions-older"}, true},
+		{
+			"POST has no route", before(func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodPost {
+					http.NotFound(w, r)
+				}
+				return r.Method == http.MethodPost
+			}), "/api/events", nil,
+			[]string{"ok    preflight", "note  forged event", "FAIL  connect", "this request has none"},
+			true,
+		},
+		{
+			"another service", good, "/api/events",
+			[]string{"-origin", "other.webpubsub.azure.com"},
+			[]string{"FAIL  preflight", "400", "does not know the service other.webpubsub.azure.com", "replicas"},
+			true,
+		},
+		{
+			"another key", chatEvents(t, app.Config{ConnectionString: strings.Replace(checkedResource, checkKey, "another", 1)}), "/api/events", nil,
+			[]string{"ok    preflight", "ok    forged event", "FAIL  connect", "401", "WebPubSubAccessKeys", "live trace"},
+			true,
+		},
+		{"another hub", good, "/api/events", []string{"-hub", "news"}, []string{"ok    preflight", "FAIL  connect", "404", "another hub", "WebPubSubHub"}, true},
+		{"token wanted as well", identity, "/api/events", nil, []string{"ok    preflight", "ok    forged event", "FAIL  connect", "managed identity"}, true},
+		{"user refused", good, "/api/events", []string{"-user", ""}, []string{"FAIL  connect", "401", "names no user", "your app refuses", "-user"}, true},
+		{"origin eaten", without("WebHook-Request-Origin"), "/api/events", nil, []string{"FAIL  preflight", "lost on the way"}, true},
+		{
+			"ce- headers eaten", without("ce-connectionId"), "/api/events", nil,
+			[]string{"ok    preflight", "note  forged event", "FAIL  connect", "ce-connectionId", "lost on the way"},
+			true,
+		},
+		{"signature eaten", without("ce-signature"), "/api/events", nil, []string{"FAIL  connect", "drops ce-signature"}, true},
+		{"answer without the origin", always(200, nil, ""), "/api/events", nil, []string{"FAIL  preflight", "WebHook-Allowed-Origin is missing"}, true},
+		{
+			"a CORS layer answers", always(204, http.Header{"Access-Control-Allow-Methods": {"POST"}}, ""), "/api/events", nil,
+			[]string{"FAIL  preflight", "CORS layer"},
+			true,
+		},
+		{"a tunnel's warning page", always(200, http.Header{"Content-Type": {"text/html; charset=utf-8"}}, "<html>"), "/api/events", nil, []string{"FAIL  preflight", "web page", "tunnel"}, true},
+		{"not configured", always(503, nil, "This service is not configured. Its log names the missing setting.\n"), "/api/events", nil, []string{"FAIL  preflight", "lacks a setting"}, true},
+		{"gateway", always(502, nil, ""), "/api/events", nil, []string{"FAIL  preflight", "gateway"}, true},
+		{
+			"hangs", before(func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true }), "/api/events",
+			[]string{"-timeout", "50ms"},
+			[]string{"FAIL  preflight", "hangs"},
+			true,
+		},
+		{
+			"crashes", before(func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }), "/api/events", nil,
+			[]string{"FAIL  preflight", "closed without an answer"},
+			true,
+		},
+		{
+			"fails", before(func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodPost {
+					w.WriteHeader(500)
+				}
+				return r.Method == http.MethodPost
+			}), "/api/events", nil,
+			[]string{"FAIL  connect", "500", "see its log"},
+			true,
+		},
+		{
+			"answer to connect is wrong", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodOptions || r.Header.Get("ce-signature") != upstreamSignature(r) {
+					good.ServeHTTP(w, r)
+					return
+				}
+				_, _ = io.WriteString(w, `{"groups":"general"}`)
+			}), "/api/events", nil,
+			[]string{"FAIL  connect", "cannot be read"},
+			true,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var seen output
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				dump, err := httputil.DumpRequest(r, true)
+				if err != nil {
+					t.Error(err)
+				}
+				_, _ = seen.Write(dump)
+				tt.handler.ServeHTTP(w, r)
+			}))
+			defer srv.Close()
+			env := []string{"WebPubSubConnectionString=" + checkedResource}
+			args := append([]string{"check"}, tt.args...)
+			if len(tt.args) > 0 && tt.args[0] == "-connection-string" {
+				env, args = nil, []string{"check", "-origin", "demo.webpubsub.azure.com"}
+			}
+			out, errOut, err := call(t, env, append(args, srv.URL+tt.path)...)
+			if (err != nil) != tt.failed {
+				t.Errorf("ended with %v", err)
+			}
+			rest := out
+			for _, want := range tt.want {
+				_, after, ok := strings.Cut(rest, want)
+				if !ok {
+					t.Fatalf("no %q, or not in its place, in:\n%s%s", want, out, errOut)
+				}
+				rest = after
+			}
+			for _, secret := range []string{checkKey, "secretcode"} {
+				if strings.Contains(out+errOut, secret) {
+					t.Errorf("the output shows %s:\n%s", secret, out)
+				}
+			}
+			if strings.Contains(seen.String(), checkKey) {
+				t.Error("the key was sent")
+			}
+		})
+	}
+}
+
+// upstreamSignature is the right signature of an event.
+func upstreamSignature(r *http.Request) string {
+	return handler.Signature(checkKey, r.Header.Get("ce-connectionId"))
+}
+
+// The emulator's key is public, so for a handler on this machine nothing needs
+// to be said.
+func TestCheckEmulator(t *testing.T) {
+	local := connstr.ConnectionString{Endpoint: "http://" + emulator.DefaultAddr, AccessKey: emulator.DefaultAccessKey}.String()
+	srv := httptest.NewServer(chatEvents(t, app.Config{ConnectionString: local}))
+	defer srv.Close()
+	if out, _, err := call(t, nil, "check", srv.URL+"/api/events"); err != nil || !strings.Contains(out, "ok    connect") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestCheckNoAnswer(t *testing.T) {
+	srv := httptest.NewServer(http.NotFoundHandler())
+	closed := srv.URL
+	srv.Close()
+	var log output
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(&log, nil), slog.LevelInfo)
+	secure.StartTLS()
+	defer secure.Close()
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	for _, tt := range []struct{ url, want string }{
+		{closed, "nobody listens"},
+		{"http://host.invalid", "host name is not known"},
+		{secure.URL, "certificate is not trusted"},
+		{strings.Replace(plain.URL, "http:", "https:", 1), "does not speak TLS"},
+	} {
+		t.Run(tt.want, func(t *testing.T) {
+			out, _, err := call(t, nil, "check", "-origin", "demo.webpubsub.azure.com", tt.url+"/api/events?code=secretcode")
+			if err == nil || !strings.Contains(out, tt.want) || strings.Contains(out, "secretcode") {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
+
+func TestCheckUsage(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "takes one URL"},
+		{[]string{"name.azurewebsites.net/api/events"}, "must begin with http"},
+		{[]string{"https://name.azurewebsites.net/api/events"}, "-origin"},
+		{[]string{"-connection-string", "Endpoint=https://a.example;AccessKey=", "https://name.azurewebsites.net"}, "AccessKey is missing"},
+		{[]string{"-origin", "a", "https://name.azurewebsites.net/%zz?code=secretcode"}, "cannot be parsed"},
+	} {
+		t.Run(tt.want, func(t *testing.T) {
+			_, _, err := call(t, nil, append([]string{"check"}, tt.args...)...)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(fmt.Sprint(err), "secretcode") {
+				t.Errorf("got %v, want an error with %q", err, tt.want)
+			}
+		})
+	}
+}
