@@ -11,6 +11,7 @@ import (
 	"example.com/webpubsub/app"
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/internal/connstr"
+	"example.com/webpubsub/internal/tcpproxy"
 	"example.com/webpubsub/internal/testtool"
 )
 
@@ -33,12 +34,12 @@ func TestBrowser(t *testing.T) {
 	b := start(t, map[string]emulator.Hub{"chat": {EventHandlers: []emulator.EventHandler{{
 		URL: web.URL + "/api/events", UserEvents: "*", SystemEvents: []string{"connect", "connected", "disconnected"},
 	}}}})
-	proxy := startProxy(t, strings.TrimPrefix(b.emulator.URL(), "http://"))
+	proxy := tcpproxy.Start(t, strings.TrimPrefix(b.emulator.URL(), "http://"))
 	backstage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, proxy.cut())
+		writeJSON(w, proxy.CutAll())
 	}))
 	t.Cleanup(backstage.Close)
-	cs := connstr.ConnectionString{Endpoint: "http://" + proxy.addr(), AccessKey: emulator.DefaultAccessKey}
+	cs := connstr.ConnectionString{Endpoint: "http://" + proxy.Addr(), AccessKey: emulator.DefaultAccessKey}
 	a, err := app.New(app.Config{ConnectionString: cs.String(), Hub: "chat", AllowUserIDQuery: true, Logger: logger(t)})
 	if err != nil {
 		t.Fatal(err)

@@ -3,9 +3,7 @@ package interop_test
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,6 +17,7 @@ import (
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/handler"
 	"example.com/webpubsub/internal/connstr"
+	"example.com/webpubsub/internal/tcpproxy"
 	"example.com/webpubsub/service"
 )
 
@@ -50,17 +49,17 @@ func start(t *testing.T, hubs map[string]emulator.Hub) *backend {
 	}
 	em := emulator.Start(t, emulator.Options{Hubs: all, Logger: logger(t)})
 	h, log := newHandler(t, em.ConnectionString())
-	proxy := startProxy(t, strings.TrimPrefix(em.URL(), "http://"))
+	proxy := tcpproxy.Start(t, strings.TrimPrefix(em.URL(), "http://"))
 
 	mux.Handle("/api/events", h)
 	mux.HandleFunc("GET /seen", func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, log.of(r.URL.Query().Get("connection")))
 	})
 	mux.HandleFunc("POST /cut", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, proxy.cut())
+		writeJSON(w, proxy.CutAll())
 	})
 
-	behind := connstr.ConnectionString{Endpoint: "http://" + proxy.addr(), AccessKey: emulator.DefaultAccessKey}
+	behind := connstr.ConnectionString{Endpoint: "http://" + proxy.Addr(), AccessKey: emulator.DefaultAccessKey}
 	return &backend{emulator: em, env: append(os.Environ(),
 		"WEBPUBSUB_CONNECTION_STRING="+em.ConnectionString(),
 		"WEBPUBSUB_PROXY_CONNECTION_STRING="+behind.String(),
@@ -160,87 +159,4 @@ func (l *eventLog) of(connection string) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return append([]string{}, l.events[connection]...)
-}
-
-// proxy passes TCP connections on, until they are cut.
-type proxy struct {
-	listener net.Listener
-	target   string
-
-	mu     sync.Mutex
-	conns  map[net.Conn]struct{}
-	closed bool
-	tasks  sync.WaitGroup
-}
-
-func startProxy(t *testing.T, target string) *proxy {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxy{listener: l, target: target, conns: make(map[net.Conn]struct{})}
-	p.tasks.Go(p.serve)
-	t.Cleanup(func() {
-		p.mu.Lock()
-		p.closed = true
-		p.mu.Unlock()
-		_ = l.Close()
-		p.cut()
-		p.tasks.Wait()
-	})
-	return p
-}
-
-func (p *proxy) addr() string { return p.listener.Addr().String() }
-
-func (p *proxy) serve() {
-	for {
-		near, err := p.listener.Accept()
-		if err != nil {
-			return
-		}
-		far, err := net.Dial("tcp", p.target)
-		if err != nil {
-			_ = near.Close()
-			continue
-		}
-		p.mu.Lock()
-		if p.closed {
-			p.mu.Unlock()
-			_, _ = near.Close(), far.Close()
-			return
-		}
-		p.conns[near], p.conns[far] = struct{}{}, struct{}{}
-		p.mu.Unlock()
-		p.tasks.Go(func() { p.pass(near, far) })
-		p.tasks.Go(func() { p.pass(far, near) })
-	}
-}
-
-// pass copies one direction; where it ends, so does the other.
-func (p *proxy) pass(to, from net.Conn) {
-	_, _ = io.Copy(to, from)
-	for _, c := range []net.Conn{to, from} {
-		_ = c.Close()
-		p.mu.Lock()
-		delete(p.conns, c)
-		p.mu.Unlock()
-	}
-}
-
-// cut resets every connection, without a close frame and without a FIN. It
-// returns how many there were.
-func (p *proxy) cut() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := len(p.conns) / 2
-	for c := range p.conns {
-		if tcp, ok := c.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0)
-		}
-		_ = c.Close()
-	}
-	clear(p.conns)
-	return n
 }

@@ -1,0 +1,290 @@
+package delivery_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/gorilla/websocket"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/client"
+	"example.com/webpubsub/internal/delivery"
+	"example.com/webpubsub/service"
+)
+
+const hub = "chaos"
+
+// network is what a run goes over.
+type network struct {
+	// web connects to the REST API and clients for WebSockets, whatever the
+	// address. REST is not cut: a publisher whose request is cut cannot tell
+	// whether it was carried out.
+	web, clients func(ctx context.Context, network, addr string) (net.Conn, error)
+	// cut resets the client connection that choose picks, and loses what travels
+	// on it. It reports false where there is none.
+	cut func(choose func(n int) int) bool
+}
+
+// run is one run: clients of a service, and what goes wrong with them.
+type run struct {
+	t      *testing.T
+	seed   uint64
+	steps  int // that each client takes
+	net    network
+	chat   *service.Client
+	web    *http.Transport
+	ledger *delivery.Ledger
+	people []*person
+	// foreign makes the settled clients, where it is set.
+	foreign func(name, url string) peer
+
+	cuts, recoveries atomic.Int64
+}
+
+// peer is a client of whatever make.
+type peer interface {
+	Start(ctx context.Context) error
+	Stop(ctx context.Context) error
+	JoinGroup(ctx context.Context, group string) error
+	LeaveGroup(ctx context.Context, group string) error
+	Publish(ctx context.Context, group, text string, noEcho bool) error
+	ConnectionID() string
+}
+
+// person is a client that acts.
+type person struct {
+	run     *run
+	name    string
+	rand    *rand.Rand
+	peer    peer
+	settled bool // it never starts anew
+	groups  []string
+}
+
+var groups = []string{"red", "green", "blue"}
+
+const crowd = 8 // clients in a run
+
+func newRun(t *testing.T, seed uint64, connectionString string, n network) *run {
+	r := &run{t: t, seed: seed, steps: 150, net: n, ledger: delivery.NewLedger(), web: &http.Transport{DialContext: n.web}}
+	var err error
+	r.chat, err = service.NewClientFromConnectionString(connectionString, hub, &service.ClientOptions{
+		ClientOptions: azcore.ClientOptions{Transport: &http.Client{Transport: r.web}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// random returns the dice of one actor: the decisions of a run depend on its
+// seed alone, however the goroutines take turns.
+func (r *run) random(actor int) *rand.Rand { return rand.New(rand.NewPCG(r.seed, uint64(actor))) }
+
+func (r *run) newPerson(i int) *person {
+	p := &person{run: r, name: fmt.Sprintf("p%d", i), rand: r.random(i), settled: i%2 == 0}
+	if p.settled && r.foreign != nil {
+		p.peer = r.foreign(p.name, r.token(p.name))
+	} else {
+		p.peer = r.newClient(i, p.name)
+	}
+	return p
+}
+
+func (r *run) token(user string) string {
+	token, err := r.chat.GetClientAccessToken(r.t.Context(), &service.ClientAccessTokenOptions{
+		UserID: user, Roles: []string{webpubsub.RoleJoinLeaveAnyGroup, webpubsub.RoleSendToAnyGroup},
+	})
+	if err != nil {
+		r.t.Error(err)
+	}
+	return token.URL
+}
+
+// goClient is the client of this repository.
+type goClient struct{ *client.Client }
+
+func (c goClient) Publish(ctx context.Context, group, text string, noEcho bool) error {
+	return c.SendToGroup(ctx, group, webpubsub.Text(text), &client.SendOptions{NoEcho: noEcho})
+}
+
+func (r *run) newClient(i int, name string) peer {
+	o := client.Options{Dialer: &websocket.Dialer{NetDialContext: r.net.clients}}
+	if i%4 > 1 {
+		o.Protocol = client.ReliableProtobuf
+	}
+	c, err := client.New(func(context.Context) (string, error) { return r.token(name), nil }, o)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	slow, pause := i%4 == 3, r.random(1000+i)
+	var connectionID string // of the messages that come; callbacks come in order
+	c.OnConnected(func(e client.Connected) { connectionID = e.ConnectionID })
+	c.OnGroupMessage(func(m client.GroupMessage) {
+		if slow && pause.IntN(4) == 0 {
+			time.Sleep(time.Duration(pause.IntN(100)) * time.Millisecond)
+		}
+		r.ledger.Received(name, connectionID, m.SequenceID, m.Group, m.Message.String())
+	})
+	c.OnRecovered(func(client.Recovered) { r.recoveries.Add(1) })
+	c.OnDisconnected(func(d client.Disconnected) {
+		if d.Err != nil {
+			r.t.Errorf("%s lost its connection for good: %v", name, d.Err)
+		}
+	})
+	return goClient{c}
+}
+
+// all is the whole run with its verdict.
+func (r *run) all() {
+	r.play()
+	r.settle()
+	r.stop()
+	for _, broken := range r.ledger.Check() {
+		r.t.Error(broken)
+	}
+	r.t.Logf("seed %d: %v, %d cuts, %d recoveries", r.seed, r.ledger, r.cuts.Load(), r.recoveries.Load())
+}
+
+// play lets everybody act until each has taken its steps.
+func (r *run) play() {
+	ctx := r.t.Context()
+	for i := range crowd {
+		r.people = append(r.people, r.newPerson(i))
+	}
+	for _, p := range r.people {
+		if err := p.peer.Start(ctx); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	var actors, troubles sync.WaitGroup
+	over := make(chan struct{})
+	for _, p := range r.people {
+		actors.Go(func() {
+			for range r.steps {
+				p.act(ctx)
+			}
+		})
+	}
+	actors.Go(func() { r.publish(ctx) })
+	troubles.Go(func() { r.trouble(over) })
+	actors.Wait()
+	close(over)
+	troubles.Wait()
+}
+
+func (p *person) act(ctx context.Context) {
+	group := groups[p.rand.IntN(len(groups))]
+	member := slices.Contains(p.groups, group)
+	l := p.run.ledger
+	switch n := p.rand.IntN(100); {
+	case n < 20:
+		time.Sleep(time.Duration(p.rand.IntN(500)) * time.Millisecond)
+	case n < 35 && !member:
+		l.Joining(p.name, group)
+		p.must(p.peer.JoinGroup(ctx, group), "join")
+		l.Joined(p.name, group)
+		p.groups = append(p.groups, group)
+	case n < 45 && member:
+		l.Leaving(p.name, group)
+		p.must(p.peer.LeaveGroup(ctx, group), "leave")
+		l.Left(p.name, group)
+		p.groups = slices.DeleteFunc(p.groups, func(g string) bool { return g == group })
+	case n < 47 && !p.settled:
+		p.startAnew(ctx)
+	default:
+		noEcho := p.rand.IntN(3) == 0
+		var except []string
+		if noEcho {
+			except = []string{p.name}
+		}
+		m := l.Send(p.name, group, except...)
+		err := p.peer.Publish(ctx, group, m.Text(), noEcho)
+		l.Sent(m, err)
+		p.must(err, "send")
+	}
+}
+
+func (p *person) must(err error, what string) {
+	if err != nil {
+		p.run.t.Errorf("%s could not %s: %v", p.name, what, err)
+	}
+}
+
+func (p *person) startAnew(ctx context.Context) {
+	for _, g := range p.groups {
+		p.run.ledger.Leaving(p.name, g)
+	}
+	p.must(p.peer.Stop(ctx), "stop")
+	for _, g := range p.groups {
+		p.run.ledger.Left(p.name, g)
+	}
+	p.groups = nil
+	for { // a connection that is cut in the handshake is no start
+		err := p.peer.Start(ctx)
+		if err == nil {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// publish sends over REST, past somebody who does not start anew, since a new
+// connection has another id.
+func (r *run) publish(ctx context.Context) {
+	dice := r.random(2000)
+	for range r.steps {
+		time.Sleep(time.Duration(dice.IntN(300)) * time.Millisecond)
+		group := groups[dice.IntN(len(groups))]
+		p := r.people[2*dice.IntN(crowd/2)]
+		m := r.ledger.Send("rest", group, p.name)
+		err := r.chat.SendToGroup(ctx, group, webpubsub.Text(m.Text()), &webpubsub.SendOptions{Excluded: []string{p.peer.ConnectionID()}})
+		r.ledger.Sent(m, err)
+		if err != nil {
+			r.t.Errorf("publish: %v", err)
+		}
+	}
+}
+
+// trouble is what goes wrong, all of it for less than the recovery window.
+func (r *run) trouble(over chan struct{}) {
+	dice := r.random(3000)
+	for {
+		select {
+		case <-over:
+			return
+		case <-time.After(time.Duration(dice.IntN(250)) * time.Millisecond):
+		}
+		if r.net.cut(dice.IntN) {
+			r.cuts.Add(1)
+		}
+	}
+}
+
+// settle waits until everything has arrived that must.
+func (r *run) settle() {
+	for end := time.Now().Add(2 * time.Minute); !r.ledger.Settled() && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (r *run) stop() {
+	for _, p := range r.people {
+		for _, g := range p.groups {
+			r.ledger.Leaving(p.name, g)
+		}
+	}
+	for _, p := range r.people {
+		p.must(p.peer.Stop(r.t.Context()), "stop")
+	}
+	r.web.CloseIdleConnections()
+}
