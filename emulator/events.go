@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -99,7 +101,7 @@ func (c *conn) deliverEvents() {
 }
 
 // deliver sends one event to the handler that wants it, and keeps the state
-// and the cookies that it answers with.
+// and the cookies of an answer that can be used.
 func (c *conn) deliver(ctx context.Context, e upstream.Event) (upstream.Response, error) {
 	q := &c.events
 	e.Hub, e.ConnectionID, e.UserID = c.hub.name, c.id, c.userID
@@ -112,6 +114,9 @@ func (c *conn) deliver(ctx context.Context, e upstream.Event) (upstream.Response
 	e.State, e.Cookies = q.state, q.cookies
 	start := time.Now()
 	r, err := c.hub.srv.upstream.Deliver(ctx, c.hub.settings.Load().handlers, e)
+	if err == nil && e.Kind == upstream.User && c.mqtt == nil { // MQTT takes any answer
+		_, err = r.Message()
+	}
 	if err == nil {
 		if r.State != nil {
 			q.state = r.State
@@ -139,6 +144,26 @@ func (c *conn) journalEvent(name string, status int, took time.Duration, err err
 		entry.Kind, entry.Reason = KindEventFailed, err.Error()
 	}
 	c.journal(entry)
+}
+
+// journalAttempt tells of an attempt that is not the last: without it a handler
+// that fails would seem to keep the emulator waiting for nothing.
+func (s *Server) journalAttempt(a upstream.Attempt) {
+	if a.Retry == 0 {
+		return
+	}
+	_, name, ok := strings.Cut(strings.TrimPrefix(a.Event, "azure.webpubsub."), ".")
+	if !ok {
+		name = a.Event // a validation
+	}
+	reason := "the handler failed"
+	if a.Err != nil {
+		reason = a.Err.Error()
+	}
+	s.journal.add(Entry{
+		Kind: KindEventRetried, Hub: a.Hub, ConnectionID: a.ConnectionID, Name: name, Status: a.Status, Took: a.Duration,
+		Reason: fmt.Sprintf("%s; attempt %d of %d, the next one follows in %v", reason, a.Number, upstream.MaxAttempts, a.Retry),
+	})
 }
 
 // raiseConnected and raiseDisconnected tell the handlers of a connection's
@@ -229,9 +254,7 @@ func (c *conn) raiseUserEvent(u userEvent) {
 		done: func(r upstream.Response, err error) {
 			m := webpubsub.Message{}
 			if err == nil {
-				if m, err = r.Message(); err != nil {
-					c.journalEvent(u.name, r.Status, 0, err)
-				}
+				m, err = r.Message()
 			}
 			switch {
 			case err != nil:

@@ -14,19 +14,20 @@ type Kind string
 
 // The kinds of journal entries.
 const (
-	KindConnected    Kind = "connected"    // a client connected
-	KindDetached     Kind = "detached"     // a reliable client lost its WebSocket and may come back
-	KindRecovered    Kind = "recovered"    // a reliable client came back
-	KindDisconnected Kind = "disconnected" // a connection ended
-	KindRefused      Kind = "refused"      // a handshake, a frame, a REST call or a file of settings was refused
-	KindJoined       Kind = "joined"       // a connection joined a group
-	KindLeft         Kind = "left"         // a connection left a group
-	KindSent         Kind = "sent"         // a message was sent, by a client or by REST
-	KindEvent        Kind = "event"        // an event was delivered to an event handler
-	KindEventFailed  Kind = "event failed" // an event handler could not be reached or refused
-	KindREST         Kind = "rest"         // a REST call was answered
-	KindReloaded     Kind = "reloaded"     // the file of hub settings had changed
-	KindFault        Kind = "fault"        // an injected fault happened
+	KindConnected    Kind = "connected"     // a client connected
+	KindDetached     Kind = "detached"      // a reliable client lost its WebSocket and may come back
+	KindRecovered    Kind = "recovered"     // a reliable client came back
+	KindDisconnected Kind = "disconnected"  // a connection ended
+	KindRefused      Kind = "refused"       // a handshake, a frame, a REST call or a file of settings was refused
+	KindJoined       Kind = "joined"        // a connection joined a group
+	KindLeft         Kind = "left"          // a connection left a group
+	KindSent         Kind = "sent"          // a message was sent, by a client or by REST
+	KindEvent        Kind = "event"         // an event was delivered to an event handler
+	KindEventFailed  Kind = "event failed"  // an event handler could not be reached or refused
+	KindEventRetried Kind = "event retried" // an attempt failed and another one follows
+	KindREST         Kind = "rest"          // a REST call was answered
+	KindReloaded     Kind = "reloaded"      // the file of hub settings had changed
+	KindFault        Kind = "fault"         // an injected fault happened
 )
 
 // Entry is one line of the journal: one thing that happened.
@@ -50,7 +51,9 @@ type Entry struct {
 }
 
 // warning reports whether the entry tells of something that went wrong.
-func (e Entry) warning() bool { return e.Kind == KindRefused || e.Kind == KindEventFailed }
+func (e Entry) warning() bool {
+	return e.Kind == KindRefused || e.Kind == KindEventFailed || e.Kind == KindEventRetried
+}
 
 // String returns the entry as one readable line, without its time. Nothing
 // secret is in it.

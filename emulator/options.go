@@ -26,6 +26,9 @@ type Options struct {
 	AccessKey string
 	// SecondaryKey is accepted beside AccessKey, as for key rotation. Default: none.
 	SecondaryKey string
+	// SignatureLines sends ce-signature as one header line for each key, where the
+	// default is one line with a list. Event handlers meet both shapes.
+	SignatureLines bool
 	// TLS serves https and wss instead of http and ws, with a certificate made at
 	// the start for whatever name a client asks for. [Server.Client] trusts it;
 	// see [Server.CertificatePEM] for programs in other languages. Token

@@ -110,9 +110,11 @@ func New(o Options) (*Server, error) {
 		Origin: strings.Trim(hostname, "[]"),
 		Keys:   o.keys(),
 		Token:  s.identity.Token,
-		Logger: o.Logger,
 		Now:    o.Clock.Now,
 		Sleep:  o.Clock.sleep,
+
+		SignatureLines: o.SignatureLines,
+		Observe:        s.journalAttempt, // the log is made from the journal
 	})
 	if o.Dashboard {
 		s.dashboard = newDashboard(s)

@@ -142,10 +142,9 @@ func TestMQTTUserEvent(t *testing.T) {
 		})
 		o := mqttOptions(5)
 		o.SessionID = "s1"
+		o.MQTTProperties = []handler.MQTTUserProperty{{Name: "Unit", Value: "K"}, {Name: "x", Value: "1"}, {Name: "x", Value: "2"}}
 		r := handlertest.UserEvent("chat", "client 1/%zz", "measure", webpubsub.Text("273"), o)
 		r.Header.Set("Content-Type", contentType)
-		r.Header["Mqtt-Unit"] = []string{"K"}
-		r.Header["Mqtt-X"] = []string{"1", "2"}
 		res := handlertest.Do(h, r)
 		wantStatus(t, res, 200)
 		if res.Header.Get("Content-Type") != "application/x-ack" || res.Header.Get("mqtt-seen") != "yes" {

@@ -67,6 +67,11 @@ type Options struct {
 	MQTTConnect        *handler.MQTTConnect
 	// MQTTDisconnect is what a disconnected event tells about an MQTT client.
 	MQTTDisconnect *handler.MQTTDisconnect
+	// MQTTProperties are the user properties of an MQTT client's user event.
+	MQTTProperties []handler.MQTTUserProperty
+	// ContentType is the content type of a user event. Empty means that of the
+	// message's data type; an MQTT client may send any.
+	ContentType string
 }
 
 const (
@@ -89,14 +94,17 @@ func Preflight(origins ...string) *http.Request {
 // Connect returns the event that asks whether a client may connect.
 func Connect(hub, connectionID string, o *Options) *http.Request {
 	o = defaults(o, "0")
-	return event(hub, connectionID, "sys", "connect", contentJSON, encode(map[string]any{
+	body := map[string]any{
 		"claims":             orEmpty(o.Claims),
 		"query":              orEmpty(o.Query),
 		"headers":            orEmpty(o.ClientHeader),
 		"subprotocols":       append([]string{}, o.Subprotocols...),
 		"clientCertificates": append([]handler.ClientCertificate{}, o.ClientCertificates...),
-		"mqtt":               o.MQTTConnect,
-	}), o)
+	}
+	if o.MQTTConnect != nil {
+		body["mqtt"] = o.MQTTConnect
+	}
+	return event(hub, connectionID, "sys", "connect", contentJSON, encode(body), o)
 }
 
 // Connected returns the event that tells that a client is connected.
@@ -130,7 +138,15 @@ func UserEvent(hub, connectionID, name string, m webpubsub.Message, o *Options) 
 	if err := m.Err(); err != nil {
 		panic(err)
 	}
-	r := event(hub, connectionID, "user", name, m.Type.ContentType(), m.Data, defaults(o, "1"))
+	o = defaults(o, "1")
+	contentType := o.ContentType
+	if contentType == "" {
+		contentType = m.Type.ContentType()
+	}
+	r := event(hub, connectionID, "user", name, contentType, m.Data, o)
+	for _, p := range o.MQTTProperties {
+		r.Header.Add("mqtt-"+p.Name, p.Value)
+	}
 	for k, v := range m.Metadata {
 		r.Header.Set("X-WebPubSub-Metadata-"+k, v)
 	}

@@ -47,7 +47,7 @@ func TestGolden(t *testing.T) {
 			"POST /eventhandler HTTP/1.1\r\nHost: example.com\r\n" + rest + "Ce-Eventname: connect\r\nCe-Hub: chat\r\nCe-Id: 0\r\n" + sig +
 				tail("/hubs/chat/client/conn1") + "Ce-Time: 2026-01-02T03:04:05Z\r\nCe-Type: azure.webpubsub.sys.connect\r\n" +
 				"Content-Type: application/json; charset=utf-8\r\n" + origin + "\r\n" +
-				`{"claims":{},"clientCertificates":[],"headers":{},"mqtt":null,"query":{},"subprotocols":[]}`,
+				`{"claims":{},"clientCertificates":[],"headers":{},"query":{},"subprotocols":[]}`,
 		},
 		{
 			"user event", handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi").WithMetadata("k", "v"), &handlertest.Options{

@@ -166,6 +166,15 @@ func TestRetries(t *testing.T) {
 			if len(slices.Compact(bodies)) != 1 || bodies[0] != "hello" {
 				t.Errorf("bodies = %q, want all hello", bodies)
 			}
+			var retries []time.Duration
+			for _, a := range r.attempts {
+				if a.Method == http.MethodPost && a.Retry != 0 {
+					retries = append(retries, a.Retry)
+				}
+			}
+			if !slices.Equal(retries, tt.pauses) {
+				t.Errorf("attempts announce the pauses %v, want %v", retries, tt.pauses)
+			}
 			last := r.attempts[len(r.attempts)-1]
 			if last.Number != len(tt.pauses)+1 || last.Event != "azure.webpubsub.user.message" || last.Duration <= 0 || (last.Err != nil) != (tt.final == -1) {
 				t.Errorf("last attempt = %+v", last)

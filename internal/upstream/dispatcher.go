@@ -58,6 +58,9 @@ type Attempt struct {
 	Duration time.Duration
 	// Err is why there was no answer, or why it could not be read; nil otherwise.
 	Err error
+	// Retry is the pause after which another attempt follows; 0 where this one
+	// was the last.
+	Retry time.Duration
 }
 
 // Dispatcher delivers events. It is safe for concurrent use.

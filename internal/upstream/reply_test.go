@@ -1,10 +1,13 @@
 package upstream_test
 
 import (
+	"encoding/json"
 	"errors"
+	"net/http"
 	"reflect"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/internal/upstream"
@@ -44,4 +47,26 @@ func TestResponseMessage(t *testing.T) {
 	if !errors.Is(err, webpubsub.ErrContentType) {
 		t.Errorf("image/png: %v, want it to wrap ErrContentType", err)
 	}
+}
+
+// FuzzMessage: what an answer becomes can be put into a client's frame.
+func FuzzMessage(f *testing.F) {
+	f.Add("text/plain; charset=utf-8", []byte("hi"))
+	f.Add("application/json", []byte(`{"a":1}`))
+	f.Add("", []byte{0})
+	f.Add("application/x-protobuf", []byte{8, 1})
+	f.Add("text/plain", []byte{0xff})
+	f.Add("a/b;", []byte("x"))
+	f.Fuzz(func(t *testing.T, contentType string, body []byte) {
+		m, err := upstream.Response{Status: http.StatusOK, ContentType: contentType, Body: body}.Message()
+		if err != nil {
+			return
+		}
+		switch {
+		case m.IsZero() != (len(body) == 0):
+			t.Errorf("%d bytes became %+v", len(body), m)
+		case m.Type == webpubsub.TypeJSON && !json.Valid(m.Data), m.Type == webpubsub.TypeText && !utf8.Valid(m.Data):
+			t.Errorf("%q of type %q passed", body, contentType)
+		}
+	})
 }

@@ -24,6 +24,9 @@ const (
 // retryDelays are the pauses after the first, second and third failed attempt.
 var retryDelays = [...]time.Duration{time.Second, 3 * time.Second, 5 * time.Second}
 
+// MaxAttempts is how often an event is sent at most.
+const MaxAttempts = 1 + len(retryDelays)
+
 // exchange is a request that may take several attempts.
 type exchange struct {
 	url     *url.URL
@@ -66,6 +69,9 @@ func (d *Dispatcher) try(ctx context.Context, x exchange, n int) (res Response, 
 		a := x.about
 		a.URL, a.Number, a.Status, a.Err = shown(x.url), n, res.Status, err
 		a.Duration = d.o.Now().Sub(begin)
+		if again && n <= len(retryDelays) {
+			a.Retry = retryDelays[n-1]
+		}
 		d.o.Observe(a)
 	}()
 	req, err := http.NewRequestWithContext(ctx, x.about.Method, x.url.String(), bytes.NewReader(x.body))
