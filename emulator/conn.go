@@ -270,7 +270,7 @@ func (c *conn) linkEnded(l *link, err error) {
 	}
 
 	code, why := websocket.CloseAbnormalClosure, cut
-	if closed != nil {
+	if closed != nil && closed.Code != code { // 1006 is no close frame, and its text gorilla's
 		code, why = closed.Code, closed.Text
 	}
 	if c.mqtt != nil {

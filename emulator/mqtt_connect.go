@@ -199,7 +199,7 @@ func (v *mqttVisit) refuseFor(p *mqtt.Connect, f *refusal) *conn {
 			code = mqtt.UnspecifiedError.Connack(p.Version)
 		}
 	}
-	var props mqtt.Properties
+	props := mqtt.Properties{}
 	if r.Reason != "" {
 		props.AddData(mqtt.ReasonString, clipReason(r.Reason))
 	}

@@ -11,17 +11,6 @@ import (
 	"example.com/webpubsub/internal/mqtt"
 )
 
-// Each refusal is in the journal, with the rule.
-func wantRefusal(t *testing.T, srv *emulator.Server, rule string) {
-	t.Helper()
-	for _, e := range srv.Journal() {
-		if e.Kind == emulator.KindRefused && strings.Contains(e.Reason, rule) {
-			return
-		}
-	}
-	t.Errorf("the journal has no refusal that says %q", rule)
-}
-
 func TestMQTTConnectRefused(t *testing.T) {
 	long := strings.Repeat("x", 129)
 	v3 := func(p mqtt.Connect) *mqtt.Connect {
@@ -58,7 +47,7 @@ func TestMQTTConnectRefused(t *testing.T) {
 			t.Errorf("%s: answer %+v", tt.rule, answer)
 		}
 		c.expectClosed()
-		wantRefusal(t, srv, tt.rule)
+		waitForReason(t, srv, tt.rule)
 	}
 }
 
@@ -122,7 +111,7 @@ func TestMQTTDropped(t *testing.T) {
 		c := connectMQTT(t, srv, "a", anything...)
 		c.send(tt.packets...)
 		c.expectEnd(tt.code)
-		wantRefusal(t, srv, tt.rule)
+		waitForReason(t, srv, tt.rule)
 	}
 
 	srv := emulator.Start(t, emulator.Options{})
@@ -137,7 +126,7 @@ func TestMQTTDropped(t *testing.T) {
 	}
 	c.send(mqtt.Ping{Kind: mqtt.TypePingreq})
 	c.expectClosed()
-	wantRefusal(t, srv, "must be CONNECT")
+	waitForReason(t, srv, "must be CONNECT")
 
 	// MQTT 3.1.1 has no packet to say why.
 	c, _ = dialMQTT(t, srv, dialOptions{}, &mqtt.Connect{Version: mqtt.V311, ClientID: "b", CleanStart: true})
@@ -188,14 +177,14 @@ func TestMQTTSubscribeRefused(t *testing.T) {
 		}
 		c.expect(want)
 	}
-	wantRefusal(t, srv, "wildcards are not supported")
+	waitForReason(t, srv, "wildcards are not supported")
 }
 
 // A message that may not be sent ends the connection with QoS 0 only.
 func TestMQTTPublishForbidden(t *testing.T) {
 	srv := emulator.Start(t, emulator.Options{})
 	c := connectMQTT(t, srv, "a")
-	c.send(c.qos(1, 1, message("t", "", "")), c.qos(2, 2, message("t", "", "")))
+	c.send(withQoS(1, 1, message("t", "", "")), withQoS(2, 2, message("t", "", "")))
 	c.expect(
 		&mqtt.Ack{Kind: mqtt.TypePuback, PacketID: 1, Code: mqtt.NotAuthorized},
 		&mqtt.Ack{Kind: mqtt.TypePubrec, PacketID: 2, Code: mqtt.NotAuthorized},
@@ -203,9 +192,9 @@ func TestMQTTPublishForbidden(t *testing.T) {
 	if got := rest(t, srv, request{method: "PUT", path: "permissions/sendToGroup/connections/a?targetName=t"}); got.status != 200 {
 		t.Fatalf("grant: %d", got.status)
 	}
-	c.send(c.qos(1, 1, message("t", "", "")))
-	c.expect(&mqtt.Ack{Kind: mqtt.TypePuback, PacketID: 1})
+	c.send(withQoS(1, 1, message("t", "", "")))
+	c.expect(step(mqtt.TypePuback, 1))
 	c.send(message("u", "", ""))
 	c.expectEnd(mqtt.NotAuthorized)
-	wantRefusal(t, srv, "permission to send to group 'u'")
+	waitForReason(t, srv, "permission to send to group 'u'")
 }

@@ -77,15 +77,15 @@ func TestMQTTQoS(t *testing.T) {
 			case 0:
 				a.send(p)
 			case 1:
-				a.send(a.qos(1, 5, p))
-				a.expect(&mqtt.Ack{Kind: mqtt.TypePuback, PacketID: 5})
+				a.send(withQoS(1, 5, p))
+				a.expect(step(mqtt.TypePuback, 5))
 			case 2:
-				a.send(a.qos(2, 6, p))
-				a.expect(&mqtt.Ack{Kind: mqtt.TypePubrec, PacketID: 6})
-				a.send(a.qos(2, 6, p)) // not a second message
-				a.expect(&mqtt.Ack{Kind: mqtt.TypePubrec, PacketID: 6})
-				a.send(&mqtt.Ack{Kind: mqtt.TypePubrel, PacketID: 6})
-				a.expect(&mqtt.Ack{Kind: mqtt.TypePubcomp, PacketID: 6})
+				a.send(withQoS(2, 6, p))
+				a.expect(step(mqtt.TypePubrec, 6))
+				a.send(withQoS(2, 6, p)) // not a second message
+				a.expect(step(mqtt.TypePubrec, 6))
+				a.send(step(mqtt.TypePubrel, 6))
+				a.expect(step(mqtt.TypePubcomp, 6))
 			}
 			got, ok := b.recv().(*mqtt.Publish)
 			if !ok || got.QoS != min(sent, granted) || string(got.Payload) != "m" || got.Dup || got.Retain {
@@ -93,11 +93,11 @@ func TestMQTTQoS(t *testing.T) {
 			}
 			switch got.QoS {
 			case 1:
-				b.send(&mqtt.Ack{Kind: mqtt.TypePuback, PacketID: got.PacketID})
+				b.send(step(mqtt.TypePuback, got.PacketID))
 			case 2:
-				b.send(&mqtt.Ack{Kind: mqtt.TypePubrec, PacketID: got.PacketID})
-				b.expect(&mqtt.Ack{Kind: mqtt.TypePubrel, PacketID: got.PacketID})
-				b.send(&mqtt.Ack{Kind: mqtt.TypePubcomp, PacketID: got.PacketID})
+				b.send(step(mqtt.TypePubrec, got.PacketID))
+				b.expect(step(mqtt.TypePubrel, got.PacketID))
+				b.send(step(mqtt.TypePubcomp, got.PacketID))
 			}
 			b.expectNothingElse()
 		}

@@ -210,7 +210,16 @@ func message(topic, contentType, payload string) *mqtt.Publish {
 	return p
 }
 
-func (*mqttClient) qos(qos byte, id uint16, p *mqtt.Publish) *mqtt.Publish {
-	p.QoS, p.PacketID = qos, id
-	return p
+func withQoS(qos byte, id uint16, p *mqtt.Publish) *mqtt.Publish {
+	q := *p
+	q.QoS, q.PacketID = qos, id
+	return &q
 }
+
+func duplicate(p *mqtt.Publish) *mqtt.Publish {
+	q := *p
+	q.Dup = true
+	return &q
+}
+
+func step(kind mqtt.Type, id uint16) *mqtt.Ack { return &mqtt.Ack{Kind: kind, PacketID: id} }
