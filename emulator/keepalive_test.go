@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -11,40 +12,43 @@ import (
 	"example.com/webpubsub/emulator"
 )
 
-// The service pings; a client that answers stays, one that does not is cut. The
-// shortest interval is a second, and this test lasts for a few of them.
+// The service pings every 20 s; a client that answers stays, one that does not
+// is cut when the ping after it is due.
 func TestKeepAlive(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{Hubs: map[string]emulator.Hub{hubName: {KeepAlive: time.Second}}})
-	mute, hello := dialJSON(t, srv, dialOptions{})
-	mute.ws.SetPingHandler(func(string) error { return nil })
-	polite, _ := dialJSON(t, srv, dialOptions{})
-	pings := make(chan struct{}, 100)
-	answer := polite.ws.PingHandler()
-	polite.ws.SetPingHandler(func(s string) error { pings <- struct{}{}; return answer(s) })
-	ended := make(chan error, 1)
-	go func() {
-		_, _, err := polite.next()
-		ended <- err
-	}()
+	bubble(t, emulator.Options{}, func(t *testing.T, srv *emulator.Server, o dialOptions) {
+		o.subprotocol = jsonProtocol
+		mute, hello := dialJSON(t, srv, o)
+		mute.ws.SetPingHandler(func(string) error { return nil })
+		polite, _ := dialJSON(t, srv, o)
+		pings := 0
+		answer := polite.ws.PingHandler()
+		polite.ws.SetPingHandler(func(s string) error { pings++; return answer(s) })
+		ended := make(chan error, 1)
+		_ = polite.ws.SetReadDeadline(time.Time{})
+		go func() {
+			_, _, err := polite.ws.ReadMessage()
+			ended <- err
+		}()
 
-	if _, _, err := mute.next(); err == nil {
-		t.Error("got a message, want the connection to be cut")
-	}
-	if e := waitFor(t, srv, emulator.KindDisconnected, hello.ConnectionID); !strings.Contains(e.Reason, "PingTimeout") {
-		t.Errorf("reason %q", e.Reason)
-	}
-	for range 4 {
-		select {
-		case <-pings:
-		case err := <-ended:
-			t.Fatalf("a client that answers pings was cut: %v", err)
+		start := time.Now()
+		_ = mute.ws.SetReadDeadline(time.Time{})
+		if _, _, err := mute.ws.ReadMessage(); err == nil {
+			t.Error("got a message, want the connection to be cut")
 		}
-	}
-	_ = polite.ws.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""))
-	var closed *websocket.CloseError
-	if err := <-ended; !errors.As(err, &closed) || closed.Code != websocket.CloseNormalClosure {
-		t.Errorf("ended with %v", err)
-	}
+		if e := waitFor(t, srv, emulator.KindDisconnected, hello.ConnectionID); !strings.Contains(e.Reason, "PingTimeout") || e.Time.Sub(start) != 40*time.Second {
+			t.Errorf("ended after %v: %s", e.Time.Sub(start), e.Reason)
+		}
+		time.Sleep(time.Hour - time.Since(start))
+		synctest.Wait()
+		if pings != 180 {
+			t.Errorf("%d pings in an hour, want 180", pings)
+		}
+		_ = polite.ws.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""))
+		var closed *websocket.CloseError
+		if err := <-ended; !errors.As(err, &closed) || closed.Code != websocket.CloseNormalClosure {
+			t.Errorf("ended with %v", err)
+		}
+	})
 }
 
 // Closing the emulator while clients come and go must end, and leave nothing

@@ -50,20 +50,6 @@ func TestRecoveryWindowInVirtualTime(t *testing.T) {
 			t.Errorf("ended after %v: %s", e.Time.Sub(start), e.Reason)
 		}
 		back(hello).expectClose(1008, "The connection could not be recovered.")
-
-		// A client that reads, and so answers pings, stays for ever.
-		polite, _ := dialJSON(t, srv, dialOptions{network: network})
-		_ = polite.ws.SetReadDeadline(time.Time{})
-		gone := make(chan error, 1)
-		go func() {
-			_, _, err := polite.ws.ReadMessage()
-			gone <- err
-		}()
-		time.Sleep(time.Hour)
-		_ = polite.ws.Close()
-		if err := <-gone; !errors.Is(err, net.ErrClosed) {
-			t.Errorf("it was cut: %v", err)
-		}
 	})
 }
 
