@@ -97,15 +97,17 @@ func TestMemoryConn(t *testing.T) {
 		}
 	})
 	t.Run("deadlines", func(t *testing.T) {
-		a, b := memoryPair(t)
-		_ = b.SetReadDeadline(time.Now().Add(time.Millisecond))
-		if _, err := b.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("read: %v", err)
-		}
-		_ = a.SetWriteDeadline(time.Now().Add(time.Millisecond))
-		if n, err := a.Write(make([]byte, 1<<20)); !errors.Is(err, os.ErrDeadlineExceeded) || n != 64<<10 {
-			t.Errorf("write: %d, %v", n, err)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			a, b := memoryPair(t)
+			_ = b.SetReadDeadline(time.Now().Add(time.Second))
+			if _, err := b.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("read: %v", err)
+			}
+			_ = a.SetWriteDeadline(time.Now().Add(time.Second))
+			if n, err := a.Write(make([]byte, 1<<20)); !errors.Is(err, os.ErrDeadlineExceeded) || n != 64<<10 {
+				t.Errorf("write: %d, %v", n, err)
+			}
+		})
 	})
 	t.Run("nobody listens", func(t *testing.T) {
 		l := emulator.ListenMemory()
