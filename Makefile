@@ -1,6 +1,6 @@
 # Every check is a step of .ci/run, so that what passes here passes in CI.
 
-.PHONY: check test race lint fmt interop bench guard dist
+.PHONY: check test race lint fmt interop bench guard coldstart dist
 
 check:
 	.ci/run
@@ -18,6 +18,10 @@ bench:
 # The micro-benchmarks of this tree against those of another revision.
 guard:
 	bench/guard.sh $(BASE)
+
+# Time to the first answer, memory and size of the package.
+coldstart:
+	go test -run '^$$' -bench ColdStart -benchtime 30x ./cmd/webpubsub
 
 # What is deployed: a zip for Azure Functions, and the same as a folder for azd.
 dist:

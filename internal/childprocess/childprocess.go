@@ -72,6 +72,9 @@ func (p *Process) ExitCode() int {
 	}
 }
 
+// PID returns the program's process id.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Signal sends a signal.
 func (p *Process) Signal(tb testing.TB, s os.Signal) {
 	tb.Helper()
