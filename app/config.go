@@ -18,6 +18,7 @@ import (
 const DefaultHub = "chat"
 
 // Names of the settings, in one place for messages and for reading.
+// docs/configuration.md lists them.
 const (
 	settingConnection  = "WebPubSubConnectionString"
 	settingServiceURI  = settingConnection + "__serviceUri"
