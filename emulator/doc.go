@@ -24,6 +24,17 @@
 // Hubs need no declaration: any valid hub name works. The default access key is
 // the one of Microsoft's own emulator, so connection strings can be exchanged.
 //
+// # TLS and identities
+//
+// With [Options].TLS the endpoint is https and the client URLs are wss, and with
+// AllowUnverifiedEntra a token credential is let in, so that the code that runs
+// in Azure with a managed identity runs here unchanged:
+//
+//	srv := emulator.Start(t, emulator.Options{TLS: true, AllowUnverifiedEntra: true})
+//	chat, err := service.NewClient(srv.URL(), cred, "chat", &service.ClientOptions{
+//		ClientOptions: azcore.ClientOptions{Transport: srv.Client()},
+//	})
+//
 // # Inside
 //
 // A connection is a logical client; its link is the WebSocket that it has at

@@ -441,6 +441,15 @@ func TestRefusalsAreLogged(t *testing.T) {
 		}
 		waitForReason(t, srv, tt.reason)
 	}
+	for path, reason := range map[string]string{
+		"/hubs/chat/:send":            "REST calls go to /api/hubs/{hub}",
+		"/clients/socketio/hubs/chat": "does not speak that protocol",
+	} {
+		if a := raw(t, request{method: "GET"}, srv.URL()+path, ""); a.status != 404 {
+			t.Errorf("%s: %d", path, a.status)
+		}
+		waitForReason(t, srv, reason)
+	}
 	if a := raw(t, request{method: "HEAD"}, srv.URL()+"/api/hubs/chat/users/u", ""); a.status != 401 || a.header.Get("WWW-Authenticate") != "Bearer" {
 		t.Errorf("without a token: %d %v", a.status, a.header)
 	}

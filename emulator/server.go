@@ -310,7 +310,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == "/":
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		fmt.Fprintf(w, "Web PubSub emulator. Connection string: Endpoint=%s;AccessKey=<key>;Version=1.0;\n", s.url)
+	case path == "/favicon.ico": // asked for by every browser
+		http.NotFound(w, r)
 	default:
+		s.journal.add(Entry{Kind: KindRefused, Name: r.Method + " " + path, Status: http.StatusNotFound, Reason: elsewhere(path)})
 		http.NotFound(w, r)
 	}
+}
+
+// elsewhere says where to go instead of a path that is not served.
+func elsewhere(path string) string {
+	if strings.HasPrefix(path, clientPaths["socketio"]) {
+		return "Socket.IO clients get tokens here, but no connection: the emulator does not speak that protocol"
+	}
+	return "there is nothing here: REST calls go to /api/hubs/{hub}, clients to " + clientEndpoint + "{hub} or " + mqttEndpoint + "{hub}"
 }

@@ -91,6 +91,21 @@ func TestTokenCredentialOverTLS(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 
+	// Each protocol has its own tokens, and its own endpoint for them.
+	mqtt, err := chat.GetClientAccessToken(t.Context(), &service.ClientAccessTokenOptions{Protocol: service.ClientProtocolMQTT})
+	if err != nil {
+		t.Fatal(err)
+	}
+	md := websocket.Dialer{Subprotocols: []string{"mqtt"}, TLSClientConfig: d.TLSClientConfig}
+	mws, _, err := md.DialContext(t.Context(), mqtt.URL, nil)
+	if err != nil {
+		t.Fatalf("%s: %v", mqtt.BaseURL, err)
+	}
+	defer mws.Close()
+	if _, _, err := md.DialContext(t.Context(), srv.ClientURL("chat")+"?access_token="+mqtt.Token, nil); err == nil {
+		t.Error("a token for MQTT opens the other endpoint")
+	}
+
 	// A page link has to lead back here, so it is https too.
 	next := srv.URL() + "/api/hubs/chat/groups/g/connections?maxpagesize=1"
 	other := dialTLS(t, srv, accessToken(t, srv, dialOptions{groups: []string{"g"}}))
