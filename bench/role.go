@@ -20,6 +20,8 @@ var roles = map[string]func(args []string) error{
 	"hub-ceiling":     bareHubRole,
 	"hub-centrifuge":  centrifugeRole,
 	"service-ours":    serviceOurs,
+	"client-ours":     clientOurs,
+	"client-ceiling":  clientCeiling,
 }
 
 func runRole(name string, args []string) {
