@@ -10,7 +10,17 @@
 //
 //	WEBPUBSUB_CONNECTION_STRING        the emulator
 //	WEBPUBSUB_PROXY_CONNECTION_STRING  the same behind a proxy that can cut connections
+//	WEBPUBSUB_TLS_CONNECTION_STRING    another emulator, over https and wss; its certificate is trusted
+//	WEBPUBSUB_ENTRA_TOKEN              a token of Microsoft Entra's form that the latter accepts
+//	WEBPUBSUB_REVERSE_PROXY            what is sent there reaches the emulator as http://webpubsub.invalid
 //	WEBPUBSUB_BACKSTAGE                the address of the harness, see below
+//	WEBPUBSUB_RESULTS                  the file for one line of JSON for each test: {"name":"…","ok":true}
+//
+// A test's name begins with the features that it proves. features_test.go lists
+// them, and TestPackages writes the README's tables of what is supported from
+// what every suite reports:
+//
+//	go test ./interop -run Packages -update
 //
 // The harness answers GET /seen?connection=id with the events that the handler
 // got from a connection, as a JSON array of text, and POST /cut by cutting every

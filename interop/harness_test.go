@@ -3,15 +3,22 @@ package interop_test
 import (
 	"context"
 	"encoding/json"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/emulator"
@@ -28,6 +35,7 @@ const handlerHub = "events"
 // backend is what the programs of another language run against.
 type backend struct {
 	emulator *emulator.Server
+	ca       string // the file with the certificate of the emulator with TLS
 	env      []string
 }
 
@@ -48,8 +56,15 @@ func start(t *testing.T, hubs map[string]emulator.Hub) *backend {
 		all[name] = h
 	}
 	em := emulator.Start(t, emulator.Options{Hubs: all, Logger: logger(t)})
+	secure := emulator.Start(t, emulator.Options{TLS: true, AllowUnverifiedEntra: true, Logger: logger(t)})
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, secure.CertificatePEM(), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	h, log := newHandler(t, em.ConnectionString())
-	proxy := tcpproxy.Start(t, strings.TrimPrefix(em.URL(), "http://"))
+	// Slow as a network is: the synchronous client of Python misses what comes
+	// back at once.
+	proxy := tcpproxy.StartSlow(t, strings.TrimPrefix(em.URL(), "http://"), 2*time.Millisecond)
 
 	mux.Handle("/api/events", h)
 	mux.HandleFunc("GET /seen", func(w http.ResponseWriter, r *http.Request) {
@@ -60,11 +75,30 @@ func start(t *testing.T, hubs map[string]emulator.Hub) *backend {
 	})
 
 	behind := connstr.ConnectionString{Endpoint: "http://" + proxy.Addr(), AccessKey: emulator.DefaultAccessKey}
-	return &backend{emulator: em, env: append(os.Environ(),
+	return &backend{emulator: em, ca: ca, env: append(os.Environ(),
+		"WEBPUBSUB_TLS_CONNECTION_STRING="+secure.ConnectionString(),
+		"WEBPUBSUB_ENTRA_TOKEN="+entraToken(t),
+		// How Node, OpenSSL, and two of Python's packages are told whom to trust.
+		"NODE_EXTRA_CA_CERTS="+ca,
+		"SSL_CERT_FILE="+ca,
+		"REQUESTS_CA_BUNDLE="+ca,
+		"WEBSOCKET_CLIENT_CA_BUNDLE="+ca,
 		"WEBPUBSUB_CONNECTION_STRING="+em.ConnectionString(),
 		"WEBPUBSUB_PROXY_CONNECTION_STRING="+behind.String(),
+		"WEBPUBSUB_REVERSE_PROXY="+startReverseProxy(t, em.URL()),
 		"WEBPUBSUB_BACKSTAGE="+backstage.URL,
 	)}
+}
+
+// entraToken has the form of a token of Microsoft Entra, signed by nobody.
+func entraToken(t *testing.T) string {
+	t.Helper()
+	claims := jwt.MapClaims{"aud": "https://webpubsub.azure.com", "exp": time.Now().Add(time.Hour).Unix(), "oid": "1"}
+	unsigned, err := jwt.NewWithClaims(jwt.SigningMethodRS256, claims).SigningString()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return unsigned + ".c2ln"
 }
 
 func writeJSON(w http.ResponseWriter, v any) { _ = json.NewEncoder(w).Encode(v) }
@@ -73,17 +107,45 @@ func writeJSON(w http.ResponseWriter, v any) { _ = json.NewEncoder(w).Encode(v) 
 // its output where it fails.
 func (b *backend) run(t *testing.T, dir, name string, args ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir = dir
-	cmd.Env = b.env
-	cmd.WaitDelay = 5 * time.Second
-	out, err := cmd.CombinedOutput()
+	out, err := b.command(t, dir, nil, name, args...)
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
 	t.Logf("%s", out)
+}
+
+// command runs a program of another language to its end and returns its output.
+func (b *backend) command(t *testing.T, dir string, env []string, name string, args ...string) ([]byte, error) {
+	t.Helper()
+	readSources(t, dir)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	cmd.Env = slices.Concat(b.env, env)
+	cmd.WaitDelay = 5 * time.Second
+	return cmd.CombinedOutput()
+}
+
+// readSources lets go test know that the result depends on the programs in dir,
+// so that it does not take an old result for theirs.
+func readSources(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case !d.IsDir():
+			_, err = os.Stat(path)
+			return err
+		case slices.Contains([]string{"node_modules", ".venv", "__pycache__", "target"}, d.Name()):
+			return filepath.SkipDir
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // logger shows the warnings of the Go side with the test.
@@ -159,4 +221,24 @@ func (l *eventLog) of(connection string) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return append([]string{}, l.events[connection]...)
+}
+
+// proxiedHost is the host of the endpoint whose only way is the reverse proxy.
+// There is no such host, so a request that does not take the proxy fails.
+const proxiedHost = "webpubsub.invalid"
+
+// startReverseProxy runs an HTTP proxy as API Management is one: clients send to
+// it what is meant for the endpoint http://webpubsub.invalid.
+func startReverseProxy(t *testing.T, target string) string {
+	t.Helper()
+	to, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(to)
+		r.Out.Host = proxiedHost
+	}})
+	t.Cleanup(web.Close)
+	return web.URL
 }

@@ -3,52 +3,62 @@ package interop_test
 import (
 	"bufio"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"example.com/webpubsub/emulator"
+	"example.com/webpubsub/internal/connstr"
 	"example.com/webpubsub/internal/testtool"
 )
 
-// TestNode runs the official JavaScript packages as a browser app and its
-// server use them.
-func TestNode(t *testing.T) {
+// runNode runs the official JavaScript packages as a browser app and its server
+// use them.
+func runNode(t *testing.T, p *proof) {
 	node := testtool.Need(t, "node")
 	testtool.NPM(t, "node")
-	files, err := filepath.Glob("node/*.test.js")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no test files in node: %v", err)
-	}
 	b := start(t, nil)
-	for _, file := range files {
-		name := filepath.Base(file)
-		t.Run(strings.TrimSuffix(name, ".test.js"), func(t *testing.T) {
-			b.nodeTest(t, node, name)
-		})
+	for _, suite := range []struct{ pkg, file string }{
+		{jsService, "service.test.js"},
+		{jsService, "delivery.test.js"},
+		{jsClient, "client.test.js"},
+		{jsClient, "events.test.js"},
+		{jsClient, "recovery.test.js"},
+		{jsClient, "streams.test.js"},
+	} {
+		t.Run(suite.file, func(t *testing.T) { b.nodeTest(t, p, suite.pkg, node, suite.file) })
 	}
 }
 
-// TestNodeExpress has the official Express middleware answer the emulator's
-// events.
-func TestNodeExpress(t *testing.T) {
+// runUpstreams has the emulator's events answered by the official Express
+// middleware and by the Go handler that is its twin, which pass the same tests
+// and answer the same requests.
+func runUpstreams(t *testing.T, p *proof) {
 	node := testtool.Need(t, "node")
 	testtool.NPM(t, "node")
-	url := startExpress(t, node)
-	b := start(t, map[string]emulator.Hub{"express": {EventHandlers: []emulator.EventHandler{{
-		URL:          url + "/api/webpubsub/hubs/{hub}/",
-		UserEvents:   "*",
-		SystemEvents: []string{"connect", "connected", "disconnected"},
-	}}}})
-	b.env = append(b.env, "EXPRESS_URL="+url)
-	b.nodeTest(t, node, "express/express.test.js")
+	express := startExpress(t, node)
+	twin := startTwin(t, connstr.ConnectionString{Endpoint: "http://127.0.0.1", AccessKey: emulator.DefaultAccessKey}.String())
+	for pkg, url := range map[string]string{jsExpress: express, goHandler: twin} {
+		t.Run(pkg, func(t *testing.T) {
+			b := start(t, map[string]emulator.Hub{"express": {EventHandlers: []emulator.EventHandler{{
+				URL:          url + "/api/webpubsub/hubs/{hub}/",
+				UserEvents:   "*",
+				SystemEvents: []string{"connect", "connected", "disconnected"},
+				GroupEvents:  []string{"joined", "left"},
+			}}}})
+			b.env = append(b.env, "UPSTREAM_URL="+url)
+			b.nodeTest(t, p, pkg, node, "express/express.test.js")
+		})
+	}
+	t.Run("same", func(t *testing.T) { compareUpstreams(t, p, express, twin) })
 }
 
 // nodeTest runs a test file. What a failed test leaves open does not keep node
 // from ending.
-func (b *backend) nodeTest(t *testing.T, node, file string) {
+func (b *backend) nodeTest(t *testing.T, p *proof, pkg, node, file string) {
 	t.Helper()
-	b.run(t, "node", node, "--test", "--test-force-exit", "--test-reporter=spec", file)
+	p.suite(t, b, pkg, "node", node, "--test", "--test-force-exit",
+		"--test-reporter=spec", "--test-reporter-destination=stdout",
+		"--test-reporter=./report.js", "--test-reporter-destination=stderr", file)
 }
 
 // startExpress runs the Express server for the length of the test and returns

@@ -6,13 +6,16 @@ import (
 	"example.com/webpubsub/internal/testtool"
 )
 
-// TestPython runs the official Python packages.
-func TestPython(t *testing.T) {
+// runPython runs the official Python packages.
+func runPython(t *testing.T, p *proof) {
 	python := testtool.Python(t, "python")
 	b := start(t, nil)
-	for _, name := range []string{"test_service", "test_client"} {
-		t.Run(name, func(t *testing.T) {
-			b.run(t, "python", python, "-W", "ignore::ResourceWarning", "-m", "unittest", "-v", name)
+	for _, suite := range []struct{ pkg, module string }{
+		{pyService, "test_service"},
+		{pyClient, "test_client"},
+	} {
+		t.Run(suite.module, func(t *testing.T) {
+			p.suite(t, b, suite.pkg, "python", python, "-W", "ignore::ResourceWarning", "run.py", suite.module)
 		})
 	}
 }

@@ -10,12 +10,14 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Proxy is a running proxy.
 type Proxy struct {
 	listener net.Listener
 	target   string
+	latency  time.Duration
 	tasks    sync.WaitGroup
 
 	mu     sync.Mutex
@@ -28,11 +30,17 @@ type conn struct{ near, far net.Conn }
 // Start passes connections on to target, a host and port, until the test ends.
 func Start(tb testing.TB, target string) *Proxy {
 	tb.Helper()
+	return StartSlow(tb, target, 0)
+}
+
+// StartSlow is Start for a proxy that waits before it passes on what it read.
+func StartSlow(tb testing.TB, target string, latency time.Duration) *Proxy {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p := &Proxy{listener: l, target: target}
+	p := &Proxy{listener: l, target: target, latency: latency}
 	p.tasks.Go(p.serve)
 	tb.Cleanup(func() {
 		p.mu.Lock()
@@ -75,7 +83,11 @@ func (p *Proxy) serve() {
 
 // pass copies one direction; where it ends, so does the other.
 func (p *Proxy) pass(c *conn, to, from net.Conn) {
-	_, _ = io.Copy(to, from)
+	var w io.Writer = to
+	if p.latency > 0 {
+		w = slow{to, p.latency}
+	}
+	_, _ = io.Copy(w, from)
 	_, _ = c.near.Close(), c.far.Close()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -85,6 +97,17 @@ func (p *Proxy) pass(c *conn, to, from net.Conn) {
 			return
 		}
 	}
+}
+
+// slow waits before each write.
+type slow struct {
+	io.Writer
+	latency time.Duration
+}
+
+func (s slow) Write(b []byte) (int, error) {
+	time.Sleep(s.latency)
+	return s.Writer.Write(b)
 }
 
 // reset ends a connection without a FIN, so that what travels is lost.

@@ -1,5 +1,5 @@
 // Package testtool finds the programs that are not Go's own for tests that need
-// them: node, python3, a browser.
+// them: node, python3, java, a browser.
 //
 //	node := testtool.Need(t, "node")
 //	testtool.NPM(t, "interop/node")
@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -76,10 +77,63 @@ func Python(tb testing.TB, dir string) string {
 	return abs
 }
 
+// Java compiles the sources in dir/src to dir/target/classes, with the packages
+// that dir/pom.xml names, which are fetched to dir/target/lib unless that was
+// done before. It returns the path of java, which is to be run in dir with the
+// class path [JavaPath].
+func Java(tb testing.TB, dir string) string {
+	tb.Helper()
+	java, javac, mvn := Need(tb, "java"), Need(tb, "javac"), Need(tb, "mvn")
+	install(tb, dir, "pom.xml", "target/lib", [][]string{{mvn, "--quiet", "--batch-mode", "dependency:copy-dependencies"}})
+	sources, err := filepath.Glob(filepath.Join(dir, "src", "*.java"))
+	if err != nil || len(sources) == 0 {
+		tb.Fatalf("no sources in %s/src: %v", dir, err)
+	}
+	// Nothing of an older source may be left to run.
+	if err := os.RemoveAll(filepath.Join(dir, "target", "classes")); err != nil {
+		tb.Fatal(err)
+	}
+	args := []string{"-d", "target/classes", "-cp", JavaPath()}
+	for _, source := range sources {
+		args = append(args, filepath.Join("src", filepath.Base(source)))
+	}
+	cmd := exec.Command(javac, args...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		tb.Fatalf("%s does not compile: %v\n%s", dir, err, out)
+	}
+	return java
+}
+
+// JavaPath is the class path of what [Java] fetched and compiled, and of more
+// folders.
+func JavaPath(more ...string) string {
+	return strings.Join(append([]string{"target/classes", "target/lib/*"}, more...), string(os.PathListSeparator))
+}
+
+// JavaTrust makes a trust store of a certificate in a PEM file. Its path is what
+// Java's property javax.net.ssl.trustStore takes.
+func JavaTrust(tb testing.TB, certificate string) string {
+	tb.Helper()
+	store := filepath.Join(tb.TempDir(), "trust.p12")
+	out, err := exec.Command(Need(tb, "keytool"), "-importcert", "-noprompt", "-alias", "test",
+		"-file", certificate, "-keystore", store, "-storetype", "PKCS12", "-storepass", "changeit").CombinedOutput()
+	if err != nil {
+		tb.Fatalf("keytool: %v\n%s", err, out)
+	}
+	return store
+}
+
 // install runs the commands in dir unless target bears the mark of the same
 // lock file. A failure counts as a missing tool: most often there is no network.
 func install(tb testing.TB, dir, lock, target string, commands [][]string) {
 	tb.Helper()
+	// Tests of several packages use the same folder, in processes of their own.
+	unlock, err := lockFile(filepath.Join(dir, lock))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer unlock()
 	content, err := os.ReadFile(filepath.Join(dir, lock))
 	if err != nil {
 		tb.Fatal(err)

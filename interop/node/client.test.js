@@ -2,14 +2,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { WebPubSubJsonProtocol, WebPubSubJsonReliableProtocol } from "@azure/web-pubsub-client";
-import { allRoles, connect, limit, newHub, service, startClient } from "./helpers.js";
+import { allRoles, connect, limit, newHub, secure, service, startClient } from "./helpers.js";
 
 const protocols = { json: WebPubSubJsonProtocol, reliable: WebPubSubJsonReliableProtocol };
 
 for (const [name, Protocol] of Object.entries(protocols)) {
   const options = (userId) => ({ protocol: Protocol(), token: { userId, roles: allRoles } });
 
-  test(`${name}: connects and stops`, limit, async (t) => {
+  test(`start-stop: ${name}`, limit, async (t) => {
     const hub = newHub();
     const { client, inbox, connectionId } = await startClient(t, hub, options("alice"));
     assert.equal(await service(hub).connectionExists(connectionId), true);
@@ -18,7 +18,7 @@ for (const [name, Protocol] of Object.entries(protocols)) {
     await inbox.stopped.next();
   });
 
-  test(`${name}: publishes to a group with every data type`, limit, async (t) => {
+  test(`publish, groups: ${name}, every data type`, limit, async (t) => {
     const hub = newHub();
     const alice = await startClient(t, hub, options("alice"));
     const bob = await startClient(t, hub, options("bob"));
@@ -34,7 +34,7 @@ for (const [name, Protocol] of Object.entries(protocols)) {
     }
   });
 
-  test(`${name}: the sender gets its own message unless it asks not to`, limit, async (t) => {
+  test(`no-echo: ${name}, the sender gets its own message unless it asks not to`, limit, async (t) => {
     const { client, inbox } = await startClient(t, newHub(), options("alice"));
     await client.joinGroup("room");
     await client.sendToGroup("room", "unheard", "text", { noEcho: true });
@@ -42,7 +42,7 @@ for (const [name, Protocol] of Object.entries(protocols)) {
     assert.equal((await inbox["group-message"].next()).message.data, "heard");
   });
 
-  test(`${name}: who left a group gets nothing more`, limit, async (t) => {
+  test(`groups: ${name}, who left a group gets nothing more`, limit, async (t) => {
     const hub = newHub();
     const { client, inbox } = await startClient(t, hub, options("alice"));
     await client.joinGroup("room");
@@ -53,7 +53,7 @@ for (const [name, Protocol] of Object.entries(protocols)) {
     assert.equal((await inbox["group-message"].next()).message.data, "got");
   });
 
-  test(`${name}: a repeated ack id does nothing again`, limit, async (t) => {
+  test(`duplicate: ${name}, a repeated ack id does nothing again`, limit, async (t) => {
     const { client, inbox } = await startClient(t, newHub(), options("alice"));
     await client.joinGroup("room");
     assert.deepEqual(await client.sendToGroup("room", "once", "text", { ackId: 77 }), { ackId: 77, isDuplicated: false });
@@ -63,7 +63,7 @@ for (const [name, Protocol] of Object.entries(protocols)) {
     assert.deepEqual(got.map((e) => e.message.data), ["once", "last"]);
   });
 
-  test(`${name}: without roles a client may not join or publish`, limit, async (t) => {
+  test(`roles: ${name}, without them a client may not join or publish`, limit, async (t) => {
     const { client } = await startClient(t, newHub(), {
       protocol: Protocol(),
       token: { roles: ["webpubsub.joinLeaveGroup.mine"] },
@@ -75,7 +75,7 @@ for (const [name, Protocol] of Object.entries(protocols)) {
     await assert.rejects(client.sendToGroup("mine", "x", "text"), forbidden);
   });
 
-  test(`${name}: gets messages of the service client`, limit, async (t) => {
+  test(`server-messages: ${name}, from the service client`, limit, async (t) => {
     const hub = newHub();
     const { client, inbox, connectionId } = await startClient(t, hub, options("alice"));
     const rest = service(hub);
@@ -90,7 +90,7 @@ for (const [name, Protocol] of Object.entries(protocols)) {
     assert.deepEqual([message.dataType, new Uint8Array(message.data)], ["binary", new Uint8Array([7])]);
   });
 
-  test(`${name}: an event without handler fails`, limit, async (t) => {
+  test(`event-errors: ${name}, an event without handler fails`, limit, async (t) => {
     const { client } = await startClient(t, newHub(), { ...options("alice"), messageRetryOptions: { maxRetries: 0 } });
     await assert.rejects(client.sendEvent("echo", "hi", "text"), (error) => {
       assert.equal(error.name, "SendMessageError");
@@ -101,7 +101,7 @@ for (const [name, Protocol] of Object.entries(protocols)) {
     await client.joinGroup("room");
   });
 
-  test(`${name}: is told why the service closed it`, limit, async (t) => {
+  test(`close-reason: ${name}, why the service closed the connection`, limit, async (t) => {
     const hub = newHub();
     const { inbox, connectionId } = await startClient(t, hub, { ...options("alice"), autoReconnect: false });
     await service(hub).closeConnection(connectionId, { reason: "enough" });
@@ -112,7 +112,7 @@ for (const [name, Protocol] of Object.entries(protocols)) {
   });
 }
 
-test("clients of all protocols share a group", limit, async (t) => {
+test("publish: clients of all protocols share a group", limit, async (t) => {
   const hub = newHub();
   const simple = await connect(t, hub, { groups: ["room"] });
   const receivers = [];
@@ -126,4 +126,11 @@ test("clients of all protocols share a group", limit, async (t) => {
   for (const { inbox } of receivers) {
     assert.deepEqual((await inbox["group-message"].next()).message.data, { n: 1 });
   }
+});
+
+test("tls: over wss, as everywhere else", limit, async (t) => {
+  const { client, inbox } = await startClient(t, newHub(), { cs: secure, token: { userId: "alice", roles: allRoles } });
+  await client.joinGroup("room");
+  await client.sendToGroup("room", { n: 1 }, "json");
+  assert.deepEqual((await inbox["group-message"].next()).message.data, { n: 1 });
 });

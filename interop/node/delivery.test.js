@@ -32,7 +32,7 @@ function sends(client, connectionId) {
   };
 }
 
-test("simple clients get payloads", limit, async (t) => {
+test("send-all, send-group, send-user, send-connection: simple clients get payloads", limit, async (t) => {
   const hub = newHub();
   const client = service(hub);
   const alice = await connect(t, hub, { userId: "alice", groups: ["g"] });
@@ -44,7 +44,7 @@ test("simple clients get payloads", limit, async (t) => {
   }
 });
 
-test("JSON clients get envelopes, exactly so", limit, async (t) => {
+test("send-all, send-group, send-user, send-connection: JSON clients get envelopes, exactly so", limit, async (t) => {
   const hub = newHub();
   const alice = await connectJSON(t, hub, { userId: "alice", groups: ["g"] });
   const { group, ...others } = sends(service(hub), alice.connectionId);
@@ -62,7 +62,7 @@ test("JSON clients get envelopes, exactly so", limit, async (t) => {
   assert.deepEqual(frames.map((f) => [f.dataType, f.data]), [["json", json], ["text", text], ["binary", "BQEB"]]);
 });
 
-test("a JSON string stays a JSON string", limit, async (t) => {
+test("send-all: a JSON string stays a JSON string", limit, async (t) => {
   const hub = newHub();
   const simple = await connect(t, hub);
   const subprotocol = await connectJSON(t, hub);
@@ -71,7 +71,7 @@ test("a JSON string stays a JSON string", limit, async (t) => {
   assert.equal(await subprotocol.frames.next(), '{"type":"message","from":"server","dataType":"json","data":"quoted"}');
 });
 
-test("the connected frame comes first", limit, async (t) => {
+test("token: the connected frame comes first", limit, async (t) => {
   const hub = newHub();
   const alice = await connectJSON(t, hub, { userId: "alice" });
   assert.equal(alice.first.type, "system");
@@ -81,7 +81,7 @@ test("the connected frame comes first", limit, async (t) => {
   assert.equal("reconnectionToken" in alice.first, false);
 });
 
-test("groups of the token are joined", limit, async (t) => {
+test("token: its groups are joined", limit, async (t) => {
   const hub = newHub();
   const client = service(hub);
   const both = await connect(t, hub, { groups: ["g1", "g2"] });
@@ -90,7 +90,7 @@ test("groups of the token are joined", limit, async (t) => {
   assert.deepEqual(await both.frames.take(2), ["one", "two"]);
 });
 
-test("excluded connections are left out", limit, async (t) => {
+test("excluded: excluded connections are left out", limit, async (t) => {
   const hub = newHub();
   const client = service(hub);
   const one = await connectJSON(t, hub, { groups: ["g"] });
@@ -104,7 +104,7 @@ test("excluded connections are left out", limit, async (t) => {
   assert.deepEqual(await data(one, 1), ["to both"]);
 });
 
-test("bad tokens are refused with 401", limit, async (t) => {
+test("token: bad ones are refused with 401", limit, async (t) => {
   const hub = newHub();
   const { baseUrl, token } = await service(hub).getClientAccessToken();
   const foreign = (await service(newHub()).getClientAccessToken()).token;

@@ -6,7 +6,7 @@ import { connect, connectJSON, handlerHub, limit, newHub, seen, service, startCl
 
 const once = { messageRetryOptions: { maxRetries: 0 } };
 
-test("the reply comes before the acknowledgement", limit, async (t) => {
+test("events: the reply comes before the acknowledgement", limit, async (t) => {
   const { socket, frames } = await connectJSON(t, handlerHub);
   socket.send(JSON.stringify({ type: "event", event: "echo", ackId: 1, dataType: "json", data: { a: [1, "<ü>"] } }));
   assert.deepEqual(await frames.take(2), [
@@ -15,7 +15,7 @@ test("the reply comes before the acknowledgement", limit, async (t) => {
   ]);
 });
 
-test("sendEvent is answered with every data type", limit, async (t) => {
+test("events: sendEvent is answered with every data type", limit, async (t) => {
   const { client, inbox } = await startClient(t, handlerHub);
   const bytes = new Uint8Array([0, 128, 255]);
   for (const [content, dataType] of [["hi", "text"], [{ hi: true }, "json"], [bytes.buffer, "binary"]]) {
@@ -27,7 +27,7 @@ test("sendEvent is answered with every data type", limit, async (t) => {
   }
 });
 
-test("an event that the handler refuses fails, and the connection stays", limit, async (t) => {
+test("event-errors: an event that the handler refuses fails, and the connection stays", limit, async (t) => {
   const { client, inbox } = await startClient(t, handlerHub, once);
   await assert.rejects(client.sendEvent("deny", "x", "text"), (error) => error.errorDetail.name === "InternalServerError");
   await assert.rejects(client.sendEvent("unknown", "x", "text"), (error) => error.errorDetail.name === "InternalServerError");
@@ -35,7 +35,7 @@ test("an event that the handler refuses fails, and the connection stays", limit,
   assert.equal((await inbox["server-message"].next()).message.data, "still here");
 });
 
-test("invokeEvent returns what the handler answers", limit, async (t) => {
+test("invoke: invokeEvent returns what the handler answers", limit, async (t) => {
   const { client } = await startClient(t, handlerHub);
   assert.deepEqual(await client.invokeEvent("echo", { hi: true }, "json", { invocationId: "one" }), {
     invocationId: "one",
@@ -46,7 +46,7 @@ test("invokeEvent returns what the handler answers", limit, async (t) => {
   await assert.rejects(client.invokeEvent("deny", "x", "text"), { name: "InvocationError" });
 });
 
-test("the connection's state travels from event to event", limit, async (t) => {
+test("events: the connection's state travels from event to event", limit, async (t) => {
   const { client, inbox } = await startClient(t, handlerHub);
   for (const count of [1, 2, 3]) {
     await client.sendEvent("count", "", "text");
@@ -54,7 +54,7 @@ test("the connection's state travels from event to event", limit, async (t) => {
   }
 });
 
-test("the handler publishes with the Go service client", limit, async (t) => {
+test("events: the handler publishes with the Go service client", limit, async (t) => {
   const room = newHub();
   const { client } = await startClient(t, handlerHub);
   const listener = await startClient(t, handlerHub, { token: { groups: [room] } });
@@ -63,7 +63,7 @@ test("the handler publishes with the Go service client", limit, async (t) => {
   assert.deepEqual([message.group, message.data], [room, room]);
 });
 
-test("connected and disconnected reach the handler", limit, async (t) => {
+test("start-stop: connected and disconnected reach the handler", limit, async (t) => {
   const { client, connectionId } = await startClient(t, handlerHub, {
     protocol: WebPubSubJsonProtocol(),
     token: { userId: "alice" },
@@ -73,28 +73,28 @@ test("connected and disconnected reach the handler", limit, async (t) => {
   await seen(connectionId, "disconnected");
 });
 
-test("the reason of a close reaches the handler", limit, async (t) => {
+test("close-reason: the reason of a close reaches the handler", limit, async (t) => {
   const { connectionId } = await startClient(t, handlerHub, { autoReconnect: false });
   await service(handlerHub).closeConnection(connectionId, { reason: "enough" });
   await seen(connectionId, "disconnected Application server closed the connection. Reason: enough");
 });
 
-test("the connect callback names the user", limit, async (t) => {
+test("start-stop: the connect callback names the user", limit, async (t) => {
   const { first } = await connectJSON(t, handlerHub, { query: "&as=carol" });
   assert.equal(first.userId, "carol");
 });
 
-test("the connect callback refuses with a status of its own", limit, async (t) => {
+test("start-stop: the connect callback refuses with a status of its own", limit, async (t) => {
   await assert.rejects(connect(t, handlerHub, { query: "&refuse=yes" }), /Unexpected server response: 403/);
 });
 
-test("a simple client's frames are events", limit, async (t) => {
+test("events: a simple client's frames are events", limit, async (t) => {
   const { socket, frames } = await connect(t, handlerHub);
   socket.send("shout");
   assert.equal(await frames.next(), "SHOUT");
 });
 
-test("a simple client without a handler is closed", limit, async (t) => {
+test("event-errors: a simple client without a handler is closed", limit, async (t) => {
   const { socket, closed } = await connect(t, newHub());
   socket.send("is anybody there?");
   assert.equal((await closed).code, 1011);

@@ -5,6 +5,7 @@ import WebSocket from "ws";
 
 export const connectionString = process.env.WEBPUBSUB_CONNECTION_STRING;
 export const proxied = process.env.WEBPUBSUB_PROXY_CONNECTION_STRING;
+export const secure = process.env.WEBPUBSUB_TLS_CONNECTION_STRING;
 export const handlerHub = "events";
 const backstage = process.env.WEBPUBSUB_BACKSTAGE;
 
@@ -25,6 +26,13 @@ export function newHub() {
 /** The official service client. The emulator speaks http, which the SDK has to be allowed. */
 export function service(hub, cs = connectionString) {
   return new WebPubSubServiceClient(cs, hub, { allowInsecureConnection: true });
+}
+
+/** The same with a token credential, over https. */
+export function entraService(hub) {
+  const expiresOnTimestamp = Date.now() + 3_600_000;
+  const credential = { getToken: async () => ({ token: process.env.WEBPUBSUB_ENTRA_TOKEN, expiresOnTimestamp }) };
+  return new WebPubSubServiceClient(secure.match(/Endpoint=(.*?);/)[1], credential, hub);
 }
 
 /** What arrived, in order; next() waits for the next one. */
@@ -100,6 +108,11 @@ export async function startClient(t, hub, { token = {}, query = "", cs, ...optio
 
 /** Roles that let a client do everything. */
 export const allRoles = ["webpubsub.joinLeaveGroup", "webpubsub.sendToGroup"];
+
+/** The claims of a token. */
+export function claims(token) {
+  return JSON.parse(Buffer.from(token.split(".")[1], "base64url").toString());
+}
 
 /** Waits until the Go event handler saw the event of the connection. */
 export async function seen(connectionId, event) {

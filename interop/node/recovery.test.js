@@ -6,7 +6,7 @@ import { allRoles, cut, limit, newHub, proxied, service, startClient } from "./h
 
 const options = (protocol) => ({ protocol, cs: proxied, token: { userId: "alice", roles: allRoles } });
 
-test("a reliable client gets its connection back, and what it missed", limit, async (t) => {
+test("recovery: a reliable client gets its connection back, and what it missed", limit, async (t) => {
   const hub = newHub();
   const rest = service(hub);
   const { client, inbox, connectionId } = await startClient(t, hub, options(WebPubSubJsonReliableProtocol()));
@@ -29,7 +29,7 @@ test("a reliable client gets its connection back, and what it missed", limit, as
   assert.deepEqual(members, [connectionId]);
 });
 
-test("a client of the plain protocol gets a new connection and joins again", limit, async (t) => {
+test("reconnect: a client of the plain protocol gets a new connection and joins again", limit, async (t) => {
   const hub = newHub();
   const rest = service(hub);
   const { client, inbox, connectionId } = await startClient(t, hub, options(WebPubSubJsonProtocol()));
@@ -43,7 +43,7 @@ test("a client of the plain protocol gets a new connection and joins again", lim
   assert.equal(await rest.connectionExists(connectionId), false);
 });
 
-test("a reliable client whose connection is gone starts a new one", limit, async (t) => {
+test("reconnect: a reliable client whose connection is gone starts a new one", limit, async (t) => {
   const hub = newHub();
   const rest = service(hub);
   const { inbox, connectionId } = await startClient(t, hub, options(WebPubSubJsonReliableProtocol()));

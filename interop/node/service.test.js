@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AzureKeyCredential, odata, WebPubSubServiceClient } from "@azure/web-pubsub";
-import { allRoles, connect, connectJSON, connectionString, limit, newHub, service, until } from "./helpers.js";
+import { allRoles, claims, connect, connectJSON, connectionString, entraService, jsonProtocol, limit, newHub, open, service, until } from "./helpers.js";
 
 const invalidFilter =
   "Invalid syntax for 'invalid filter': Syntax error at position 14 in 'invalid filter'. (Parameter 'filter')";
@@ -14,7 +14,7 @@ async function status(f) {
   return last;
 }
 
-test("sends are accepted whoever is there", limit, async () => {
+test("send-all, send-group, send-user, send-connection, expiry: accepted whoever is there", limit, async () => {
   const client = service(newHub());
   const binary = new Uint8Array([5, 1, 1]).buffer;
   for (const send of [
@@ -29,7 +29,7 @@ test("sends are accepted whoever is there", limit, async () => {
   }
 });
 
-test("a key credential works like a connection string", limit, async () => {
+test("key: a key credential works like a connection string", limit, async () => {
   const [, endpoint, key] = connectionString.match(/Endpoint=(.*?);AccessKey=(.*?);/);
   const client = new WebPubSubServiceClient(endpoint, new AzureKeyCredential(key), newHub(), {
     allowInsecureConnection: true,
@@ -37,12 +37,12 @@ test("a key credential works like a connection string", limit, async () => {
   assert.equal(await status((o) => client.sendToAll("hi", { ...o, contentType: "text/plain" })), 202);
 });
 
-test("a wrong key is refused with 401", limit, async () => {
+test("key: a wrong key is refused with 401", limit, async () => {
   const client = service(newHub(), connectionString.replace("AccessKey=", "AccessKey=X"));
   await assert.rejects(client.sendToAll("hi"), { name: "RestError", statusCode: 401 });
 });
 
-test("a filter that is no filter is refused with the service's words", limit, async () => {
+test("filter, errors: a filter that is no filter is refused with the service's words", limit, async () => {
   const client = service(newHub());
   const refused = (error) => {
     assert.equal(error.statusCode, 400);
@@ -60,7 +60,7 @@ test("a filter that is no filter is refused with the service's words", limit, as
   await assert.rejects(client.removeConnectionsFromGroups(["g"], o.filter), refused);
 });
 
-test("nothing exists in an empty hub", limit, async () => {
+test("exists, errors, group-members, permissions, close: nothing exists in an empty hub", limit, async () => {
   const client = service(newHub());
   assert.equal(await client.connectionExists("none"), false);
   assert.equal(await client.userExists("nobody"), false);
@@ -84,7 +84,7 @@ test("nothing exists in an empty hub", limit, async () => {
   assert.equal(await status((o) => client.removeConnectionsFromGroups(["g"], "userId eq 'nobody'", o)), 200);
 });
 
-test("presence, membership and permissions of a connection", limit, async (t) => {
+test("exists, group-members, permissions: of a connection", limit, async (t) => {
   const hub = newHub();
   const client = service(hub);
   const group = client.group("room 1/ü");
@@ -113,7 +113,7 @@ test("presence, membership and permissions of a connection", limit, async (t) =>
   assert.equal(await client.hasPermission(connectionId, "sendToGroup", target), false);
 });
 
-test("connections of a group are listed in pages", limit, async (t) => {
+test("group-list: connections of a group are listed in pages", limit, async (t) => {
   const hub = newHub();
   const group = service(hub).group("g");
   const ids = [];
@@ -141,7 +141,7 @@ test("connections of a group are listed in pages", limit, async (t) => {
   assert.deepEqual(users.sort(), ["-", "a", "b", "c", "d", "e"]);
 });
 
-test("filters choose the receivers", limit, async (t) => {
+test("filter: filters choose the receivers", limit, async (t) => {
   const hub = newHub();
   const client = service(hub);
   const anonymous = await connect(t, hub);
@@ -158,7 +158,7 @@ test("filters choose the receivers", limit, async (t) => {
   }
 });
 
-test("a filter adds and removes members of several groups", limit, async (t) => {
+test("group-bulk: a filter adds and removes members of several groups", limit, async (t) => {
   const hub = newHub();
   const client = service(hub);
   const send = (group, text) => client.group(group).sendToAll(text, { contentType: "text/plain" });
@@ -173,7 +173,7 @@ test("a filter adds and removes members of several groups", limit, async (t) => 
   for (const who of [one, two]) assert.deepEqual(await who.frames.take(3), ["first", "second", "third"]);
 });
 
-test("closed connections are told why", limit, async (t) => {
+test("close: closed connections are told why", limit, async (t) => {
   const hub = newHub();
   const client = service(hub);
   const reason = "maintenance";
@@ -195,9 +195,57 @@ test("closed connections are told why", limit, async (t) => {
   }
 });
 
-test("client access tokens have the shape that clients expect", limit, async () => {
+test("token: client access tokens have the shape that clients expect", limit, async () => {
   const hub = newHub();
   const { url, baseUrl, token } = await service(hub).getClientAccessToken({ userId: "u", roles: allRoles, groups: ["g"] });
   assert.equal(url, `${baseUrl}?access_token=${token}`);
   assert.match(baseUrl, new RegExp(`^ws://.*/client/hubs/${hub}$`));
+});
+
+test("token-protocols: MQTT and Socket.IO clients have URLs of their own", limit, async () => {
+  const hub = newHub();
+  const [, endpoint] = connectionString.match(/Endpoint=http(.*?);/);
+  for (const [clientProtocol, path] of [["mqtt", "clients/mqtt"], ["socketio", "clients/socketio"], ["default", "client"]]) {
+    const { baseUrl, token } = await service(hub).getClientAccessToken({ clientProtocol });
+    assert.equal(baseUrl, `ws${endpoint}/${path}/hubs/${hub}`);
+    assert.equal(claims(token).aud, `http${endpoint}/${path}/hubs/${hub}`);
+  }
+});
+
+test("reverse-proxy: requests go to the proxy, tokens are for the endpoint", limit, async () => {
+  const client = new WebPubSubServiceClient(
+    connectionString.replace(/Endpoint=.*?;/, "Endpoint=http://webpubsub.invalid;"), newHub(),
+    { allowInsecureConnection: true, reverseProxyEndpoint: process.env.WEBPUBSUB_REVERSE_PROXY },
+  );
+  assert.equal(await status((o) => client.sendToAll("hi", { ...o, contentType: "text/plain" })), 202);
+  assert.equal(await client.userExists("nobody"), false);
+});
+
+test("entra, send-all, permissions: a token credential, over https", limit, async (t) => {
+  const hub = newHub();
+  const client = entraService(hub);
+  const { url, baseUrl } = await client.getClientAccessToken({ userId: "alice", groups: ["g"] });
+  assert.match(baseUrl, /^wss:/);
+  const { frames } = await open(t, url, jsonProtocol);
+  const { userId, connectionId } = JSON.parse(await frames.next());
+  assert.equal(userId, "alice");
+  const told = async () => JSON.parse(await frames.next()).data;
+  assert.equal(await status((o) => client.sendToAll({ n: 1 }, { ...o, filter: "userId eq 'alice'" })), 202);
+  assert.deepEqual(await told(), { n: 1 });
+  assert.equal(await status((o) => client.group("g").sendToAll("text", { ...o, contentType: "text/plain" })), 202);
+  assert.equal(await told(), "text");
+  assert.equal(await status((o) => client.sendToUser("alice", new Uint8Array([5, 1, 1]).buffer, o)), 202);
+  assert.equal(await told(), "BQEB");
+  await client.grantPermission(connectionId, "sendToGroup", { targetName: "g" });
+  assert.equal(await client.hasPermission(connectionId, "sendToGroup", { targetName: "g" }), true);
+  await assert.rejects(client.sendToAll("x", { filter: "invalid filter" }), { statusCode: 400 });
+});
+
+test("entra, token-protocols: the service makes the tokens of a token credential", limit, async () => {
+  const hub = newHub();
+  for (const [clientProtocol, path] of [["default", "client"], ["mqtt", "clients/mqtt"], ["socketio", "clients/socketio"]]) {
+    const { baseUrl, token } = await entraService(hub).getClientAccessToken({ clientProtocol, expirationTimeInMinutes: 5 });
+    assert.ok(baseUrl.endsWith(`/${path}/hubs/${hub}`), baseUrl);
+    assert.equal(claims(token).aud, baseUrl.replace("wss:", "https:"));
+  }
 });

@@ -1,23 +1,61 @@
-"""What the tests share: the emulator's address, and patience."""
+"""What the tests share: the emulators' addresses, the SDKs, and patience."""
 
+import inspect
 import json
 import os
 import time
 import urllib.parse
 import urllib.request
+from types import SimpleNamespace
 
-from azure.messaging.webpubsubclient import WebPubSubClient
+import azure.messaging.webpubsubclient as client_sync
+import azure.messaging.webpubsubclient.aio as client_aio
+import azure.messaging.webpubsubservice as service_sync
+import azure.messaging.webpubsubservice.aio as service_aio
 from azure.messaging.webpubsubclient.models import CallbackType
-from azure.messaging.webpubsubservice import WebPubSubServiceClient
+
+from blocking import Blocking
 
 CONNECTION_STRING = os.environ["WEBPUBSUB_CONNECTION_STRING"]
+TLS_CONNECTION_STRING = os.environ["WEBPUBSUB_TLS_CONNECTION_STRING"]
 BEHIND_PROXY = os.environ["WEBPUBSUB_PROXY_CONNECTION_STRING"]
+REVERSE_PROXY = os.environ["WEBPUBSUB_REVERSE_PROXY"]
 BACKSTAGE = os.environ["WEBPUBSUB_BACKSTAGE"]
 ALL_ROLES = ["webpubsub.joinLeaveGroup", "webpubsub.sendToGroup"]
 
 
-def service(hub, connection_string=CONNECTION_STRING):
-    return WebPubSubServiceClient.from_connection_string(connection_string, hub=hub)
+def endpoint(connection_string):
+    return connection_string.split(";")[0].removeprefix("Endpoint=")
+
+
+class Entra:
+    """A token credential whose token only the emulator's loopback mode takes."""
+
+    def get_token(self, *_, **__):
+        return SimpleNamespace(token=os.environ["WEBPUBSUB_ENTRA_TOKEN"], expires_on=int(time.time()) + 3600)
+
+
+class AsyncEntra(Entra):
+    async def get_token(self, *_, **__):
+        return super().get_token()
+
+    async def close(self):
+        pass
+
+
+def service(hub, connection_string=CONNECTION_STRING, aio=False, **kwargs):
+    """The official service client."""
+    if aio:
+        return Blocking(lambda: service_aio.WebPubSubServiceClient.from_connection_string(connection_string, hub=hub, **kwargs))
+    return service_sync.WebPubSubServiceClient.from_connection_string(connection_string, hub=hub, **kwargs)
+
+
+def entra_service(hub, aio=False):
+    """The official service client with a token credential."""
+    address = endpoint(TLS_CONNECTION_STRING)
+    if aio:
+        return Blocking(lambda: service_aio.WebPubSubServiceClient(address, hub, AsyncEntra()))
+    return service_sync.WebPubSubServiceClient(address, hub, Entra())
 
 
 def until(condition, what, seconds=20):
@@ -46,20 +84,39 @@ def seen(connection_id):
 
 
 class Client:
-    """The official client, with what it received."""
+    """The official client, with what it received. It opens in a with statement."""
 
-    def __init__(self, hub, connection_string=CONNECTION_STRING, **kwargs):
+    # Behind the proxy by default, which is slower: the synchronous client misses
+    # an ack, or its start, that comes before it begins to wait, and goes on when
+    # its time is over (30 seconds) as if it had come then.
+    def __init__(self, hub, aio=False, url=None, **kwargs):
         token = {key: kwargs.pop(key) for key in ("user_id", "roles", "groups") if key in kwargs}
-        url = service(hub, connection_string).get_client_access_token(**token)["url"]
-        # The client misses an ack, or its start, that comes before it begins to
-        # wait, which happens on loopback. It goes on when the time is over (30
-        # seconds by default) as if it had come then.
-        self.sdk = WebPubSubClient(url, ack_timeout=5, start_timeout=5, **kwargs)
-        self.connected, self.disconnected, self.group, self.server = [], [], [], []
-        self.sdk.subscribe(CallbackType.CONNECTED, self.connected.append)
-        self.sdk.subscribe(CallbackType.DISCONNECTED, self.disconnected.append)
-        self.sdk.subscribe(CallbackType.GROUP_MESSAGE, self.group.append)
-        self.sdk.subscribe(CallbackType.SERVER_MESSAGE, self.server.append)
+        self.aio = aio
+        url = url or service(hub, BEHIND_PROXY).get_client_access_token(**token)["url"]
+        if aio:
+            self.sdk = Blocking(lambda: client_aio.WebPubSubClient(url, **kwargs))
+        else:
+            self.sdk = client_sync.WebPubSubClient(url, **{"ack_timeout": 5, "start_timeout": 5, **kwargs})
+        self.connected, self.disconnected, self.stopped, self.group, self.server, self.rejoin_failed = [], [], [], [], [], []
+        self.on(CallbackType.CONNECTED, self.connected.append)
+        self.on(CallbackType.DISCONNECTED, self.disconnected.append)
+        self.on(CallbackType.STOPPED, lambda *_: self.stopped.append(True))
+        self.on(CallbackType.GROUP_MESSAGE, self.group.append)
+        self.on(CallbackType.SERVER_MESSAGE, self.server.append)
+        self.on(CallbackType.REJOIN_GROUP_FAILED, self.rejoin_failed.append)
+
+    def on(self, event, callback):
+        """Subscribes. The callback may return an awaitable where the client is asynchronous."""
+        if not self.aio:
+            self.sdk.subscribe(event, callback)
+            return
+
+        async def awaitable(*args):
+            result = callback(*args)
+            if inspect.isawaitable(result):
+                await result
+
+        self.sdk.subscribe(event, awaitable)
 
     def __enter__(self):
         self.sdk.open()
