@@ -22,7 +22,7 @@ import (
 func TestWhatClientsSeeOfAFailure(t *testing.T) {
 	for name, fail := range map[string]func(w http.ResponseWriter){
 		"400":                func(w http.ResponseWriter) { http.Error(w, "secret detail", 400) },
-		"429":                func(w http.ResponseWriter) { http.Error(w, "secret detail", 429) },
+		"429":                func(w http.ResponseWriter) { http.Error(w, "secret detail", http.StatusTooManyRequests) },
 		"a redirect":         func(w http.ResponseWriter) { w.Header().Set("Location", "/"); w.WriteHeader(307) },
 		"bad JSON":           func(w http.ResponseWriter) { reply(w, "application/json", "secret detail") },
 		"other content type": func(w http.ResponseWriter) { reply(w, "image/png", "secret detail") },

@@ -62,6 +62,9 @@ func wireRequest(b *testing.B, kind, name, contentType, body string) *http.Reque
 // the request and sending the answer are net/http's own.
 func serve(b *testing.B, h *handler.Handler, r *http.Request, body string) {
 	b.Helper()
+	ctx, cancel := context.WithCancel(b.Context()) // as net/http gives a request one
+	defer cancel()
+	r = r.WithContext(ctx)
 	rest := strings.NewReader(body)
 	r.Body = io.NopCloser(rest)
 	w := &discard{header: make(http.Header)}

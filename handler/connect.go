@@ -165,51 +165,52 @@ func (h *Handler) connect(ctx context.Context, hub *Hub, e Event) (reply, error)
 	return out, nil
 }
 
+// acceptBody is the answer as it travels. What is left out stays as the token
+// has it.
+type acceptBody struct {
+	Groups      []string          `json:"groups,omitempty"`
+	MQTT        *MQTTConnectReply `json:"mqtt,omitempty"`
+	Roles       []string          `json:"roles,omitzero"` // empty takes all away
+	Subprotocol string            `json:"subprotocol,omitempty"`
+	UserID      *string           `json:"userId,omitempty"` // empty makes anonymous
+}
+
 // reply encodes the answer. It fails for what the service would turn into a
 // 500 without telling why.
 func (c *ConnectResponse) reply(r *ConnectRequest) (reply, error) {
 	if c == nil {
 		return reply{status: http.StatusNoContent}, nil
 	}
-	fields := map[string]any{}
-	switch {
-	case c.Anonymous && c.UserID != "":
+	out := acceptBody{Groups: c.Groups, Roles: c.Roles, Subprotocol: c.Subprotocol}
+	if c.Anonymous && c.UserID != "" {
 		return reply{}, errors.New("ConnectResponse.Anonymous excludes UserID")
-	case c.Anonymous:
-		fields["userId"] = ""
-	case c.UserID != "":
-		fields["userId"] = c.UserID
+	}
+	if c.Anonymous || c.UserID != "" {
+		out.UserID = &c.UserID
 	}
 	for _, g := range c.Groups {
 		if err := names.Group(g); err != nil {
 			return reply{}, fmt.Errorf("ConnectResponse.Groups: %w", err)
 		}
 	}
-	if len(c.Groups) > 0 {
-		fields["groups"] = c.Groups
-	}
-	if c.Roles != nil {
-		if slices.Contains(c.Roles, "") {
-			return reply{}, errors.New("ConnectResponse.Roles holds an empty role")
-		}
-		fields["roles"] = c.Roles
+	if slices.Contains(c.Roles, "") {
+		return reply{}, errors.New("ConnectResponse.Roles holds an empty role")
 	}
 	if c.Subprotocol != "" {
 		offered := slices.Contains(r.Subprotocols, c.Subprotocol) || r.IsMQTT() && c.Subprotocol == mqttSubprotocol
 		if !offered {
 			return reply{}, fmt.Errorf("ConnectResponse.Subprotocol %q was not offered by the client, which offers %q", c.Subprotocol, r.Subprotocols)
 		}
-		fields["subprotocol"] = c.Subprotocol
 	}
-	if c.MQTT != nil && r.IsMQTT() {
-		fields["mqtt"] = c.MQTT
+	if r.IsMQTT() {
+		out.MQTT = c.MQTT
 	}
-	if len(fields) == 0 {
-		return reply{status: http.StatusNoContent}, nil
-	}
-	body, err := marshal(fields)
+	body, err := marshal(out)
 	if err != nil {
 		return reply{}, err
+	}
+	if string(body) == "{}" {
+		return reply{status: http.StatusNoContent}, nil
 	}
 	return reply{status: http.StatusOK, contentType: contentTypeJSON, body: body}, nil
 }

@@ -41,6 +41,9 @@
 // A callback that panics fails its own event only. Its context ends after
 // Options.Timeout, and when the service gives up.
 //
+// What belongs to a connection, such as the room that it is in, can be kept in
+// its state, which the service sends along with each event: see [State].
+//
 // # What is verified
 //
 // Anybody can call a public URL, so before the body is read and before any

@@ -50,6 +50,9 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
+	if *audience != "" || *hubs != "" {
+		hint = fmt.Sprintf("Its managed identity, for handlers that verify tokens:\n\n  authority host     %s\n  tenant %s, principal %s\n\n", srv.AuthorityHost(), emulator.TenantID, emulator.PrincipalID) + hint
+	}
 	log.printf("Web PubSub emulator on %s\n\n  connection string  %s\n  dashboard          %s\n\n%sCtrl-C stops.\n\n", srv.URL(), srv.ConnectionString(), srv.DashboardURL(), hint)
 	<-ctx.Done()
 	return srv.Close()

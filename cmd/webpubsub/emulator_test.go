@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/gorilla/websocket"
+
+	"example.com/webpubsub/emulator"
 )
 
 // The file of -hubs decides who gets a hub's events, and goes on doing so when
@@ -47,6 +49,7 @@ func TestEmulatorReadsHubs(t *testing.T) {
 			t.Errorf("ended with %v", err)
 		}
 	}()
+	waitFor(t, func() bool { return strings.Contains(log.String(), "principal "+emulator.PrincipalID) }, "the managed identity")
 	ready := regexp.MustCompile(`Endpoint=http(://localhost:\d+);`)
 	waitFor(t, func() bool { return ready.MatchString(log.String()) }, "the connection string")
 	connect := func(want string) {
