@@ -61,7 +61,6 @@ type call struct {
 	args    []string // what stood for {} and {group} in the pattern
 	body    any      // JSON answer, if any
 	chunked bool     // the answer has no Content-Length
-	note    string   // for the journal
 }
 
 func (s *Server) serveREST(w http.ResponseWriter, r *http.Request) {
@@ -83,8 +82,7 @@ func (s *Server) serveREST(w http.ResponseWriter, r *http.Request) {
 			c.answer(op.ok)
 		}
 	}
-	status := op.ok
-	reason := c.note
+	status, reason := op.ok, ""
 	if err != nil {
 		e := asAPIError(err)
 		e.write(w, r)

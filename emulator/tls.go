@@ -76,7 +76,7 @@ func (a *authority) issue(hello *tls.ClientHelloInfo) (*tls.Certificate, error) 
 		t.DNSNames = append(t.DNSNames, hello.ServerName)
 	}
 	// A client that uses an address sends no name.
-	if tcp, ok := hello.Conn.LocalAddr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+	if tcp, ok := hello.Conn.LocalAddr().(*net.TCPAddr); ok {
 		t.IPAddresses = append(t.IPAddresses, tcp.IP)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, t, a.cert, a.leaf.Public(), a.key)

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -86,37 +85,5 @@ func TestClaimsMayBeStrings(t *testing.T) {
 	c.expect(`{"type":"message","from":"group","fromUserId":"u","group":"g","dataType":"json","data":1}`)
 	if *hello.UserID != "u" {
 		t.Errorf("user %s", *hello.UserID)
-	}
-}
-
-func TestMetadataOverREST(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
-	c, _ := dialJSON(t, srv, dialOptions{})
-	for _, tt := range []struct {
-		header http.Header
-		status int
-	}{
-		{http.Header{"X-WebPubSub-Metadata-": {"no key"}}, 202},
-		{http.Header{"X-WebPubSub-Metadata-Trace-Id": {"1"}, "x-webpubsub-metadata-b": {"2"}}, 202},
-		{http.Header{"X-WebPubSub-Metadata-" + strings.Repeat("k", 256): {"1"}}, 202},
-		{http.Header{"X-WebPubSub-Metadata-" + strings.Repeat("k", 257): {"1"}}, 400},
-		{http.Header{"X-WebPubSub-Metadata-A": {strings.Repeat("v", 1025)}}, 400},
-		{http.Header{"X-WebPubSub-Metadata-A": {"ü"}}, 400},
-	} {
-		a := rest(t, srv, request{"POST", ":send", typeText, "x", tt.header})
-		if a.status != tt.status {
-			t.Errorf("%v: %d %s", tt.header, a.status, a.body)
-		}
-	}
-	var seen []map[string]string
-	for range 3 {
-		var f struct{ Metadata map[string]string }
-		if err := json.Unmarshal([]byte(c.recv()), &f); err != nil {
-			t.Fatal(err)
-		}
-		seen = append(seen, f.Metadata)
-	}
-	if len(seen[0]) != 0 || len(seen[1]) != 2 || seen[1]["trace-id"] != "1" || seen[1]["b"] != "2" || seen[2][strings.Repeat("k", 256)] != "1" {
-		t.Errorf("got %v", seen)
 	}
 }
