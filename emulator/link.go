@@ -75,12 +75,16 @@ func (c *conn) push(it item) bool {
 func (c *conn) wake() {
 	if l := c.link; !l.draining && l.net != nil && len(l.queue) > 0 {
 		l.draining = true
-		c.hub.srv.work(func() { c.drain(l) })
+		// Not by work, whose closures would cost more than the rest of this.
+		c.hub.srv.tasks.Add(1)
+		c.hub.srv.busy.begin()
+		go c.drain(l)
 	}
 }
 
 // drain writes what is queued, in batches, and ends when nothing is left.
 func (c *conn) drain(l *link) {
+	defer c.hub.srv.leave()
 	buf := batches.Get().(*[]byte)
 	defer func() {
 		if cap(*buf) <= 4*batchSize {
