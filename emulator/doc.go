@@ -21,6 +21,20 @@
 //	})
 //	defer srv.Close()
 //
+// In virtual time, where a recovery window of half a minute takes none, in a
+// bubble of testing/synctest. Clients get the network's DialContext:
+//
+//	synctest.Test(t, func(t *testing.T) {
+//		network := emulator.ListenMemory()
+//		srv := emulator.Start(t, emulator.Options{Listener: network})
+//		dialer := websocket.Dialer{NetDialContext: network.DialContext}
+//		...
+//	})
+//
+// [Server.Inject] and [Server.Strike] make things go wrong for a client,
+// [Server.WaitIdle] waits until nothing more comes, and [Server.Journal] tells
+// what happened.
+//
 // Hubs need no declaration: any valid hub name works. The default access key is
 // the one of Microsoft's own emulator, so connection strings can be exchanged.
 //

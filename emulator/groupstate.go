@@ -73,6 +73,7 @@ func (c *conn) setGroupState(u wire.SetGroupState) *wire.Error {
 	st := g.withState()
 	item := wire.GroupStateItem{ConnectionID: c.id, UserID: c.user(), State: u.State, UpdatedAt: h.stamp()}
 	st.items[c] = item
+	st.cleared = slices.DeleteFunc(st.cleared, func(i wire.GroupStateItem) bool { return i.ConnectionID == c.id })
 	st.announce(g, item)
 	return nil
 }

@@ -125,10 +125,13 @@ func TestGroupStateAfterRecovery(t *testing.T) {
 	waitFor(t, srv, emulator.KindDetached, hello.ConnectionID)
 	gone.send(`{"type":"leaveGroup","group":"g","ackId":2}`)
 	gone.expect(acked(2))
+	// What was cleared and set again is not reported as cleared.
+	c.send(`{"type":"setGroupState","group":"g","state":{"old":"yes"}}`)
+	c.send(`{"type":"setGroupState","group":"g"}`)
 	c.send(`{"type":"setGroupState","group":"g","ackId":1,"state":{"new":"yes"}}`)
 	c.expect(acked(1))
 
-	items := []string{stateItem(hello, "", `{"away":"yes"}`, start), stateItem(stays, "", `{"new":"yes"}`, start+3)}
+	items := []string{stateItem(hello, "", `{"away":"yes"}`, start), stateItem(stays, "", `{"new":"yes"}`, start+5)}
 	if stays.ConnectionID < hello.ConnectionID {
 		items[0], items[1] = items[1], items[0]
 	}

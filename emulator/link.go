@@ -178,6 +178,9 @@ func (l *link) reset() {
 	if t, ok := n.(interface{ SetLinger(sec int) error }); ok {
 		_ = t.SetLinger(0)
 	}
+	if n != nil {
+		_ = n.Close() // below TLS, which would say goodbye
+	}
 	l.cut()
 }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"syscall"
 	"testing"
@@ -115,5 +117,40 @@ func TestMemoryConn(t *testing.T) {
 		if _, err := l.DialContext(context.Background(), "tcp", ""); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("dial: %v", err)
 		}
+	})
+}
+
+// inProcess carries requests to a handler without a network.
+type inProcess struct{ http.Handler }
+
+func (h inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Result(), nil
+}
+
+// An event handler can live in the bubble too, and take its virtual time.
+func TestEventsInVirtualTime(t *testing.T) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodOptions {
+			w.Header().Set("WebHook-Allowed-Origin", "*")
+			return
+		}
+		time.Sleep(time.Minute)
+		w.Header().Set("Content-Type", "text/plain")
+		_, _ = io.WriteString(w, "done")
+	})
+	hub := emulator.Hub{EventHandlers: []emulator.EventHandler{{URL: "http://handler.test/", UserEvents: "*"}}}
+	bubble(t, emulator.Options{Transport: inProcess{handler}, Hubs: map[string]emulator.Hub{hubName: hub}}, func(t *testing.T, srv *emulator.Server, o dialOptions) {
+		c, _ := dialJSON(t, srv, o)
+		_ = c.ws.SetReadDeadline(time.Time{})
+		start := time.Now()
+		c.send(`{"type":"event","event":"work","dataType":"text","data":"x","ackId":1}`)
+		_, _, err := c.ws.ReadMessage()
+		if took := time.Since(start); err != nil || took != time.Minute {
+			t.Errorf("the answer took %v, %v", took, err)
+		}
+		waitIdle(t, srv)
+		c.expect(acked(1))
 	})
 }

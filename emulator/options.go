@@ -3,6 +3,7 @@ package emulator
 import (
 	"log/slog"
 	"net"
+	"net/http"
 	"time"
 )
 
@@ -67,6 +68,9 @@ type Options struct {
 	// not acknowledged; one that falls behind further is closed with 1008.
 	// Default: 1,000 messages and 16 MiB, as in the service.
 	MaxMessages, MaxBytes int
+	// Transport carries the events to the event handlers, for example to a handler
+	// in the same process in a bubble of testing/synctest. Default: the network.
+	Transport http.RoundTripper
 	// Clock is the time, of the pauses before an event is delivered again too.
 	// Default: the system's. See [NewClock].
 	Clock *Clock

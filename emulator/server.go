@@ -106,7 +106,12 @@ func New(o Options) (*Server, error) {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	hostname, _, _ := net.SplitHostPort(s.host)
 	s.identity = entra.New(s.AuthorityHost(), o.Clock.Now)
+	var events *http.Client // nil: the dispatcher's own
+	if o.Transport != nil {
+		events = &http.Client{Transport: o.Transport}
+	}
 	s.upstream = upstream.New(upstream.Options{
+		Client: events,
 		Origin: strings.Trim(hostname, "[]"),
 		Keys:   o.keys(),
 		Token:  s.identity.Token,
