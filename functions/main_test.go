@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gorilla/websocket"
@@ -123,6 +124,10 @@ var platforms = []struct {
 	{"one Lambda function", func(t *testing.T, settings []string) (string, string) {
 		host := lambdahost.Start(t, filepath.Join(built, "functions"), settings...)
 		return host.URL() + "/api/negotiate", host.URL() + "/api/events"
+	}},
+	{"one Lambda function behind an HTTP API", func(t *testing.T, settings []string) (string, string) {
+		stage := lambdahost.Start(t, filepath.Join(built, "functions"), settings...).HTTPAPI(t, "prod")
+		return stage + "/api/negotiate", stage + "/api/events"
 	}},
 	{"a Lambda function for each", func(t *testing.T, settings []string) (string, string) {
 		negotiate := lambdahost.Start(t, filepath.Join(built, "negotiate"), settings...)
@@ -270,6 +275,48 @@ func TestMissingSetting(t *testing.T) {
 			}
 			host.WaitForLog(t, "WebPubSubConnectionString is missing")
 		})
+	}
+}
+
+// The host waits for the listener, and a token takes a network call: none is
+// fetched before a request needs it. Nothing of the failure is told to the caller.
+func TestTokensAreFetchedLazily(t *testing.T) {
+	var calls atomic.Int32
+	identity := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		calls.Add(1)
+		if r.Header.Get("X-Identity-Header") != "secretheader" || r.URL.Query().Get("client_id") != "id-of-the-app" {
+			t.Errorf("the platform was asked with %v %v", r.URL.Query(), r.Header)
+		}
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"message":"no such identity"}`)
+	}))
+	defer identity.Close()
+	host := functionshost.Start(t, functionshost.Options{Root: appRoot(t, "functions"), Settings: []string{
+		"WebPubSubConnectionString__serviceUri=https://demo.webpubsub.azure.com",
+		"WebPubSubConnectionString__credential=managedidentity",
+		"WebPubSubConnectionString__clientId=id-of-the-app",
+		"WebPubSubAccessKeys=" + emulator.DefaultAccessKey,
+		"WebPubSubAllowUserIdQuery=true",
+		"IDENTITY_ENDPOINT=" + identity.URL,
+		"IDENTITY_HEADER=secretheader",
+	}})
+	if n := calls.Load(); n != 0 {
+		t.Errorf("%d tokens were asked for before any request", n)
+	}
+	resp, body := do(t, host.URL(), "/api/events", handlertest.Connect("chat", "conn1", &handlertest.Options{UserID: "alice", Origin: "demo.webpubsub.azure.com"}))
+	if resp.StatusCode != http.StatusOK || calls.Load() != 0 {
+		t.Errorf("connect got %d %s and asked for %d tokens; it needs none", resp.StatusCode, body, calls.Load())
+	}
+	resp, body = do(t, host.URL(), "/api/negotiate?userId=alice", get("/"))
+	if resp.StatusCode != http.StatusBadGateway || strings.Contains(body, "identity") {
+		t.Errorf("negotiate got %d %s, want 502 without the reason", resp.StatusCode, body)
+	}
+	if calls.Load() == 0 {
+		t.Error("no token was asked for")
+	}
+	host.Stop() // all that it wrote is there then
+	if log := host.Stdout() + host.Stderr(); !strings.Contains(log, "no such identity") || strings.Contains(log, "secretheader") || strings.Contains(log, emulator.DefaultAccessKey) {
+		t.Errorf("the log must hold the reason and no secret: %s", log)
 	}
 }
 

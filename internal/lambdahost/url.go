@@ -7,16 +7,38 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 )
 
+// HTTPAPI puts an HTTP API of API Gateway in front of the function as well, with
+// payload format 2.0, a route that takes every method, and a stage of this name.
+// It returns the address of the stage. It ends with the test.
+func (h *Host) HTTPAPI(tb testing.TB, stage string) string {
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/"+stage+"/") {
+			http.Error(w, `{"message":"Not Found"}`, http.StatusNotFound)
+			return
+		}
+		h.serve(w, r, stage)
+	}))
+	tb.Cleanup(front.Close)
+	return front.URL + "/" + stage
+}
+
+// defaultStage is the stage that is no part of the path.
+const defaultStage = "$default"
+
 // functionURL is a Function URL with InvokeMode BUFFERED and no CORS: every
 // request becomes an event, whatever its method.
-func (h *Host) functionURL(w http.ResponseWriter, r *http.Request) {
-	event, err := Event(r)
+func (h *Host) functionURL(w http.ResponseWriter, r *http.Request) { h.serve(w, r, defaultStage) }
+
+func (h *Host) serve(w http.ResponseWriter, r *http.Request, stage string) {
+	event, err := newEvent(r, stage)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -48,10 +70,11 @@ func (h *Host) functionURL(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// Event returns the event of payload format 2.0 that a Function URL makes of a
-// request: names of headers in lower case, several values joined by commas,
-// cookies apart, and the body as base64 unless its type is text.
-func Event(r *http.Request) ([]byte, error) {
+// newEvent returns the event of payload format 2.0 that a Function URL or an HTTP
+// API makes of a request: names of headers in lower case, several values joined
+// by commas, cookies apart, the stage in the path, and the body as base64 unless
+// its type is text.
+func newEvent(r *http.Request, stage string) ([]byte, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
@@ -88,7 +111,7 @@ func Event(r *http.Request) ([]byte, error) {
 		DomainPrefix: "test",
 		RequestID:    newID(),
 		RouteKey:     "$default",
-		Stage:        "$default",
+		Stage:        stage,
 		Time:         now.UTC().Format("02/Jan/2006:15:04:05 +0000"),
 		TimeEpoch:    now.UnixMilli(),
 		HTTP: events.APIGatewayV2HTTPRequestContextHTTPDescription{
