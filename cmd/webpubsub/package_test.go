@@ -83,8 +83,7 @@ func TestPackageContents(t *testing.T) {
 			[]string{"-target", "functions-older"},
 			[]string{"0755 bin/functions", "0644 events/function.json", "0644 host.json", "0644 index/function.json", "0644 negotiate/function.json"},
 		},
-		{[]string{"-target", "functions-older", "./functions/events"}, []string{"0755 bin/functions", "0644 events/function.json", "0644 host.json"}},
-		{[]string{"-target", "lambda", "./functions/negotiate"}, []string{"0755 bootstrap"}},
+		{[]string{"-target", "lambda", "./functions"}, []string{"0755 bootstrap"}},
 	} {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
 			file := pack(t, tt.args...)
@@ -193,23 +192,41 @@ func TestPackageOfOneFunction(t *testing.T) {
 	}
 }
 
+// The two single programs as packages for older hosts, by their files alone.
+func TestFunctionAppOfOneFunction(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "host.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"negotiate", "events"} {
+		files, executable, err := functionApp(text, "./functions/"+name, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var paths []string
+		for _, f := range files {
+			paths = append(paths, f.path)
+		}
+		if want := []string{"host.json", name + "/function.json"}; !slices.Equal(paths, want) || executable != "bin/functions" {
+			t.Errorf("%s: got %q and %s, want %q and bin/functions", name, paths, executable, want)
+		}
+	}
+}
+
 // The bootstrap of a package answers recorded events of both fronts.
 func TestPackageRunsOnLambda(t *testing.T) {
 	onLinux(t)
 	recorded := filepath.Join("hosting", "testdata")
 	for _, tt := range []struct {
-		program, event, body string
-		status               int
-		header               map[string]string
+		event, body string
+		header      map[string]string
 	}{
-		{"./functions", "function_url_connect.json", `"room.general"`, 200, nil},
-		{"./functions/events", "function_url_connect.json", `"room.general"`, 200, nil},
-		{"./functions/events", "http_api_preflight.json", "", 200, map[string]string{"Webhook-Allowed-Origin": "demo.webpubsub.azure.com"}},
-		{"./functions", "http_api_negotiate.json", `wss://demo.webpubsub.azure.com/client/hubs/chat`, 200, nil},
-		{"./functions/negotiate", "http_api_negotiate.json", `"accessToken"`, 200, nil},
+		{"function_url_connect.json", `"room.general"`, nil},
+		{"http_api_preflight.json", "", map[string]string{"Webhook-Allowed-Origin": "demo.webpubsub.azure.com"}},
+		{"http_api_negotiate.json", `wss://demo.webpubsub.azure.com/client/hubs/chat`, nil},
 	} {
-		t.Run(tt.program+" "+tt.event, func(t *testing.T) {
-			root := functionshost.Unzip(t, pack(t, "-target", "lambda", tt.program))
+		t.Run(tt.event, func(t *testing.T) {
+			root := functionshost.Unzip(t, pack(t, "-target", "lambda", "./functions"))
 			host := lambdahost.Start(t, filepath.Join(root, "bootstrap"),
 				"WebPubSubConnectionString=Endpoint=https://demo.webpubsub.azure.com;AccessKey="+handlertest.AccessKey,
 				"WebPubSubAllowUserIdQuery=true")
@@ -229,8 +246,8 @@ func TestPackageRunsOnLambda(t *testing.T) {
 			if err := json.Unmarshal(answer, &got); err != nil {
 				t.Fatal(err)
 			}
-			if got.StatusCode != tt.status || !strings.Contains(got.Body, tt.body) {
-				t.Errorf("got %d %s, want %d with %s\n%s", got.StatusCode, got.Body, tt.status, tt.body, host.Stdout())
+			if got.StatusCode != http.StatusOK || !strings.Contains(got.Body, tt.body) {
+				t.Errorf("got %d %s, want 200 with %s\n%s", got.StatusCode, got.Body, tt.body, host.Stdout())
 			}
 			for name, want := range tt.header {
 				if got.Headers[name] != want {

@@ -1,7 +1,8 @@
 // Command events is the function that answers the events of the service, alone:
 // for a Lambda function or a function app of its own. It answers on every path.
 //
-//	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go build -tags lambda.norpc -o bootstrap ./functions/events
+//	go run ./cmd/webpubsub package ./functions/events                 # a function app
+//	go run ./cmd/webpubsub package -target lambda ./functions/events  # a Lambda function
 //
 // The settings are those of the package app.
 package main

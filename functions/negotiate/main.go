@@ -1,7 +1,8 @@
 // Command negotiate is the function that gives a client its URL, alone: for a
 // Lambda function or a function app of its own. It answers on every path.
 //
-//	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go build -tags lambda.norpc -o bootstrap ./functions/negotiate
+//	go run ./cmd/webpubsub package ./functions/negotiate                 # a function app
+//	go run ./cmd/webpubsub package -target lambda ./functions/negotiate  # a Lambda function
 //
 // The settings are those of the package app.
 package main
