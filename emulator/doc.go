@@ -35,7 +35,10 @@
 // [Server.WaitIdle] waits until nothing more comes, and [Server.Journal] tells
 // what happened.
 //
-// Hubs need no declaration: any valid hub name works. The default access key is
+// Hubs need no declaration: any valid hub name works. Event handlers can also
+// stand in a file that is read again when it changes ([ReadHubs]), be replaced
+// at run time ([Server.SetHub]), and be sent the tokens of a managed identity
+// ([Server.AuthorityHost]). The default access key is
 // the one of Microsoft's own emulator, so connection strings can be exchanged.
 //
 // # TLS and identities
@@ -54,9 +57,10 @@
 // A connection is a logical client; its link is the WebSocket that it has at
 // the moment, and a reliable connection lives on for a while without one. Locks
 // are taken in this order and never the other way: a connection's receiving, its
-// streams, hub, group order, a connection's mu. A hub's lock guards who is in it and what they may do; holding it
-// for reading while a message is queued to every receiver is what makes leaving
-// a group final. Nothing that can block happens under a lock: messages are
-// queued, and a goroutine that exists only while there is something to write
-// drains the queue in batches.
+// streams, hub, group order, a connection's mu, its event queue. A hub's lock
+// guards who is in it and what they may do; holding it for reading while a
+// message is queued to every receiver is what makes leaving a group final.
+// Nothing that can block happens under a lock: messages are queued, and a
+// goroutine that exists only while there is something to write drains the queue
+// in batches. The same holds for events and their handlers.
 package emulator
