@@ -75,8 +75,8 @@ func (h *Handler) serveEvent(w http.ResponseWriter, r *http.Request) {
 	if hub != nil && hub.sender != nil {
 		e.sender = hub.sender
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), h.timeout)
-	defer cancel()
+	ctx := withTimeout(r.Context(), h.timeout)
+	defer ctx.end()
 	var answer reply
 	var replayed bool
 	if h.dedup != nil {

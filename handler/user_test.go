@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/webpubsub"
@@ -212,6 +213,64 @@ func TestContext(t *testing.T) {
 	})
 	r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), nil).WithContext(ctx)
 	wantStatus(t, handlertest.Do(h, r), 500)
+}
+
+// The context is like one of context.WithTimeout in all that a callback can see.
+func TestContextIsLikeAnyOther(t *testing.T) {
+	type key struct{}
+	handle := func(t *testing.T, timeout time.Duration, r *http.Request, f func(context.Context)) {
+		t.Helper()
+		h, _ := newHandler(t, func(o *handler.Options) { o.Timeout = timeout })
+		h.OnEvent("message", func(ctx context.Context, _ *handler.UserEvent) (webpubsub.Message, error) {
+			f(ctx)
+			return webpubsub.Message{}, nil
+		})
+		wantStatus(t, handlertest.Do(h, r), 204)
+	}
+	event := func(ctx context.Context) *http.Request {
+		return handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), nil).WithContext(ctx)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		handle(t, time.Minute, event(t.Context()), func(ctx context.Context) {
+			if ctx.Err() != nil {
+				t.Error(ctx.Err())
+			}
+			child, cancel := context.WithCancel(ctx)
+			defer cancel()
+			begin := time.Now()
+			<-child.Done()
+			if time.Since(begin) != time.Minute || child.Err() != context.DeadlineExceeded || context.Cause(child) != context.DeadlineExceeded {
+				t.Errorf("a child ended with %v after %v", child.Err(), time.Since(begin))
+			}
+		})
+		// Asked only when it is over.
+		handle(t, time.Minute, event(t.Context()), func(ctx context.Context) {
+			time.Sleep(time.Minute)
+			if context.Cause(ctx) != context.DeadlineExceeded {
+				t.Errorf("cause %v", context.Cause(ctx))
+			}
+		})
+		// The request's own deadline and values count.
+		parent, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, 1), time.Second)
+		defer cancel()
+		handle(t, time.Minute, event(parent), func(ctx context.Context) {
+			if d, ok := ctx.Deadline(); !ok || time.Until(d) != time.Second || ctx.Value(key{}) != 1 {
+				t.Errorf("deadline in %v, value %v", time.Until(d), ctx.Value(key{}))
+			}
+		})
+		// It ends with the callback, whether it was looked at before or not.
+		for _, look := range []bool{true, false} {
+			var kept context.Context
+			handle(t, time.Minute, event(t.Context()), func(ctx context.Context) {
+				if kept = ctx; look {
+					_ = ctx.Done()
+				}
+			})
+			if <-kept.Done(); kept.Err() != context.Canceled {
+				t.Errorf("after the callback: %v", kept.Err())
+			}
+		}
+	})
 }
 
 func TestJSON(t *testing.T) {
