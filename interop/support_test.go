@@ -23,28 +23,31 @@ var update = flag.Bool("update", false, "write the support tables of the README 
 // README's tables with what they prove.
 func TestPackages(t *testing.T) {
 	p := newProof()
-	ran := true
-	for _, suite := range []struct {
+	suites := []struct {
 		name string
 		run  func(*testing.T, *proof)
+		ran  bool // not where it is skipped for want of a tool, or not chosen by -run
 	}{
-		{"Node", runNode},
-		{"Upstreams", runUpstreams},
-		{"Python", runPython},
-		{"Java", runJava},
-	} {
-		// A suite that did not run proves nothing either way: it was skipped for
-		// want of a tool or not chosen by -run.
-		var done bool
-		t.Run(suite.name, func(t *testing.T) {
-			suite.run(t, p)
-			done = true
-		})
-		ran = ran && done
+		{name: "Node", run: runNode},
+		{name: "Upstreams", run: runUpstreams},
+		{name: "Python", run: runPython},
+		{name: "Java", run: runJava},
 	}
+	t.Run("suites", func(t *testing.T) {
+		for i := range suites {
+			suite := &suites[i]
+			t.Run(suite.name, func(t *testing.T) {
+				t.Parallel() // they spend most of their time waiting
+				suite.run(t, p)
+				suite.ran = true
+			})
+		}
+	})
 	t.Run("README", func(t *testing.T) {
-		if !ran {
-			t.Skip("the tables are compared where every suite runs")
+		for _, suite := range suites {
+			if !suite.ran {
+				t.Skipf("the tables are compared where every suite runs, and %s did not", suite.name)
+			}
 		}
 		compareReadme(t, p, filepath.Join("..", "README.md"))
 	})

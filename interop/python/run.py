@@ -1,4 +1,5 @@
-"""Runs the tests of the modules that are named, and reports each to the harness."""
+"""Runs the tests that are named, as module or module.Class, and reports each to
+the harness."""
 
 import json
 import os
