@@ -71,14 +71,23 @@ func New(c Config) (*App, error) {
 }
 
 // FromEnv returns the app with the settings of the environment, see
-// [ConfigFromEnv]; getenv is usually os.Getenv. A nil log means slog.Default().
+// [ConfigFromEnv], and logs them without their secrets. getenv is usually
+// os.Getenv; a nil log means slog.Default().
 func FromEnv(getenv func(string) string, log *slog.Logger) (*App, error) {
 	c, err := ConfigFromEnv(getenv)
 	if err != nil {
 		return nil, err
 	}
 	c.Logger = log
-	return New(c)
+	a, err := New(c)
+	if err != nil {
+		return nil, err
+	}
+	a.log.Info("configured", "config", c)
+	if c.ConnectionString != "" && c.ServiceURI != "" {
+		a.log.Warn(settingServiceURI + " is not used, because " + settingConnection + " is set: remove that one to use an identity")
+	}
+	return a, nil
 }
 
 // checkOrigin refuses what a browser never sends as Origin and so would never

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -154,6 +155,32 @@ func TestConfigFromEnvErrors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Who moves from a key to an identity and leaves the key where it is would take
+// the first for done.
+func TestFromEnvTellsWhatIsUsed(t *testing.T) {
+	for name, tt := range map[string]struct {
+		env        map[string]string
+		want, lack string
+	}{
+		"key":      {map[string]string{"WebPubSubConnectionString": someConnection}, "auth=key", "not used"},
+		"both":     {map[string]string{"WebPubSubConnectionString": someConnection, "WebPubSubConnectionString__serviceUri": "https://contoso.webpubsub.azure.com"}, "not used", "auth=identity"},
+		"identity": {map[string]string{"WebPubSubConnectionString__serviceUri": "https://contoso.webpubsub.azure.com", "IDENTITY_ENDPOINT": "http://127.0.0.1/msi", "WebPubSubAccessKeys": "verysecretkey"}, "auth=identity", "not used"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log strings.Builder
+			if _, err := app.FromEnv(getenv(tt.env), slog.New(slog.NewTextHandler(&log, nil))); err != nil {
+				t.Fatal(err)
+			}
+			if got := log.String(); !strings.Contains(got, tt.want) || strings.Contains(got, tt.lack) || strings.Contains(got, "verysecret") {
+				t.Errorf("want %q, and neither %q nor a key, in %s", tt.want, tt.lack, got)
+			}
+		})
+	}
+	if _, err := app.FromEnv(getenv(nil), nil); err == nil {
+		t.Error("no error without settings")
 	}
 }
 

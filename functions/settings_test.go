@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"go/types"
 	"maps"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -78,4 +79,44 @@ func TestConfigurationPage(t *testing.T) {
 			t.Errorf("local.settings.sample.json has %s, which nothing reads", name)
 		}
 	}
+}
+
+// The pages refer to each other, and to parts of each other, by links that lead
+// somewhere.
+func TestLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	for _, pattern := range []string{"*.md", "docs/*.md", "infra/*.md"} {
+		pages, err := filepath.Glob(filepath.Join(repository, pattern))
+		if err != nil || len(pages) == 0 {
+			t.Fatal("no pages", pattern, err)
+		}
+		for _, page := range pages {
+			rel, _ := filepath.Rel(repository, page)
+			for _, m := range link.FindAllStringSubmatch(string(read(t, rel)), -1) {
+				target, anchor, _ := strings.Cut(m[1], "#")
+				if strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
+					continue
+				}
+				file := filepath.Join(filepath.Dir(rel), target)
+				if target == "" {
+					file = rel
+				}
+				if _, err := os.Stat(filepath.Join(repository, file)); err != nil {
+					t.Errorf("%s: %s leads nowhere", rel, m[1])
+				} else if anchor != "" && !headings(string(read(t, file)))[anchor] {
+					t.Errorf("%s: %s has no heading %s", rel, file, anchor)
+				}
+			}
+		}
+	}
+}
+
+// headings returns the names that headings have in links.
+func headings(page string) map[string]bool {
+	out := make(map[string]bool)
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(page, -1) {
+		name := strings.ReplaceAll(strings.ToLower(m[1]), " ", "-")
+		out[regexp.MustCompile(`[^\p{L}\p{N}_-]`).ReplaceAllString(name, "")] = true
+	}
+	return out
 }
