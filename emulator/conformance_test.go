@@ -239,3 +239,38 @@ func TestHandlerSelectsAnUnknownSubprotocol(t *testing.T) {
 	c.send("hi")
 	c.expect("re: hi")
 }
+
+// What is past its time is neither delivered nor replayed, and leaves a gap in
+// the numbers, which a client does not mind.
+func TestTimeToLive(t *testing.T) {
+	clock := emulator.NewClock(time.Now())
+	srv := emulator.Start(t, emulator.Options{Clock: clock})
+	c, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol, groups: []string{"g"}})
+	from, _ := dialJSON(t, srv, dialOptions{roles: anything})
+	_ = c.ws.NetConn().Close()
+	waitFor(t, srv, emulator.KindDetached, hello.ConnectionID)
+	for i, ttl := range []int{0, 5, 300} {
+		from.send(fmt.Sprintf(`{"type":"sendToGroup","group":"g","ttlSeconds":%d,"data":%d}`, ttl, i))
+	}
+	from.expectNothingElse()
+	clock.Advance(5 * time.Second)
+	back := dial(t, srv, recovery(hello))
+	back.expect(sequenced(1, "g", "null", 0), sequenced(3, "g", "null", 2))
+	back.expectNothingElse()
+	from.send(`{"type":"sendToGroup","group":"g","ttlSeconds":301,"data":1}`)
+	from.expectClose(websocket.CloseInvalidFramePayloadData, "The client message is not a valid JSON protocol message.")
+}
+
+// What is no WebSocket handshake gets an ordinary answer.
+func TestPlainRequests(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	for path, status := range map[string]int{
+		"/client/hubs/chat": http.StatusBadRequest,
+		"/client/?hub=chat": http.StatusBadRequest,
+		"/client/nowhere":   http.StatusNotFound,
+	} {
+		if a := raw(t, request{method: http.MethodGet}, srv.URL()+path, ""); a.status != status {
+			t.Errorf("%s: %d %s, want %d", path, a.status, a.body, status)
+		}
+	}
+}

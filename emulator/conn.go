@@ -280,16 +280,16 @@ func (c *conn) linkEnded(l *link, err error) {
 	// A client that says goodbye with 1000 does not come back; after anything
 	// else a reliable one may.
 	if c.protocol.Reliable() && code != websocket.CloseNormalClosure {
-		c.detach(code, c.hub.srv.opts.RecoveryWindow, "The connection recovery timeout expired.")
+		c.detach(code, why, c.hub.srv.opts.RecoveryWindow, "The connection recovery timeout expired.")
 		return
 	}
 	c.finish(code, why)
 }
 
-// detach starts the time in which a client may come back. If it does not, the
-// connection ends for the reason why.
-func (c *conn) detach(code int, window time.Duration, why string) {
-	c.journal(Entry{Kind: KindDetached, Status: code})
+// detach starts the time in which a client may come back. The link was lost for
+// one reason, and the connection ends for another if the client does not come.
+func (c *conn) detach(code int, lost string, window time.Duration, why string) {
+	c.journal(Entry{Kind: KindDetached, Status: code, Reason: lost})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended || c.link != nil {

@@ -210,6 +210,7 @@ func (s *Server) Strike(f Fault) int {
 			l := c.link
 			c.mu.Unlock()
 			if l != nil && f.matches(h.name, c.userID, c.id) {
+				c.journal(Entry{Kind: KindFault, Name: f.Do.String()})
 				c.suffer(f.Do, l)
 				n++
 			}

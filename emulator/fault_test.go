@@ -162,6 +162,9 @@ func TestStrike(t *testing.T) {
 			t.Error("the connection was not cut")
 		}
 		bob.expectNothingElse()
+		if e := waitFor(t, srv, emulator.KindDetached, hello.ConnectionID); e.Reason != "a fault cut the connection" {
+			t.Errorf("reason %q", e.Reason)
+		}
 		ann = dial(t, srv, o.again(hello))
 		ann.expectNothingElse()
 		if n := srv.Strike(emulator.Fault{Do: emulator.CloseWith(websocket.CloseInternalServerErr, "gone"), Hub: hubName}); n != 2 {

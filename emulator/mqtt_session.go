@@ -244,7 +244,7 @@ func (c *conn) lostMQTT(code int, why string) {
 	if delay == 0 {
 		c.publishWill()
 	}
-	c.detach(code, expiry, why)
+	c.detach(code, why, expiry, why)
 }
 
 // publishWill sends the will of a client that was lost, once. A session that
