@@ -274,3 +274,17 @@ func TestPlainRequests(t *testing.T) {
 		}
 	}
 }
+
+// A handler that answers JSON null has succeeded. The ack once said that it had
+// failed, and a client that tries again has the event handled twice.
+func TestHandlerAnswersNull(t *testing.T) {
+	handlers, _ := upstream(t, func(w http.ResponseWriter, e event) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(" null "))
+	})
+	handlers[0].SystemEvents = nil
+	srv := startWith(t, handlers)
+	c, _ := dialJSON(t, srv, dialOptions{})
+	c.send(`{"type":"event","event":"e","data":1,"ackId":1}`)
+	c.expect(acked(1))
+}
