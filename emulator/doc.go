@@ -38,8 +38,8 @@
 // Hubs need no declaration: any valid hub name works. Event handlers can also
 // stand in a file that is read again when it changes ([ReadHubs]), be replaced
 // at run time ([Server.SetHub]), and be sent the tokens of a managed identity
-// ([Server.AuthorityHost]). The default access key is
-// the one of Microsoft's own emulator, so connection strings can be exchanged.
+// ([Server.AuthorityHost]). The default access key is the one of Microsoft's own
+// emulator, so connection strings can be exchanged.
 //
 // # TLS and identities
 //

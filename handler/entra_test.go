@@ -2,15 +2,18 @@ package handler_test
 
 import (
 	"bytes"
+	"context"
 	"crypto"
-	"crypto/rand"
+	crand "crypto/rand"
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"maps"
 	"math/big"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -35,7 +38,7 @@ const (
 var testKeys = sync.OnceValue(func() map[string]*rsa.PrivateKey {
 	keys := make(map[string]*rsa.PrivateKey)
 	for _, kid := range []string{"k1", "k2", "other"} {
-		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		key, err := rsa.GenerateKey(crand.Reader, 2048)
 		if err != nil {
 			panic(err)
 		}
@@ -217,7 +220,7 @@ func TestEntraForgeries(t *testing.T) {
 	otherKey := func(input string) []byte {
 		sum := crypto.SHA256.New()
 		sum.Write([]byte(input))
-		sig, err := rsa.SignPKCS1v15(rand.Reader, testKeys()["other"], crypto.SHA256, sum.Sum(nil))
+		sig, err := rsa.SignPKCS1v15(crand.Reader, testKeys()["other"], crypto.SHA256, sum.Sum(nil))
 		must(t, err)
 		return sig
 	}
@@ -264,6 +267,47 @@ func TestEntraForgeries(t *testing.T) {
 	r = bearerEvent(good)
 	r.Header.Add("Authorization", "Bearer "+good)
 	wantStatus(t, handlertest.Do(h, r), 401)
+}
+
+// A good token with one character changed, left out, doubled or moved is no
+// good token, at whatever place.
+func TestEntraDamagedTokens(t *testing.T) {
+	h, err := handler.New(handler.Options{
+		AllowedOrigins: []string{"localhost"}, Entra: entraOptions(&keyServer{kids: []string{"k1"}}),
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	must(t, err)
+	h.OnEvent("message", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
+		t.Error("a damaged token reached a callback")
+		return webpubsub.Message{}, nil
+	})
+	good := signed(t, "k1", goodClaims())
+	rnd := rand.New(rand.NewPCG(1, 2))
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.= "
+	for i := range good {
+		changed := good
+		for changed == good {
+			switch c := string(alphabet[rnd.IntN(len(alphabet))]); rnd.IntN(4) {
+			case 0:
+				changed = good[:i] + c + good[i+1:]
+			case 1:
+				changed = good[:i] + good[i+1:]
+			case 2:
+				changed = good[:i] + c + good[i:]
+			case 3:
+				j := rnd.IntN(len(good))
+				b := []byte(good)
+				b[i], b[j] = b[j], b[i]
+				changed = string(b)
+			}
+		}
+		if strings.TrimSpace(changed) == good {
+			continue // the blank is the header's, not the token's
+		}
+		if res := handlertest.Do(h, bearerEvent(changed)); res.Status != 401 {
+			t.Errorf("place %d: status %d for %q", i, res.Status, changed)
+		}
+	}
 }
 
 // With keys and Entra configured, both must pass.
