@@ -54,6 +54,19 @@ var features = []table{
 		},
 	},
 	{
+		title:    "MQTT clients, 3.1.1 and 5.0",
+		packages: []string{mqttJS, mqttPaho},
+		rows: []feature{
+			{id: "mqtt-publish", text: "subscribe and publish, every QoS"},
+			{id: "mqtt-service", text: "the service client sends and closes"},
+			{id: "mqtt-session", text: "sessions that survive a lost network"},
+			{id: "mqtt-will", text: "wills"},
+			{id: "mqtt-events", text: "events, with the handler's reply"},
+			{id: "mqtt-refuse", text: "without the role: refused"},
+			{id: "mqtt-properties", text: "properties of MQTT 5.0"},
+		},
+	},
+	{
 		title:    "Event handlers of the emulator",
 		packages: []string{jsExpress, goHandler},
 		rows: []feature{
@@ -76,6 +89,8 @@ const (
 	pyService   = "azure-messaging-webpubsubservice"
 	pyClient    = "azure-messaging-webpubsubclient"
 	javaService = "azure-messaging-webpubsub"
+	mqttJS      = "mqtt"
+	mqttPaho    = "paho-mqtt"
 	goHandler   = "handler"
 )
 

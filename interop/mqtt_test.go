@@ -8,21 +8,21 @@ import (
 	"example.com/webpubsub/internal/testtool"
 )
 
-// TestMQTT runs the MQTT clients that Microsoft's own samples use: MQTT.js and
+// runMQTT runs the MQTT clients that Microsoft's own samples use: MQTT.js and
 // Eclipse Paho, beside the official service packages.
-func TestMQTT(t *testing.T) {
+func runMQTT(t *testing.T, p *proof) {
 	hubs := map[string]emulator.Hub{"anonymous": {AllowAnonymous: true}}
+	node := testtool.Need(t, "node")
+	testtool.NPM(t, "node") // its helpers
+	testtool.NPM(t, "mqtt")
+	python := testtool.Python(t, "mqtt")
 	t.Run("Node", func(t *testing.T) {
-		node := testtool.Need(t, "node")
-		testtool.NPM(t, "node") // its helpers
-		testtool.NPM(t, "mqtt")
 		b := start(t, hubs)
 		b.env = append(b.env, "WEBPUBSUB_MQTT_URL="+strings.TrimSuffix(b.emulator.MQTTURL("x"), "x"))
-		b.run(t, "mqtt", node, "--test", "--test-force-exit", "--test-reporter=spec", "mqtt.test.js")
+		b.nodeTest(t, p, mqttJS, node, "mqtt", "mqtt.test.js")
 	})
 	t.Run("Python", func(t *testing.T) {
-		python := testtool.Python(t, "mqtt")
 		b := start(t, hubs)
-		b.run(t, "mqtt", python, "-W", "ignore::ResourceWarning", "-m", "unittest", "-v", "test_mqtt")
+		b.pythonTest(t, p, mqttPaho, python, "mqtt", "test_mqtt")
 	})
 }

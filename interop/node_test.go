@@ -25,7 +25,7 @@ func runNode(t *testing.T, p *proof) {
 		{jsClient, "recovery.test.js"},
 		{jsClient, "streams.test.js"},
 	} {
-		t.Run(suite.file, func(t *testing.T) { b.nodeTest(t, p, suite.pkg, node, suite.file) })
+		t.Run(suite.file, func(t *testing.T) { b.nodeTest(t, p, suite.pkg, node, "node", suite.file) })
 	}
 }
 
@@ -46,19 +46,19 @@ func runUpstreams(t *testing.T, p *proof) {
 				GroupEvents:  []string{"joined", "left"},
 			}}}})
 			b.env = append(b.env, "UPSTREAM_URL="+url)
-			b.nodeTest(t, p, pkg, node, "express/express.test.js")
+			b.nodeTest(t, p, pkg, node, "node", "express/express.test.js")
 		})
 	}
 	t.Run("same", func(t *testing.T) { compareUpstreams(t, p, express, twin) })
 }
 
-// nodeTest runs a test file. What a failed test leaves open does not keep node
-// from ending.
-func (b *backend) nodeTest(t *testing.T, p *proof, pkg, node, file string) {
+// nodeTest runs a test file in a folder. What a failed test leaves open does not
+// keep node from ending.
+func (b *backend) nodeTest(t *testing.T, p *proof, pkg, node, dir, file string) {
 	t.Helper()
-	p.suite(t, b, pkg, "node", node, "--test", "--test-force-exit",
+	p.suite(t, b, pkg, dir, node, "--test", "--test-force-exit",
 		"--test-reporter=spec", "--test-reporter-destination=stdout",
-		"--test-reporter=./report.js", "--test-reporter-destination=stderr", file)
+		"--test-reporter=../node/report.js", "--test-reporter-destination=stderr", file)
 }
 
 // startExpress runs the Express server for the length of the test and returns

@@ -17,7 +17,13 @@ func runPython(t *testing.T, p *proof) {
 		t.Run(suite.tests, func(t *testing.T) {
 			t.Parallel()
 			b := start(t, nil)
-			p.suite(t, b, suite.pkg, "python", python, "-W", "ignore::ResourceWarning", "run.py", suite.tests)
+			b.pythonTest(t, p, suite.pkg, python, "python", suite.tests)
 		})
 	}
+}
+
+// pythonTest runs tests of a folder, a module or a class of one.
+func (b *backend) pythonTest(t *testing.T, p *proof, pkg, python, dir, tests string) {
+	t.Helper()
+	p.suite(t, b, pkg, dir, python, "-W", "ignore::ResourceWarning", "../python/run.py", tests)
 }

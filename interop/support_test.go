@@ -32,6 +32,7 @@ func TestPackages(t *testing.T) {
 		{name: "Upstreams", run: runUpstreams},
 		{name: "Python", run: runPython},
 		{name: "Java", run: runJava},
+		{name: "MQTT", run: runMQTT},
 	}
 	t.Run("suites", func(t *testing.T) {
 		for i := range suites {
@@ -216,7 +217,9 @@ var versions = sync.OnceValue(func() map[string]string {
 	found := map[string]string{goHandler: "of this module, Go"}
 	for _, lock := range []struct{ language, file, pattern string }{
 		{"JavaScript", "node/package.json", `"(@azure/[a-z-]+)": "([^"]+)"`},
+		{"JavaScript", "mqtt/package.json", `"(mqtt)": "([^"]+)"`},
 		{"Python", "python/requirements.txt", `(?m)^(azure-messaging-[a-z]+)==(\S+)`},
+		{"Python", "mqtt/requirements.txt", `(?m)^(paho-mqtt)==(\S+)`},
 		{"Java", "java/pom.xml", `<artifactId>(azure-messaging-[a-z]+)</artifactId>\s*<version>([^<]+)`},
 	} {
 		content, err := os.ReadFile(filepath.FromSlash(lock.file))

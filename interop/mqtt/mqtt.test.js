@@ -32,9 +32,9 @@ const clientId = () => `client${process.pid}x${clients++}`;
 
 for (const protocolVersion of [4, 5]) {
   const version = { protocolVersion };
-  const about = (text) => `MQTT ${protocolVersion === 4 ? "3.1.1" : "5.0"}: ${text}`;
+  const about = (features, text) => `${features}: MQTT ${protocolVersion === 4 ? "3.1.1" : "5.0"}, ${text}`;
 
-  test(about("every QoS, both ways"), limit, async (t) => {
+  test(about("mqtt-publish", "every QoS, both ways"), limit, async (t) => {
     const { client, messages, connack } = await connect(t, newHub(), version);
     assert.equal(connack.sessionPresent, false);
     for (const qos of [0, 1, 2]) {
@@ -50,7 +50,7 @@ for (const protocolVersion of [4, 5]) {
     assert.equal((await messages.next()).text, "this is heard");
   });
 
-  test(about("one group for clients of all protocols and the service client"), limit, async (t) => {
+  test(about("mqtt-service", "one group for clients of all protocols and the service client"), limit, async (t) => {
     const hub = newHub();
     const { client, messages, id } = await connect(t, hub, { ...version, token: { roles: allRoles, userId: "ann" } });
     const web = await startClient(t, hub, { token: { roles: allRoles } });
@@ -78,7 +78,7 @@ for (const protocolVersion of [4, 5]) {
     assert.equal(await server.hasPermission(id, "joinLeaveGroup", { targetName: "room" }), true);
   });
 
-  test(about("the session survives a lost connection"), limit, async (t) => {
+  test(about("mqtt-session", "the session survives a lost connection"), limit, async (t) => {
     const hub = newHub();
     const options = protocolVersion === 5 ? { properties: { sessionExpiryInterval: 30 } } : {};
     const { client, messages } = await connect(t, hub, { ...version, ...options, clean: false, clientId: clientId(), cs: proxied });
@@ -94,7 +94,7 @@ for (const protocolVersion of [4, 5]) {
     assert.equal((await messages.next()).text, "and back");
   });
 
-  test(about("the will of a client that vanishes"), limit, async (t) => {
+  test(about("mqtt-will", "the will of a client that vanishes"), limit, async (t) => {
     const hub = newHub();
     const watcher = await connect(t, hub, version);
     await watcher.client.subscribeAsync("wills", { qos: 1 });
@@ -103,7 +103,7 @@ for (const protocolVersion of [4, 5]) {
     assert.equal((await watcher.messages.next()).text, "gone");
   });
 
-  test(about("events reach the Go handler, and the answer the client"), limit, async (t) => {
+  test(about("mqtt-events", "events reach the Go handler, and the answer the client"), limit, async (t) => {
     const { client, messages, id } = await connect(t, handlerHub, { ...version, clientId: clientId(), token: { userId: "ann" } });
     await seen(id, "connected ann");
     await client.publishAsync("$webpubsub/server/events/echo", "hello", { qos: 1 });
@@ -120,7 +120,7 @@ for (const protocolVersion of [4, 5]) {
     assert.deepEqual(await seen(id, "disconnected"), ["connect", "connected ann", "disconnected"]);
   });
 
-  test(about("what the service refuses"), limit, async (t) => {
+  test(about("mqtt-refuse", "what the service refuses"), limit, async (t) => {
     const hub = newHub();
     const { client } = await connect(t, hub, { ...version, token: { roles: ["webpubsub.joinLeaveGroup.mine"] } });
     for (const topic of ["a/#", "+", "other"]) {
@@ -135,7 +135,7 @@ for (const protocolVersion of [4, 5]) {
   });
 }
 
-test("MQTT 5.0: properties travel with events and messages", limit, async (t) => {
+test("mqtt-properties: MQTT 5.0, properties travel with events and messages", limit, async (t) => {
   const { client, messages } = await connect(t, handlerHub, { protocolVersion: 5, token: { roles: allRoles } });
   const properties = { contentType: "application/json", correlationData: Buffer.from("id 1"), userProperties: { a: "b" } };
   await client.publishAsync("$webpubsub/server/events/echo", `{"x":1}`, { qos: 1, properties });
@@ -153,7 +153,7 @@ test("MQTT 5.0: properties travel with events and messages", limit, async (t) =>
   );
 });
 
-test("MQTT 5.0: assigned client id, take-over, and the end by REST", limit, async (t) => {
+test("mqtt-session, mqtt-service: MQTT 5.0, assigned client id, take-over, and the end by REST", limit, async (t) => {
   const hub = newHub();
   const assigned = await connect(t, hub, { protocolVersion: 5, clientId: "" });
   const id = assigned.connack.properties.assignedClientIdentifier;

@@ -84,6 +84,7 @@ class BothVersions:
     version = None
 
     def test_qos(self):
+        """mqtt-publish: every QoS, both ways"""
         client = Client(self, new_hub(), self.version)
         self.assertEqual((client.code, client.session_present), (0, False))
         for qos in range(3):
@@ -93,6 +94,7 @@ class BothVersions:
             self.assertEqual((message.topic, message.payload, message.qos), (f"topic{qos}", f"with {qos}".encode(), qos))
 
     def test_refused(self):
+        """mqtt-refuse: what the roles do not allow"""
         client = Client(self, new_hub(), self.version, token={"roles": ["webpubsub.joinLeaveGroup.mine"]})
         v5 = self.version == paho.MQTTv5
         self.assertEqual(client.subscribe([("mine", 1), ("other", 1)]), [1, 0x87 if v5 else 0x80])
@@ -102,6 +104,7 @@ class BothVersions:
         client.paho.disconnect()
 
     def test_will_and_rest(self):
+        """mqtt-will, mqtt-service: the service client closes one connection and sends to another"""
         hub = new_hub()
         watcher = Client(self, hub, self.version)
         watcher.subscribe("wills", 1)
@@ -113,6 +116,7 @@ class BothVersions:
         self.assertEqual(watcher.receive().payload, b"text")
 
     def test_events(self):
+        """mqtt-events: they reach the handler, and the answer the client"""
         client = Client(self, "events", self.version, token={"user_id": "ann"})
         seen(client.id, "connected ann")
         client.paho.publish("$webpubsub/server/events/echo", "hello", 2)
@@ -124,6 +128,7 @@ class BothVersions:
         self.assertEqual(seen(client.id, "disconnected"), ["connect", "connected ann", "disconnected"])
 
     def test_session(self):
+        """mqtt-session: it survives a lost connection"""
         hub = new_hub()
         if self.version == paho.MQTTv5:
             properties = Properties(PacketTypes.CONNECT)
@@ -150,6 +155,7 @@ class V5(BothVersions, unittest.TestCase):
     version = paho.MQTTv5
 
     def test_properties(self):
+        """mqtt-properties: they travel with events"""
         client = Client(self, "events", self.version)
         properties = Properties(PacketTypes.PUBLISH)
         properties.ContentType = "application/json"

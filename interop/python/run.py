@@ -24,6 +24,7 @@ class Result(unittest.TextTestResult):
         return len(self.failures) + len(self.errors) + len(self.skipped) + len(self.unexpectedSuccesses)
 
 
+sys.path.insert(0, os.getcwd())
 runner = unittest.TextTestRunner(resultclass=Result, verbosity=2)
 outcome = runner.run(unittest.defaultTestLoader.loadTestsFromNames(sys.argv[1:]))
 sys.exit(not outcome.wasSuccessful())
