@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -212,7 +213,7 @@ func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("auth", auth),
 		slog.String("serviceUri", c.ServiceURI),
-		slog.String("hub", c.Hub),
+		slog.String("hub", cmp.Or(c.Hub, DefaultHub)),
 		slog.Int("accessKeys", len(c.AccessKeys)),
 		slog.Bool("entra", c.Entra != nil),
 		slog.Bool("allowUserIdQuery", c.AllowUserIDQuery),

@@ -53,19 +53,26 @@ func functionApp(text []byte, program string, older bool) (files []packageFile, 
 		return nil, "", fmt.Errorf("host.json: no route of customHandler.http begins with %s, the name of the program: the host would find no function", name)
 	}
 
-	handler := all["customHandler"].(map[string]any)
+	if !older && len(routes) == len(h.CustomHandler.HTTP.Routes) {
+		return []packageFile{{"host.json", 0o644, text}}, executable, nil
+	}
+	handler, err := section(all, "customHandler")
+	if err != nil {
+		return nil, "", err
+	}
+	http, err := section(handler, "http")
+	if err != nil {
+		return nil, "", err
+	}
 	if !older {
-		if len(routes) == len(h.CustomHandler.HTTP.Routes) {
-			return []packageFile{{"host.json", 0o644, text}}, executable, nil
-		}
-		handler["http"].(map[string]any)["routes"] = routes
+		set(http, "routes", routes)
 		return []packageFile{{"host.json", 0o644, indented(all)}}, executable, nil
 	}
 	// Hosts before 4.1044 know neither routes nor proxying, and newer ones refuse
 	// routes beside a function.json.
-	delete(handler, "http")
-	delete(handler, "enableProxyingHttpRequest")
-	handler["enableForwardingHttpRequest"] = true
+	set(handler, "http", nil)
+	set(handler, "enableProxyingHttpRequest", nil)
+	set(handler, "enableForwardingHttpRequest", true)
 	files = append(files, packageFile{"host.json", 0o644, indented(all)})
 	seen := make(map[string]bool)
 	for i, r := range routes {
@@ -81,6 +88,34 @@ func functionApp(text []byte, program string, older bool) (files []packageFile, 
 		files = append(files, packageFile{folder + "/function.json", 0o644, functionJSON(r.Route, level)})
 	}
 	return files, executable, nil
+}
+
+// section returns an object in host.json. The host compares names without case.
+func section(in map[string]any, name string) (map[string]any, error) {
+	var found map[string]any
+	n := 0
+	for key, value := range in {
+		if strings.EqualFold(key, name) {
+			found, _ = value.(map[string]any)
+			n++
+		}
+	}
+	if n != 1 || found == nil {
+		return nil, fmt.Errorf("host.json: %s must be there once, as an object", name)
+	}
+	return found, nil
+}
+
+// set replaces a value in an object of host.json, or removes it if it is nil.
+func set(in map[string]any, name string, value any) {
+	for key := range in {
+		if strings.EqualFold(key, name) {
+			delete(in, key)
+		}
+	}
+	if value != nil {
+		in[name] = value
+	}
 }
 
 // nameOfFunction is what the host takes as a function's name, which is that of

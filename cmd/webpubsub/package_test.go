@@ -213,6 +213,28 @@ func TestFunctionAppOfOneFunction(t *testing.T) {
 	}
 }
 
+// Whatever host.json holds, what is written is JSON inside the package.
+func FuzzFunctionApp(f *testing.F) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "host.json"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add(bytes.ReplaceAll(text, []byte("customHandler"), []byte("CUSTOMHANDLER")))
+	f.Add([]byte(`{"customHandler":{"description":{"defaultExecutablePath":"a"},"HTTP":{"routes":[{"route":"a"}]},"http":{"routes":null}},"customhandler":1}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		files, _, err := functionApp(text, "./functions", true)
+		if err != nil {
+			return
+		}
+		for _, file := range files {
+			if !filepath.IsLocal(file.path) || !json.Valid(file.data) {
+				t.Errorf("%q holds %s", file.path, file.data)
+			}
+		}
+	})
+}
+
 // The bootstrap of a package answers recorded events of both fronts.
 func TestPackageRunsOnLambda(t *testing.T) {
 	onLinux(t)
