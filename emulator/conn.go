@@ -304,6 +304,11 @@ func (c *conn) detach(code int, lost string, window time.Duration, why string) {
 		if expired && s.enter() {
 			defer s.leave()
 			c.finish(code, why)
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if c.link != nil {
+				c.link.cut() // the client came back in this very moment, too late
+			}
 		}
 	})
 	c.recovery = t

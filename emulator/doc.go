@@ -41,6 +41,15 @@
 // ([Server.AuthorityHost]). The default access key is the one of Microsoft's own
 // emulator, so connection strings can be exchanged.
 //
+// # MQTT
+//
+// [Server.MQTTURL] is the address of a hub for MQTT 3.1.1 and 5.0. A session is a
+// connection with the client id as its id, and a topic is a group: clients of
+// every protocol and the REST API reach each other. An event is a message to the
+// topic $webpubsub/server/events/{name}. Like the service, the emulator refuses
+// wildcards, retained messages, topic aliases and shared subscriptions. Where the
+// documentation leaves something open, a comment in the code says what was chosen.
+//
 // # TLS and identities
 //
 // With [Options].TLS the endpoint is https and the client URLs are wss, and with

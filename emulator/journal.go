@@ -15,8 +15,8 @@ type Kind string
 // The kinds of journal entries.
 const (
 	KindConnected    Kind = "connected"     // a client connected
-	KindDetached     Kind = "detached"      // a reliable client lost its WebSocket and may come back
-	KindRecovered    Kind = "recovered"     // a reliable client came back
+	KindDetached     Kind = "detached"      // a reliable or MQTT client lost its WebSocket and may come back
+	KindRecovered    Kind = "recovered"     // a reliable or MQTT client came back
 	KindDisconnected Kind = "disconnected"  // a connection ended
 	KindRefused      Kind = "refused"       // a handshake, a frame, a REST call or a file of settings was refused
 	KindJoined       Kind = "joined"        // a connection joined a group
@@ -39,8 +39,9 @@ type Entry struct {
 	Hub, ConnectionID, UserID string
 	// Name is the group, the event or the REST operation.
 	Name string
-	// Status is the HTTP status of an event or a REST call, or the close code of
-	// a connection; zero where there is none.
+	// Status is the HTTP status of an event or a REST call, the close code of a
+	// connection, or the reason code by which an MQTT packet was refused; zero
+	// where there is none.
 	Status int
 	// Receivers and Bytes measure a message.
 	Receivers, Bytes int

@@ -64,7 +64,7 @@ func (v *mqttVisit) serve() {
 	l, s := v.link, v.hub.srv
 	defer s.untrack(l)
 	_ = l.ws.SetReadDeadline(time.Now().Add(connectTimeout))
-	packets := mqtt.NewReader(&packetStream{ws: l.ws}, maxMessage)
+	packets := mqtt.NewReader(mqtt.Joined(l.nextBinary), maxMessage)
 	p, err := packets.Next()
 	s.busy.begin()
 	c := v.admit(p, err)

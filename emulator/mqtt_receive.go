@@ -11,35 +11,15 @@ import (
 	"example.com/webpubsub/internal/names"
 )
 
-// packetStream is what WebSocket messages carry as one stream of bytes: packets
-// may be split or joined over them (MQTT 5.0, section 6).
-type packetStream struct {
-	ws *websocket.Conn
-	r  io.Reader // the message that is being read
-}
-
 var errNotBinary = &mqtt.Error{Code: mqtt.ProtocolError, Rule: "MQTT travels in binary WebSocket messages, not in text (section 6)"}
 
-func (s *packetStream) Read(p []byte) (int, error) {
-	for {
-		if s.r == nil {
-			opcode, r, err := s.ws.NextReader()
-			if err != nil {
-				return 0, err
-			}
-			if opcode != websocket.BinaryMessage {
-				return 0, errNotBinary
-			}
-			s.r = r
-		}
-		n, err := s.r.Read(p)
-		if err == io.EOF {
-			s.r, err = nil, nil
-		}
-		if n > 0 || err != nil {
-			return n, err
-		}
+// nextBinary returns the next message of an MQTT client.
+func (l *link) nextBinary() (io.Reader, error) {
+	opcode, r, err := l.ws.NextReader()
+	if err == nil && opcode != websocket.BinaryMessage {
+		err = errNotBinary
 	}
+	return r, err
 }
 
 // readMQTT reads a link to its end.

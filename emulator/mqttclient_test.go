@@ -26,35 +26,6 @@ type mqttClient struct {
 	packets *mqtt.Reader
 }
 
-// mqttStream reads WebSocket messages as one stream.
-type mqttStream struct {
-	ws *websocket.Conn
-	r  io.Reader
-}
-
-func (s *mqttStream) Read(p []byte) (int, error) {
-	for {
-		if s.r == nil {
-			kind, r, err := s.ws.NextReader()
-			if err != nil {
-				return 0, err
-			}
-			if kind != websocket.BinaryMessage {
-				return 0, fmt.Errorf("a packet in a message of kind %d", kind)
-			}
-			s.r = r
-		}
-		n, err := s.r.Read(p)
-		if n > 0 {
-			return n, nil
-		}
-		if err != io.EOF {
-			return 0, err
-		}
-		s.r = nil
-	}
-}
-
 // tryDialMQTT opens the WebSocket and sends nothing.
 func tryDialMQTT(t *testing.T, srv *emulator.Server, o dialOptions) (*mqttClient, *http.Response, error) {
 	t.Helper()
@@ -78,7 +49,14 @@ func tryDialMQTT(t *testing.T, srv *emulator.Server, o dialOptions) (*mqttClient
 		return nil, resp, err
 	}
 	t.Cleanup(func() { _ = ws.Close() })
-	return &mqttClient{t: t, ws: ws, version: mqtt.V5, packets: mqtt.NewReader(&mqttStream{ws: ws}, 1<<28)}, resp, nil
+	stream := mqtt.Joined(func() (io.Reader, error) {
+		kind, r, err := ws.NextReader()
+		if err == nil && kind != websocket.BinaryMessage {
+			err = fmt.Errorf("a packet in a message of kind %d", kind)
+		}
+		return r, err
+	})
+	return &mqttClient{t: t, ws: ws, version: mqtt.V5, packets: mqtt.NewReader(stream, 1<<28)}, resp, nil
 }
 
 // dialMQTT opens the WebSocket and connects; it returns the answer.

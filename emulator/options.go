@@ -61,7 +61,8 @@ type Options struct {
 	// and can send messages and end connections: see [Server.DashboardURL]. It
 	// answers browsers of this machine only. Default: there is none.
 	Dashboard bool
-	// RecoveryWindow is how long a reliable connection outlives its WebSocket.
+	// RecoveryWindow is how long a reliable connection, and at most how long the
+	// session of an MQTT client, outlives its WebSocket.
 	// Default: 30 s, as in the service.
 	RecoveryWindow time.Duration
 	// MaxMessages and MaxBytes bound what is kept for one connection, queued or

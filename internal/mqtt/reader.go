@@ -57,6 +57,33 @@ func (r *Reader) Next() (Packet, error) {
 	return p, err
 }
 
+// Joined returns what messages carry as one stream: packets may be split and
+// joined over WebSocket messages (section 6). next returns the next message; its
+// error ends the stream.
+func Joined(next func() (io.Reader, error)) io.Reader { return &joined{next: next} }
+
+type joined struct {
+	next    func() (io.Reader, error)
+	current io.Reader
+}
+
+func (j *joined) Read(p []byte) (n int, err error) {
+	for {
+		if j.current == nil {
+			if j.current, err = j.next(); err != nil {
+				return 0, err
+			}
+		}
+		n, err = j.current.Read(p)
+		if err == io.EOF {
+			j.current, err = nil, nil
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
 func midway(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
