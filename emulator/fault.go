@@ -99,8 +99,7 @@ func (a Action) String() string {
 }
 
 // Fault is something that goes wrong on purpose, to see whether a client gets
-// over it. See [Server.Inject] and [Server.Strike]. The packets of MQTT clients
-// are not struck, but their handshakes are, and they themselves by Strike.
+// over it. See [Server.Inject] and [Server.Strike].
 type Fault struct {
 	// At is where it happens.
 	At Point
@@ -112,7 +111,8 @@ type Fault struct {
 	// Frame, at AtReceive and AtSend, is the frame that it happens to, by its
 	// type in the client protocol: "sendToGroup", "event", "ack", "message",
 	// "connected", "groupState" and so on. What a simple client sends and gets is
-	// a "message". Default: every frame. The control frames of WebSocket are
+	// a "message". The frames of MQTT are its packets but CONNECT, by the names of
+	// the specification: "PUBLISH", "PUBACK" and so on. Default: every frame. The control frames of WebSocket are
 	// never struck.
 	Frame string
 	// Skip is how many times it passes by first, and Times how often it then

@@ -114,7 +114,7 @@ func (c *conn) fly(d *delivery) int {
 		c.journalSoon(Entry{Kind: KindRefused, Name: "PUBLISH " + p.Topic, Status: int(mqtt.PacketTooLarge), Reason: fmt.Sprintf("a packet of %d bytes is not sent: the client's Maximum Packet Size is %d", len(b), s.maxPacket)})
 		return 0
 	}
-	f := newFrame(websocket.BinaryMessage, b)
+	f := packetFrame(p.Type(), b)
 	if p.QoS == 0 {
 		f.expires = d.expires
 	}
@@ -235,7 +235,13 @@ func (c *conn) sendPacket(p mqtt.Packet) {
 
 // pushPacket needs c.mu.
 func (c *conn) pushPacket(p mqtt.Packet) {
-	if !c.push(item{frame: newFrame(websocket.BinaryMessage, c.mqtt.version.Append(nil, p))}) {
+	if !c.push(item{frame: packetFrame(p.Type(), c.mqtt.version.Append(nil, p))}) {
 		c.doom("The outbound message queue is full.")
 	}
+}
+
+func packetFrame(t mqtt.Type, b []byte) *frame {
+	f := newFrame(websocket.BinaryMessage, b)
+	f.name = t.String()
+	return f
 }

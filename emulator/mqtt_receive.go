@@ -59,6 +59,9 @@ func (c *conn) holds(l *link) bool {
 // receivePacket carries out one packet of the client. What a link brings after
 // another one has taken over counts as lost: the client sends it again.
 func (c *conn) receivePacket(l *link, p mqtt.Packet) {
+	if c.hub.srv.faults.Load() != nil && !c.strike(AtReceive, p.Type().String(), l) {
+		return
+	}
 	c.receiving.Lock()
 	defer c.receiving.Unlock()
 	if !c.holds(l) {

@@ -335,3 +335,30 @@ func TestMQTTMaximumPacketSize(t *testing.T) {
 	c.expect(withQoS(1, 2, message("t", "text/plain", "x")))
 	waitForReason(t, srv, "Maximum Packet Size")
 }
+
+// What is cut before its acknowledgement is written has happened, and what is
+// cut when it is read has not; QoS 2 tells the two apart.
+func TestMQTTFault(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	to := connectMQTT(t, srv, "to", anything...)
+	to.subscribe("t", 0)
+	for i, tt := range []struct {
+		at    emulator.Point
+		frame string
+	}{{emulator.AtSend, "PUBREC"}, {emulator.AtReceive, "PUBLISH"}} {
+		c, _ := lasting(t, srv, mqtt.Connect{CleanStart: true})
+		f := srv.Inject(emulator.Fault{At: tt.at, Frame: tt.frame, Do: emulator.Cut(), ConnectionID: "a", Times: 1})
+		p := withQoS(2, 7, message("t", "", tt.frame))
+		c.send(p)
+		if got, err := c.next(); err == nil {
+			t.Fatalf("got %+v, want the connection to be cut", got)
+		}
+		waitForNth(t, srv, emulator.KindDetached, "a", i+1)
+		f.Remove()
+		c, _ = lasting(t, srv, mqtt.Connect{})
+		c.send(duplicate(p))
+		c.expect(step(mqtt.TypePubrec, 7))
+		to.expect(message("t", "", tt.frame))
+	}
+	to.expectNothingElse()
+}

@@ -29,7 +29,7 @@ func (d *decoder) packet(v Version, t Type, flags byte) Packet {
 		want = 2
 	}
 	if t != TypePublish && flags != want {
-		d.fail(malformed(fmt.Sprintf("the flags of packet type %d must be %d", t, want)))
+		d.fail(malformed(fmt.Sprintf("the flags of %v must be %d", t, want)))
 		return nil
 	}
 	switch t {

@@ -43,6 +43,14 @@ const (
 	TypeAuth
 )
 
+var typeNames = [...]string{
+	"0", "CONNECT", "CONNACK", "PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP", "SUBSCRIBE",
+	"SUBACK", "UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH",
+}
+
+// String returns the name in the specification, for example "PUBLISH".
+func (t Type) String() string { return typeNames[t&0x0f] }
+
 // Packet is one of [*Connect], [*Connack], [*Publish], [*Ack], [*Subscribe],
 // [*Suback], [*Unsubscribe], [*Unsuback], [Ping], [*Disconnect] and [*Auth].
 // A decoded packet may share memory with the bytes that it was decoded from.
