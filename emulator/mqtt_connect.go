@@ -67,7 +67,7 @@ func (v *mqttVisit) serve() {
 	packets := mqtt.NewReader(mqtt.Joined(l.nextBinary), maxMessage)
 	p, err := packets.Next()
 	s.busy.begin()
-	c := v.admit(p, err)
+	c := v.admit(p, err, packets.Version)
 	s.busy.end()
 	_ = l.ws.SetReadDeadline(time.Time{})
 	c.readMQTT(l, packets)
@@ -75,12 +75,12 @@ func (v *mqttVisit) serve() {
 
 // admit lets a client in by its first packet. It returns the client's session,
 // or a connection that has ended where there is none.
-func (v *mqttVisit) admit(first mqtt.Packet, err error) *conn {
+func (v *mqttVisit) admit(first mqtt.Packet, err error, version mqtt.Version) *conn {
 	connect, ok := first.(*mqtt.Connect)
 	var broken *mqtt.Error
 	switch {
 	case errors.As(err, &broken):
-		return v.refuse(&mqtt.Connect{Version: mqtt.V311}, broken.Code.Connack(mqtt.V311), nil, broken.Rule)
+		return v.refuse(&mqtt.Connect{Version: version}, broken.Code.Connack(version), nil, broken.Rule)
 	case err != nil:
 		return v.turnAway("", 0, fmt.Sprintf("no CONNECT packet came within %v: %v", connectTimeout, err), nil)
 	case !ok:

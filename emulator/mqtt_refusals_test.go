@@ -134,19 +134,33 @@ func TestMQTTDropped(t *testing.T) {
 	c.expectClosed()
 }
 
-// An old or unknown level gets an answer that its client can read.
-func TestMQTTOldVersion(t *testing.T) {
+// A CONNECT that is broken or of an unknown level gets an answer that its client
+// can read.
+func TestMQTTConnectBroken(t *testing.T) {
 	srv := emulator.Start(t, emulator.Options{})
-	c, _, err := tryDialMQTT(t, srv, dialOptions{})
-	if err != nil {
-		t.Fatal(err)
+	for packet, want := range map[string]struct {
+		version mqtt.Version
+		code    mqtt.Code
+	}{
+		"\x10\x0f\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x01a":   {mqtt.V311, mqtt.V311UnacceptableVersion},
+		"\x10\x0d\x00\x04MQTT\x06\x02\x00\x3c\x00\x01a":     {mqtt.V311, mqtt.V311UnacceptableVersion},
+		"\x10\x0d\x00\x04MQTT\x04\x03\x00\x3c\x00\x01a":     {mqtt.V311, mqtt.V311ServerUnavailable},
+		"\x10\x0e\x00\x04MQTT\x05\x03\x00\x3c\x00\x00\x01a": {mqtt.V5, mqtt.MalformedPacket},
+		"\x10\x80\x80\x80\x01":                              {mqtt.V311, mqtt.V311ServerUnavailable},
+	} {
+		c, _, err := tryDialMQTT(t, srv, dialOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.ws.WriteMessage(websocket.BinaryMessage, []byte(packet)); err != nil {
+			t.Fatal(err)
+		}
+		c.packets.Version = want.version
+		if got, ok := c.recv().(*mqtt.Connack); !ok || got.Code != want.code {
+			t.Errorf("%q: %+v", packet, got)
+		}
+		c.expectClosed()
 	}
-	if err := c.ws.WriteMessage(websocket.BinaryMessage, []byte("\x10\x0f\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x01a")); err != nil {
-		t.Fatal(err)
-	}
-	c.packets.Version = mqtt.V311
-	c.expect(&mqtt.Connack{Code: mqtt.V311UnacceptableVersion})
-	c.expectClosed()
 }
 
 func TestMQTTSubscribeRefused(t *testing.T) {

@@ -11,7 +11,8 @@ import (
 type Reader struct {
 	r   *bufio.Reader
 	max int
-	// Version is how packets are read. A CONNECT packet sets it.
+	// Version is how packets are read: V311 until a CONNECT packet, whole or
+	// broken, is one of V5.
 	Version Version
 }
 
@@ -50,11 +51,11 @@ func (r *Reader) Next() (Packet, error) {
 	if _, err := io.CopyN(&body, r.r, int64(n)); err != nil {
 		return nil, midway(err)
 	}
-	p, err := r.Version.Decode(first, body.Bytes())
-	if c, ok := p.(*Connect); ok {
-		r.Version = c.Version
+	// Known before the rest is read, so that a broken CONNECT can be answered.
+	if b := body.Bytes(); Type(first>>4) == TypeConnect && len(b) > 6 && Version(b[6]) == V5 {
+		r.Version = V5
 	}
-	return p, err
+	return r.Version.Decode(first, body.Bytes())
 }
 
 // Joined returns what messages carry as one stream: packets may be split and
