@@ -97,12 +97,15 @@ func (l *lines) printf(format string, args ...any) {
 }
 
 func (l *lines) entry(e emulator.Entry) {
-	// A name that came over the network must not write to the terminal.
-	text := strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+	l.printf("%s  %s\n", e.Time.Format(time.TimeOnly), printable(e.String()))
+}
+
+// printable keeps what came over the network from writing to the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || (0x7f <= r && r < 0xa0) {
 			return '·'
 		}
 		return r
-	}, e.String())
-	l.printf("%s  %s\n", e.Time.Format(time.TimeOnly), text)
+	}, s)
 }

@@ -5,6 +5,7 @@
 //	go run ./cmd/webpubsub emulator   # the service alone
 //	webpubsub token -user alice       # a client access URL
 //	webpubsub send -group news hello  # a message through the REST API
+//	webpubsub listen -group news      # a client that prints what arrives
 //	webpubsub check https://name.azurewebsites.net/api/events
 //	webpubsub package                 # dist/functions.zip for Azure Functions
 //
@@ -35,6 +36,7 @@ var commands = []command{
 	{"emulator", "run the emulator alone", runEmulator},
 	{"token", "print a client access URL", runToken},
 	{"send", "send a message through the REST API", runSend},
+	{"listen", "connect a client and print what arrives", runListen},
 	{"check", "play the service against an event handler and say what is wrong", runCheck},
 	{"package", "build what is deployed to Azure Functions or AWS Lambda", runPackage},
 }
