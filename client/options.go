@@ -107,7 +107,7 @@ type Options struct {
 
 	// EventQueue is the number of messages that may wait for their callbacks, of
 	// at most 16 MiB together. See the package comment for what happens beyond.
-	// Default: 1,000.
+	// Default: 10,000.
 	EventQueue int
 	// OutboundQueue is the number of calls that may wait, in order, for a
 	// connection that is being made or recovered. Others, beyond it, are retried
@@ -134,7 +134,7 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.PingInterval, 20*time.Second)
 	setDefault(&o.IdleTimeout, 120*time.Second)
 	setDefault(&o.StreamIdleTimeout, 5*time.Minute)
-	setDefault(&o.EventQueue, 1000)
+	setDefault(&o.EventQueue, 10_000)
 	if o.RecoveryWindow < 0 || o.RecoveryInterval < 0 || o.StreamIdleTimeout < 0 || o.EventQueue < 0 || o.OutboundQueue < 0 {
 		return o, errors.New("client: only Retry.Max, PingInterval and IdleTimeout may be negative in Options")
 	}

@@ -1,6 +1,9 @@
 package client
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+)
 
 // Bounds of the queue of events, beside [Options.EventQueue]. The service gives
 // up on a client that leaves 1,000 messages or 16 MiB unacknowledged, so the
@@ -45,14 +48,25 @@ func newQueue(limit int) *queue {
 	return q
 }
 
-// push adds an event. It reports false where a message does not fit: beyond the
+// push adds an event. Where the queue overflows it gives the processor away: the
+// callbacks may only have had no chance to run, in a burst of messages.
+//
+// It reports false where a message does not fit: beyond the
 // bounds, or, for one that can be left unacknowledged, beyond the overflow.
 func (q *queue) push(it item, reliable bool) bool {
+	ok, overflows := q.add(it, reliable)
+	if overflows {
+		runtime.Gosched()
+	}
+	return ok
+}
+
+func (q *queue) add(it item, reliable bool) (ok, overflows bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if it.size > 0 && (q.admitted < len(q.items) || !q.fits(it)) {
 		if !reliable || len(q.items)-q.admitted >= overflowEvents || q.overflow+it.size > overflowBytes {
-			return false
+			return false, true
 		}
 	}
 	q.items = append(q.items, it)
@@ -61,7 +75,7 @@ func (q *queue) push(it item, reliable bool) bool {
 	if len(q.items)-q.head == 1 {
 		q.ready.Signal()
 	}
-	return true
+	return true, q.admitted < len(q.items)
 }
 
 func (q *queue) fits(it item) bool {
