@@ -76,6 +76,28 @@ func TestLedgerFindsWhatIsBroken(t *testing.T) {
 			send(l)
 			l.Joined("bob", "g")
 		}, ""},
+		"under way when it stops, either way": {func(l *delivery.Ledger) {
+			join(l, "bob")
+			a := send(l)
+			send(l)
+			l.Received("bob", "c", 1, "g", a.Text())
+			l.Stopping("bob")
+			send(l)
+			l.Stopped("bob")
+		}, ""},
+		"lost before it stops": {func(l *delivery.Ledger) {
+			join(l, "bob")
+			send(l)
+			l.Received("bob", "c", 1, "g", send(l).Text())
+			l.Stopping("bob")
+			l.Stopped("bob")
+		}, `bob never got "alice 1"`},
+		"after it has stopped": {func(l *delivery.Ledger) {
+			join(l, "bob")
+			l.Stopping("bob")
+			l.Stopped("bob")
+			l.Received("bob", "c", 1, "g", send(l).Text())
+		}, `not in group`},
 		"given up, either way": {func(l *delivery.Ledger) {
 			join(l, "bob")
 			m := l.Send("alice", "g")

@@ -17,6 +17,7 @@ import (
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/client"
+	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/internal/delivery"
 	"example.com/webpubsub/service"
 )
@@ -44,6 +45,8 @@ type run struct {
 	web    *http.Transport
 	ledger *delivery.Ledger
 	people []*person
+	// faults makes the emulator go wrong at points of its own, where it is set.
+	faults func(emulator.Fault) *emulator.Injected
 	// foreign makes the settled clients, where it is set.
 	foreign func(name, url string) peer
 
@@ -118,7 +121,10 @@ func (c goClient) Publish(ctx context.Context, group, text string, noEcho bool) 
 }
 
 func (r *run) newClient(i int, name string) peer {
-	o := client.Options{Dialer: &websocket.Dialer{NetDialContext: r.net.clients}}
+	o := client.Options{
+		Dialer:       &websocket.Dialer{NetDialContext: r.net.clients},
+		MessageRetry: client.Retry{Max: 1000, MaxDelay: 2 * time.Second}, // nobody gives up
+	}
 	if i%4 > 1 {
 		o.Protocol = client.ReliableProtobuf
 	}
@@ -153,6 +159,9 @@ func (r *run) all() {
 		r.t.Error(broken)
 	}
 	r.t.Logf("seed %d: %v, %d cuts, %d recoveries", r.seed, r.ledger, r.cuts.Load(), r.recoveries.Load())
+	if r.t.Failed() {
+		r.t.Errorf("the decisions of this run can be replayed: %s=%d go test -run 'TestNothingIsLost$' ./internal/delivery", seedEnv, r.seed)
+	}
 }
 
 // play lets everybody act until each has taken its steps.
@@ -221,13 +230,9 @@ func (p *person) must(err error, what string) {
 }
 
 func (p *person) startAnew(ctx context.Context) {
-	for _, g := range p.groups {
-		p.run.ledger.Leaving(p.name, g)
-	}
+	p.run.ledger.Stopping(p.name)
 	p.must(p.peer.Stop(ctx), "stop")
-	for _, g := range p.groups {
-		p.run.ledger.Left(p.name, g)
-	}
+	p.run.ledger.Stopped(p.name)
 	p.groups = nil
 	for { // a connection that is cut in the handshake is no start
 		err := p.peer.Start(ctx)
@@ -258,14 +263,50 @@ func (r *run) publish(ctx context.Context) {
 // trouble is what goes wrong, all of it for less than the recovery window.
 func (r *run) trouble(over chan struct{}) {
 	dice := r.random(3000)
+	var passing sync.WaitGroup
+	defer passing.Wait()
 	for {
 		select {
 		case <-over:
 			return
 		case <-time.After(time.Duration(dice.IntN(250)) * time.Millisecond):
 		}
-		if r.net.cut(dice.IntN) {
+		if r.faults != nil && dice.IntN(4) == 0 {
+			passing.Go(r.fault(dice, over))
+		} else if r.net.cut(dice.IntN) {
 			r.cuts.Add(1)
+		}
+	}
+}
+
+// fault injects one of the emulator's own, for one client. It returns what
+// removes the fault when it has done enough.
+func (r *run) fault(dice *rand.Rand, over chan struct{}) func() {
+	f := emulator.Fault{UserID: r.people[dice.IntN(crowd)].name, At: emulator.AtSend, Do: emulator.Cut(), Times: 1}
+	lasts := time.Duration(dice.IntN(10)) * time.Second
+	switch dice.IntN(6) {
+	case 0: // it was done, and the client does not hear of it
+		f.Frame = "ack"
+	case 1: // the message is lost on its way
+		f.Frame = "message"
+	case 2: // it was never done
+		f.At = emulator.AtReceive
+	case 3: // a client that cannot be written to
+		f.Do = emulator.Stall()
+	case 4: // a slow one
+		f.Do, f.Times = emulator.Delay(time.Duration(dice.IntN(200))*time.Millisecond), 20
+	case 5: // a service that is not there for a while
+		f.At, f.Do, f.Times = emulator.AtRecovery, emulator.Refuse(503), 3
+	}
+	injected := r.faults(f)
+	return func() {
+		select {
+		case <-over:
+		case <-time.After(lasts):
+		}
+		injected.Remove()
+		if f.Do == emulator.Cut() {
+			r.cuts.Add(int64(injected.Hits()))
 		}
 	}
 }
@@ -278,11 +319,6 @@ func (r *run) settle() {
 }
 
 func (r *run) stop() {
-	for _, p := range r.people {
-		for _, g := range p.groups {
-			r.ledger.Leaving(p.name, g)
-		}
-	}
 	for _, p := range r.people {
 		p.must(p.peer.Stop(r.t.Context()), "stop")
 	}
