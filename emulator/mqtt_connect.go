@@ -138,7 +138,7 @@ func (v *mqttVisit) enter(p *mqtt.Connect) *conn {
 	if assigned {
 		p.ClientID = rand.Text()
 	}
-	c := &conn{hub: h, id: p.ClientID, userID: v.claims.UserID, subprotocol: mqttSubprotocol, mqtt: newMQTTSession(p, h.srv)}
+	c := &conn{hub: h, id: p.ClientID, userID: v.claims.UserID, subprotocol: mqttSubprotocol, mqtt: &mqttSession{id: newID(), mqttLink: newMQTTLink(p, h.srv)}}
 	v.request.MQTT = &upstream.MQTTConnect{
 		ProtocolVersion: int(p.Version), CleanStart: p.CleanStart,
 		Username: p.Username, Password: p.Password, UserProperties: userProperties(p.Properties),
@@ -171,7 +171,7 @@ func (v *mqttVisit) enter(p *mqtt.Connect) *conn {
 			return c
 		case old.mqtt == nil:
 			return v.refuse(p, mqtt.ClientIdentifierNotValid.Connack(p.Version), nil, "the client id is the id of a connection of another protocol: choose another one")
-		case p.CleanStart:
+		case p.CleanStart || !old.outlivesLink():
 			old.closeMQTT(mqtt.SessionTakenOver, takenOver, takenOver)
 			continue
 		}
@@ -213,6 +213,9 @@ func (v *mqttVisit) refuseFor(p *mqtt.Connect, f *refusal) *conn {
 func (v *mqttVisit) refuse(p *mqtt.Connect, code mqtt.Code, props mqtt.Properties, why string) *conn {
 	if props == nil {
 		props.AddData(mqtt.ReasonString, clipReason(why))
+	}
+	if newMQTTLink(p, v.hub.srv).maxPacket < roomForReasons {
+		props = nil
 	}
 	return v.turnAway(p.ClientID, code, why, p.Version.Append(nil, &mqtt.Connack{Code: code, Properties: props}))
 }

@@ -16,7 +16,7 @@ func (s *mqttSession) part(code mqtt.Code, reason string) {
 	s.last, s.byClient = nil, false
 	if s.version == mqtt.V5 {
 		s.last = &mqtt.Disconnect{Code: code}
-		if reason != "" {
+		if reason != "" && !s.terse {
 			s.last.Properties.AddData(mqtt.ReasonString, clipReason(reason))
 		}
 	}

@@ -41,7 +41,7 @@ type mqttLink struct {
 	expiry    time.Duration // how long the session outlives the link
 	window    int           // unacknowledged messages that the client takes at once
 	maxPacket int
-	terse     bool // the client wants no reason strings
+	terse     bool // the client wants no reason strings, or has no room for them
 	will      *mqtt.Publish
 	willDelay time.Duration
 	heard     time.Time // when its last packet came
@@ -51,7 +51,11 @@ type mqttLink struct {
 	byClient bool
 }
 
-func newMQTTSession(p *mqtt.Connect, s *Server) *mqttSession {
+// roomForReasons is the Maximum Packet Size from which a client gets reason
+// strings: they must not make a packet larger than it takes.
+const roomForReasons = 2048
+
+func newMQTTLink(p *mqtt.Connect, s *Server) mqttLink {
 	l := mqttLink{
 		physical: newID(), version: p.Version, maxPacket: 1 << 28,
 		keepAlive: time.Duration(p.KeepAlive) * time.Second, window: s.opts.MaxMessages,
@@ -76,12 +80,13 @@ func newMQTTSession(p *mqtt.Connect, s *Server) *mqttSession {
 	if n, ok := p.Properties.Int(mqtt.RequestProblem); ok {
 		l.terse = n == 0
 	}
+	l.terse = l.terse || l.maxPacket < roomForReasons
 	if w := p.Will; w != nil {
 		delay, _ := w.Properties.Int(mqtt.WillDelay)
 		l.willDelay = time.Duration(delay) * time.Second
 		l.will = &mqtt.Publish{QoS: w.QoS, Topic: w.Topic, Payload: w.Payload, Properties: w.Properties}
 	}
-	return &mqttSession{id: newID(), mqttLink: l}
+	return l
 }
 
 // connack is the answer to a client that is let in: what it gets of what it
@@ -102,6 +107,15 @@ func (s *mqttSession) connack(p *mqtt.Connect, user []upstream.MQTTProperty) *mq
 		a.Properties.AddUser(u.Name, u.Value)
 	}
 	return a
+}
+
+// outlivesLink reports whether the session goes on when another connection takes
+// it over: then the link that it has is lost, and with it a session without
+// expiry (section 3.1.4).
+func (c *conn) outlivesLink() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mqtt.expiry > 0
 }
 
 // bindMQTT gives the session the link of a client that has just connected, and

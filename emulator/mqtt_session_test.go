@@ -155,6 +155,21 @@ func TestMQTTTakeover(t *testing.T) {
 	send(t, srv, "groups/t/:send", "x")
 	c.expectNothingElse()
 
+	// A session without expiry ends with its connection, also in a take-over.
+	for _, p := range []mqtt.Connect{{}, {Version: mqtt.V311, CleanStart: true}} {
+		p.ClientID = "brief"
+		first, _ := dialMQTT(t, srv, dialOptions{}, &p)
+		p.CleanStart = false
+		if _, answer := dialMQTT(t, srv, dialOptions{}, &p); answer.SessionPresent {
+			t.Errorf("version %d: a session without expiry was taken over", p.Version)
+		}
+		if p.Version == mqtt.V5 {
+			first.expectEnd(mqtt.SessionTakenOver)
+		} else {
+			first.expectClosed()
+		}
+	}
+
 	// The id of another client is not for the taking.
 	_, hello := dialJSON(t, srv, dialOptions{})
 	for strings.ContainsRune(hello.ConnectionID, '-') { // not a client id in the first place
@@ -334,6 +349,16 @@ func TestMQTTMaximumPacketSize(t *testing.T) {
 	send(t, srv, "groups/t/:send", "x")
 	c.expect(withQoS(1, 2, message("t", "text/plain", "x")))
 	waitForReason(t, srv, "Maximum Packet Size")
+
+	// There is no room for a reason string either.
+	c.send(withQoS(1, 1, message("$webpubsub/x", "", "")))
+	if got, ok := c.recv().(*mqtt.Ack); !ok || got.Code != mqtt.TopicNameInvalid || got.Properties != nil {
+		t.Errorf("got %+v", got)
+	}
+	c.send(mqtt.Ping{Kind: mqtt.TypePingresp})
+	if got, ok := c.recv().(*mqtt.Disconnect); !ok || got.Code != mqtt.ProtocolError || got.Properties != nil {
+		t.Errorf("got %+v", got)
+	}
 }
 
 // What is cut before its acknowledgement is written has happened, and what is
