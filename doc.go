@@ -8,6 +8,7 @@
 //
 //   - handler answers the events that the service sends to your program
 //   - service calls the service's REST API and makes client access tokens
+//   - client is a WebSocket client that recovers its connection
 //   - emulator is a local Web PubSub, in process or as a command
 //   - hosting runs an http.Handler on Azure Functions, on AWS Lambda or alone
 //   - app is the sample application, a group chat, that a fork replaces

@@ -39,6 +39,15 @@
 // leaves 1,000 messages or 16 MiB so; nothing that had arrived is lost. In a
 // plain protocol, further messages are dropped, with a warning in the log.
 //
+// # Inside
+//
+// One goroutine makes connections and reads, one writes what is queued in as few
+// writes as it can, one runs the callbacks, and each incoming stream has one for
+// its reader. Locks are taken in this order and never the other way: Client.mu,
+// then that of a gate, then that of the queue or of a link. Nothing waits under a
+// lock. A message counts as received, and is acknowledged, when it is in the
+// queue: that outlives the connection, though not the process.
+//
 // # Errors
 //
 // A refusal of the service is a [*ServiceError], which errors.Is compares by

@@ -2,12 +2,14 @@ package client_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -289,4 +291,30 @@ func (k *cutter) cut() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	_ = k.last.Close()
+}
+
+// Over TLS, and with a dialer of the user's own that has done the TLS already.
+func TestTLS(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{Hubs: map[string]emulator.Hub{"chat": {AllowAnonymous: true}}})
+	front := httptest.NewTLSServer(srv)
+	t.Cleanup(front.Close)
+	config := front.Client().Transport.(*http.Transport).TLSClientConfig
+	own := &websocket.Dialer{NetDialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return (&tls.Dialer{Config: config}).DialContext(ctx, network, addr)
+	}}
+	for _, d := range []*websocket.Dialer{{TLSClientConfig: config}, own} {
+		c, err := client.New(client.URL("wss"+strings.TrimPrefix(front.URL, "https")+"/client/hubs/chat"), client.Options{Dialer: d})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.JoinGroup(t.Context(), "g"); !errors.Is(err, client.ErrForbidden) {
+			t.Error(err)
+		}
+		if err := c.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
 }
