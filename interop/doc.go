@@ -40,4 +40,8 @@
 //
 // Its connect callback refuses with 403 a client whose URL has refuse=yes, and
 // makes the connection one of the user that the query parameter as names.
+//
+// The hub "express" has the official Express middleware, of node/express, or its
+// twin in Go: both pass the same tests, with UPSTREAM_URL for their address, and
+// TestPackages compares what they answer to the same requests.
 package interop

@@ -89,6 +89,37 @@ func TestNPMInstallsOnce(t *testing.T) {
 	}
 }
 
+// Packages are fetched once, and sources compiled every time: nothing of an older
+// source is left to run.
+func TestJavaCompilesAnew(t *testing.T) {
+	testtool.Need(t, "sh")
+	dir, bin := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(bin, "mvn"), "#!/bin/sh\necho mvn >>calls\nmkdir -p target/lib\n", 0o755)
+	write(t, filepath.Join(bin, "javac"), "#!/bin/sh\necho \"javac $*\" >>calls\nmkdir -p target/classes\ntouch target/classes/$(wc -l <calls)\n", 0o755)
+	write(t, filepath.Join(bin, "java"), "", 0o755)
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	write(t, filepath.Join(dir, "pom.xml"), "one", 0o644)
+	if err := os.Mkdir(filepath.Join(dir, "src"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "src", "A.java"), "", 0o644)
+
+	for range 2 {
+		if java := testtool.Java(t, dir); java != filepath.Join(bin, "java") {
+			t.Errorf("java is %s", java)
+		}
+	}
+	compile := "javac -d target/classes -cp " + testtool.JavaPath() + " " + filepath.Join("src", "A.java") + "\n"
+	calls, err := os.ReadFile(filepath.Join(dir, "calls"))
+	if err != nil || string(calls) != "mvn\n"+compile+compile {
+		t.Errorf("calls %q, %v", calls, err)
+	}
+	classes, err := os.ReadDir(filepath.Join(dir, "target", "classes"))
+	if err != nil || len(classes) != 1 || classes[0].Name() != "3" {
+		t.Errorf("classes %v, %v", classes, err)
+	}
+}
+
 func TestFailedInstallationIsReported(t *testing.T) {
 	testtool.Need(t, "sh")
 	dir, bin := t.TempDir(), t.TempDir()
