@@ -331,7 +331,11 @@ func (h *hub) strikeHandshake(at Point, w http.ResponseWriter, r *http.Request, 
 	case do.kind == actCut:
 		panic(http.ErrAbortHandler) // net/http hangs up
 	}
-	if l := newLink(); l.upgrade(w, r, firstKnown(websocket.Subprotocols(r))) {
+	subprotocol := firstKnown(websocket.Subprotocols(r))
+	if strings.HasPrefix(r.URL.Path, mqttEndpoint) {
+		subprotocol = mqttSubprotocol
+	}
+	if l := newLink(); l.upgrade(w, r, subprotocol) {
 		h.turnAway(l, do.code, do.reason)
 	}
 	return nil, false

@@ -386,4 +386,10 @@ func TestMQTTFault(t *testing.T) {
 		to.expect(message("t", "", tt.frame))
 	}
 	to.expectNothingElse()
+	srv.Inject(emulator.Fault{At: emulator.AtHandshake, Do: emulator.CloseWith(1001, "later")})
+	c, _, err := tryDialMQTT(t, srv, dialOptions{})
+	if err != nil || c.ws.Subprotocol() != "mqtt" {
+		t.Fatalf("a handshake that succeeds before the close: %v", err)
+	}
+	c.expectClosed()
 }

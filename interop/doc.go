@@ -22,8 +22,7 @@
 //
 //	go test ./interop -run Packages -update
 //
-// The folder mqtt is for MQTT.js and Eclipse Paho. They are no packages of
-// Microsoft's, so the tables say nothing of them. WEBPUBSUB_MQTT_URL is the
+// The folder mqtt is for MQTT.js and Eclipse Paho. WEBPUBSUB_MQTT_URL is the
 // emulator's address for MQTT up to the name of the hub.
 //
 // The harness answers GET /seen?connection=id with the events that the handler
