@@ -93,7 +93,8 @@ func Sign(key string, c Claims) (string, error) {
 	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write(out)
 	out = append(out, '.')
-	return string(encoding.AppendEncode(out, mac.Sum(nil))), nil
+	var sum [sha256.Size]byte
+	return string(encoding.AppendEncode(out, mac.Sum(sum[:0]))), nil
 }
 
 // Verify checks signature and lifetime and returns the claims. Any of the keys
