@@ -53,6 +53,7 @@ func runToken(ctx context.Context, e *env, args []string) error {
 	c.flags(e, fs)
 	user := fs.String("user", "", "user id; anonymous by default")
 	expiry := fs.Duration("expiry", time.Hour, "how long the token may be used to connect")
+	protocol := fs.String("protocol", "default", "what the client speaks: default, mqtt or socketio")
 	var roles, groups list
 	fs.Var(&roles, "role", "role, for example "+webpubsub.RoleSendToAnyGroup+"; may be repeated")
 	fs.Var(&groups, "group", "group that the client joins when it connects; may be repeated")
@@ -63,7 +64,15 @@ func runToken(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	t, err := client.GetClientAccessToken(ctx, &service.ClientAccessTokenOptions{UserID: *user, Roles: roles, Groups: groups, Expiry: *expiry})
+	o := &service.ClientAccessTokenOptions{UserID: *user, Roles: roles, Groups: groups, Expiry: *expiry}
+	switch *protocol {
+	case "default":
+	case "mqtt", "socketio":
+		o.Protocol = service.ClientProtocol(*protocol)
+	default:
+		return fmt.Errorf("-protocol is %q: give default, mqtt or socketio", *protocol)
+	}
+	t, err := client.GetClientAccessToken(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -133,6 +133,19 @@ func TestFlagsHaveTwins(t *testing.T) {
 	}
 }
 
+func TestTokenOfAProtocol(t *testing.T) {
+	for protocol, want := range map[string]string{
+		"default": "/client/hubs/chat?", "mqtt": "/clients/mqtt/hubs/chat?", "socketio": "/clients/socketio/hubs/chat?",
+	} {
+		if out, _, err := call(t, nil, "token", "-protocol", protocol); err != nil || !strings.Contains(out, want) {
+			t.Errorf("%s: %v: %s", protocol, err, out)
+		}
+	}
+	if _, _, err := call(t, nil, "token", "-protocol", "carrier pigeon"); err == nil || !strings.Contains(err.Error(), "give default, mqtt or socketio") {
+		t.Errorf("an unknown protocol gives %v", err)
+	}
+}
+
 // The help of a flag prints its default, and the default of this one may hold
 // an access key.
 func TestHelpKeepsTheKey(t *testing.T) {
