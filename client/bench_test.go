@@ -11,7 +11,9 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"example.com/webpubsub"
 	"example.com/webpubsub/client"
+	"example.com/webpubsub/emulator"
 )
 
 // hose is a service that sends one client as many messages as it is told, in
@@ -117,4 +119,31 @@ func BenchmarkReceiveBare(b *testing.B) {
 			got++
 		}
 	}
+}
+
+// BenchmarkSend waits for the ack of each message; parallel calls share the
+// writes.
+func BenchmarkSend(b *testing.B) {
+	srv := emulator.Start(b, emulator.Options{})
+	c := connect(b, srv, "alice", client.Options{}, nil)
+	m := webpubsub.Text(strings.Repeat("x", 100))
+	b.Run("one", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := c.SendToGroup(b.Context(), "room", m, nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetParallelism(50)
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if err := c.SendToGroup(b.Context(), "room", m, nil); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	})
 }

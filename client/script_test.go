@@ -167,7 +167,10 @@ func (p *peer) next() (string, error) {
 		if err != nil || string(data) != `{"type":"ping"}` {
 			return string(data), err
 		}
-		p.send(`{"type":"pong"}`)
+		// The client may be gone by now.
+		p.writing.Lock()
+		_ = p.ws.WriteMessage(websocket.TextMessage, []byte(`{"type":"pong"}`))
+		p.writing.Unlock()
 	}
 }
 
