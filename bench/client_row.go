@@ -127,7 +127,7 @@ type starter func(ctx context.Context, url string) (*process, error)
 
 // withClients starts an emulator and a contender with so many clients.
 func withClients(ctx context.Context, start starter, n int, f func(emulator, clients *process, e endpoint) (sample, error)) (sample, error) {
-	emu, err := startRole(ctx, "emulator")
+	emu, err := startRole(ctx, "emulator", "patient")
 	if err != nil {
 		return sample{}, err
 	}

@@ -55,7 +55,9 @@ var command = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	bin := filepath.Join(dir, "webpubsub")
-	out, err := exec.Command("go", "build", "-o", bin, "example.com/webpubsub/cmd/webpubsub").CombinedOutput()
+	build := exec.Command("go", "build", "-o", bin, "./cmd/webpubsub")
+	build.Dir = ".." // in its own module, with its own go.sum
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
