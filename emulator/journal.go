@@ -110,6 +110,7 @@ type journal struct {
 
 func (j *journal) add(e Entry) {
 	e.Time = j.clock.Now()
+	e.Name, e.Reason = clip(e.Name), clip(e.Reason)
 	j.mu.Lock()
 	if len(j.entries) < journalSize {
 		j.entries = append(j.entries, e)
@@ -128,6 +129,16 @@ func (j *journal) add(e Entry) {
 	if j.logger.Enabled(context.Background(), level) {
 		j.logger.LogAttrs(context.Background(), level, e.String(), slog.String("hub", e.Hub), slog.String("connection", e.ConnectionID))
 	}
+}
+
+// clip bounds what strangers can write into the journal, such as a path. What
+// is legal is shorter.
+func clip(s string) string {
+	const most = 8 << 10
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
 }
 
 // since returns the entries that came after the first n, as far as they are

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
 
@@ -381,5 +382,27 @@ func TestGeneratedTokens(t *testing.T) {
 		if claims["exp"].(float64)-claims["iat"].(float64) != life {
 			t.Errorf("%q: from %v to %v", query, claims["iat"], claims["exp"])
 		}
+	}
+}
+
+// The journal is bounded in entries and each entry in length: strangers write
+// the paths in it.
+func TestJournalEntriesAreBounded(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	long := strings.Repeat("ü", 100_000)
+	for _, path := range []string{"/api/hubs/chat/users/" + long, "/" + long} {
+		if a := raw(t, request{method: "GET"}, srv.URL()+path, ""); a.status < 400 {
+			t.Errorf("status %d", a.status)
+		}
+	}
+	n := 0
+	for _, e := range srv.Journal() {
+		n++
+		if len(e.Name) > 9000 || len(e.Reason) > 9000 || !utf8.ValidString(e.Name) {
+			t.Errorf("an entry with a name of %d bytes and a reason of %d", len(e.Name), len(e.Reason))
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d entries", n)
 	}
 }
