@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
@@ -382,13 +381,4 @@ func (a *ackCache) add(id uint64) {
 		a.next = (a.next + 1) % ackCacheSize
 	}
 	a.seen[id] = struct{}{}
-}
-
-// guard counts a request among the work that Close waits for.
-func (s *Server) guard(w http.ResponseWriter) bool {
-	if s.enter() {
-		return true
-	}
-	http.Error(w, "the emulator is closing", http.StatusServiceUnavailable)
-	return false
 }

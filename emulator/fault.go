@@ -200,6 +200,10 @@ func (s *Server) Strike(f Fault) int {
 	if f.Do.kind != actCut && f.Do.kind != actClose {
 		panic("emulator: Strike: Do must be Cut() or CloseWith(code, reason)")
 	}
+	if !s.enter() {
+		return 0
+	}
+	defer s.leave()
 	s.mu.RLock()
 	hubs := s.allHubs()
 	s.mu.RUnlock()

@@ -42,10 +42,6 @@ type refusal struct {
 // serveClient answers the client endpoint. It returns as soon as the WebSocket
 // stands, which frees what the HTTP server keeps for a request.
 func (s *Server) serveClient(w http.ResponseWriter, r *http.Request) {
-	if !s.guard(w) {
-		return
-	}
-	defer s.leave()
 	refuse := func(hub string, f *refusal) {
 		s.journal.add(Entry{Kind: KindRefused, Hub: hub, Name: "handshake", Status: f.status, Reason: f.why})
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -241,13 +241,15 @@ const sweepInterval = time.Second
 // scheduleSweep needs s.mu.
 func (s *Server) scheduleSweep() {
 	s.sweep = s.opts.Clock.afterFunc(sweepInterval, func() {
-		s.mu.Lock()
-		if s.closed {
-			s.mu.Unlock()
+		if !s.enter() {
 			return
 		}
+		defer s.leave()
+		s.mu.Lock()
 		hubs := s.allHubs()
-		s.scheduleSweep()
+		if !s.closed {
+			s.scheduleSweep()
+		}
 		s.mu.Unlock()
 		now := s.opts.Clock.Now()
 		for _, h := range hubs {

@@ -1,7 +1,11 @@
 package emulator_test
 
 import (
+	"context"
 	"errors"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -79,5 +83,55 @@ func TestCloseDuringHandshakes(t *testing.T) {
 		for range 4 {
 			<-done
 		}
+	}
+}
+
+// Close returns when all that the emulator does has ended. The look at the file
+// of settings once went on, and so did the answer to a stray request: a journal
+// entry that comes after the end of a test makes its log panic.
+func TestCloseWaits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hubs.json")
+	write := func(s string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(s), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, begin := range map[string]func(*emulator.MemoryListener){
+		"a reload": func(*emulator.MemoryListener) { write(`{"hubs":{"chat":{}}}`) },
+		"a stray request": func(network *emulator.MemoryListener) {
+			c, err := network.DialContext(context.Background(), "tcp", "localhost:80")
+			if err == nil {
+				_, err = io.WriteString(c, "GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n")
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		write(`{"hubs":{}}`)
+		synctest.Test(t, func(t *testing.T) {
+			begun, release := make(chan bool), make(chan bool)
+			network := emulator.ListenMemory()
+			srv, err := emulator.New(emulator.Options{HubsFile: path, Listener: network, Observe: func(emulator.Entry) {
+				close(begun)
+				<-release
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			begin(network)
+			<-begun
+			closed := make(chan error, 1)
+			go func() { closed <- srv.Close() }()
+			synctest.Wait()
+			if len(closed) > 0 {
+				t.Errorf("%s goes on after Close", name)
+			}
+			close(release)
+			if err := <-closed; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -64,10 +64,6 @@ type call struct {
 }
 
 func (s *Server) serveREST(w http.ResponseWriter, r *http.Request) {
-	if !s.guard(w) {
-		return
-	}
-	defer s.leave()
 	if r.URL.Path == "/api/health" {
 		if r.Method != http.MethodHead && r.Method != http.MethodGet {
 			w.WriteHeader(http.StatusMethodNotAllowed)

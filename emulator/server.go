@@ -301,8 +301,11 @@ func (s *Server) allHubs() []*hub {
 // ServeHTTP answers the REST API and the client endpoint, so that an emulator
 // can also be mounted on a server of one's own.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.busy.begin()
-	defer s.busy.end()
+	if !s.enter() {
+		http.Error(w, "the emulator is closing", http.StatusServiceUnavailable)
+		return
+	}
+	defer s.leave()
 	switch path := r.URL.Path; {
 	case strings.HasPrefix(path, "/api/"):
 		s.serveREST(w, r)
