@@ -157,9 +157,13 @@ func (c *conn) attach(l *link) {
 }
 
 // close ends the connection from the service's side. The reason goes to the
-// client as far as a close frame can hold it; why explains it in the journal.
-func (c *conn) close(code int, reason, why string) {
-	if !c.finish(code, why) {
+// event handlers, and to the client as far as a close frame can hold it; why
+// explains it in the journal.
+func (c *conn) close(code int, reason, why string) { c.closeAs(code, reason, reason, why) }
+
+// closeAs is close where the handlers hear something else than the client.
+func (c *conn) closeAs(code int, reason, heard, why string) {
+	if !c.finish(code, heard, why) {
 		return
 	}
 	c.mu.Lock()
@@ -202,16 +206,17 @@ func (c *conn) closeByServer(reason string) {
 		c.closeMQTT(mqtt.AdministrativeAction, reason, text)
 		return
 	case c.protocol == 0:
-		c.close(websocket.CloseNormalClosure, reason, text)
+		c.closeAs(websocket.CloseNormalClosure, reason, text, text)
 		return
 	}
 	c.reply(wire.Disconnected{Message: text})
-	c.close(websocket.CloseNormalClosure, "", text)
+	c.closeAs(websocket.CloseNormalClosure, "", text, text)
 }
 
-// finish takes the connection out of its hub and tells the event handlers. It
-// reports false where that has happened before.
-func (c *conn) finish(status int, why string) bool {
+// finish takes the connection out of its hub and tells the event handlers, in
+// the words of who ended it (Microsoft Learn, Event handlers: disconnected); why
+// is the journal's. It reports false where that has happened before.
+func (c *conn) finish(status int, heard, why string) bool {
 	if !c.hub.remove(c) {
 		return false
 	}
@@ -226,7 +231,7 @@ func (c *conn) finish(status int, why string) bool {
 		c.publishWill()
 	}
 	c.journal(Entry{Kind: KindDisconnected, Status: status, Reason: why})
-	c.raiseDisconnected(why)
+	c.raiseDisconnected(heard)
 	return true
 }
 
@@ -268,26 +273,29 @@ func (c *conn) linkEnded(l *link, err error) {
 		return
 	}
 
-	code, why := websocket.CloseAbnormalClosure, cut
+	// A client that vanished has no words; why it did may be known here.
+	code, heard, why := websocket.CloseAbnormalClosure, "", cut
 	if closed != nil && closed.Code != code { // 1006 is no close frame, and its text gorilla's
-		code, why = closed.Code, closed.Text
+		code, heard, why = closed.Code, closed.Text, closed.Text
 	}
 	if c.mqtt != nil {
-		c.lostMQTT(code, why)
+		c.lostMQTT(code, heard, why)
 		return
 	}
 	// A client that says goodbye with 1000 does not come back; after anything
 	// else a reliable one may.
 	if c.protocol.Reliable() && code != websocket.CloseNormalClosure {
-		c.detach(code, why, c.hub.srv.opts.RecoveryWindow, "The connection recovery timeout expired.")
+		const expired = "The connection recovery timeout expired."
+		c.detach(code, why, c.hub.srv.opts.RecoveryWindow, expired, expired)
 		return
 	}
-	c.finish(code, why)
+	c.finish(code, heard, why)
 }
 
 // detach starts the time in which a client may come back. The link was lost for
-// one reason, and the connection ends for another if the client does not come.
-func (c *conn) detach(code int, lost string, window time.Duration, why string) {
+// one reason, and the connection ends as [conn.finish] has it for another if the
+// client does not come.
+func (c *conn) detach(code int, lost string, window time.Duration, heard, why string) {
 	c.journal(Entry{Kind: KindDetached, Status: code, Reason: lost})
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -302,7 +310,7 @@ func (c *conn) detach(code int, lost string, window time.Duration, why string) {
 		c.mu.Unlock()
 		if expired && s.enter() {
 			defer s.leave()
-			c.finish(code, why)
+			c.finish(code, heard, why)
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			if c.link != nil {

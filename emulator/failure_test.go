@@ -168,3 +168,45 @@ func TestWhatAConnectionRemembers(t *testing.T) {
 		t.Errorf("the second event came with state %q, want an empty one", h["Ce-Connectionstate"])
 	}
 }
+
+// The handlers hear why a connection ended in the words of who ended it. What
+// the emulator has to add, of faults and of networks, is for the journal: a
+// client that vanished once ended with "unexpected EOF", and one that a fault
+// had cut with words that no handler gets in the cloud.
+func TestReasonOfDisconnected(t *testing.T) {
+	for name, tt := range map[string]struct {
+		end          func(c *client, srv *emulator.Server, id string)
+		heard, noted string
+	}{
+		"said goodbye": {end: func(c *client, _ *emulator.Server, _ string) {
+			_ = c.ws.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(1001, "see you"))
+		}, heard: "see you", noted: "see you"},
+		"vanished": {end: func(c *client, _ *emulator.Server, _ string) { _ = c.ws.NetConn().Close() }},
+		"cut by a fault": {end: func(_ *client, srv *emulator.Server, id string) {
+			srv.Strike(emulator.Fault{Do: emulator.Cut(), ConnectionID: id})
+		}, noted: "a fault cut the connection"},
+		"closed by a fault": {end: func(_ *client, srv *emulator.Server, id string) {
+			srv.Strike(emulator.Fault{Do: emulator.CloseWith(1001, "Service reload"), ConnectionID: id})
+		}, heard: "Service reload", noted: "a fault closed the connection"},
+		"closed by the application": {end: func(c *client, srv *emulator.Server, id string) {
+			rest(c.t, srv, request{method: "DELETE", path: "connections/" + id + "?reason=r"})
+		}, heard: "Application server closed the connection. Reason: r", noted: "Application server closed the connection. Reason: r"},
+		"broke the protocol": {end: func(c *client, _ *emulator.Server, _ string) {
+			c.send("[")
+		}, heard: "The client message is not a valid JSON protocol message.", noted: "The client message is not a valid JSON protocol message."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			handlers, events := upstream(t, nil)
+			handlers[0].SystemEvents = []string{"disconnected"}
+			srv := startWith(t, handlers)
+			c, hello := dialJSON(t, srv, dialOptions{})
+			tt.end(c, srv, hello.ConnectionID)
+			if e := nextEvent(t, events); e.Body != fmt.Sprintf(`{"reason":%q}`, tt.heard) {
+				t.Errorf("the handler heard %s, want %q", e.Body, tt.heard)
+			}
+			if e := waitFor(t, srv, emulator.KindDisconnected, hello.ConnectionID); e.Reason != tt.noted {
+				t.Errorf("the journal has %q, want %q", e.Reason, tt.noted)
+			}
+		})
+	}
+}

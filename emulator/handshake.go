@@ -143,7 +143,7 @@ func (h *hub) serveNew(w http.ResponseWriter, r *http.Request, claims token.Clai
 	}
 	h.add(c, admit.groups)
 	if !l.upgrade(w, r, c.subprotocol) {
-		c.finish(0, "the client gave up during the handshake")
+		c.finish(0, "", "the client gave up during the handshake")
 		return nil
 	}
 	c.journal(Entry{Kind: KindConnected, Name: c.subprotocol})

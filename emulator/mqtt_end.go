@@ -54,7 +54,7 @@ func (c *conn) dropMQTT(l *link, code mqtt.Code, rule string) {
 	c.hangUp(websocket.ClosePolicyViolation)
 	c.mu.Unlock()
 	c.journal(Entry{Kind: KindRefused, Name: mqttSubprotocol, Status: int(code), Reason: rule})
-	c.lostMQTT(websocket.ClosePolicyViolation, rule)
+	c.lostMQTT(websocket.ClosePolicyViolation, rule, rule)
 }
 
 // closeMQTT ends the session, and the link where it has one.
@@ -64,7 +64,7 @@ func (c *conn) closeMQTT(code mqtt.Code, reason, why string) {
 		c.mqtt.part(code, reason)
 	}
 	c.mu.Unlock()
-	c.close(websocket.CloseNormalClosure, reason, why)
+	c.closeAs(websocket.CloseNormalClosure, reason, why, why)
 }
 
 // receiveDisconnect ends the link as its client wishes.
@@ -86,12 +86,12 @@ func (c *conn) receiveDisconnect(l *link, p *mqtt.Disconnect) {
 	c.hangUp(websocket.CloseNormalClosure)
 	c.mu.Unlock()
 	why, _ := p.Properties.Data(mqtt.ReasonString)
-	c.lostMQTT(websocket.CloseNormalClosure, why)
+	c.lostMQTT(websocket.CloseNormalClosure, why, why)
 }
 
 // lostMQTT is called when the session has lost its link: the session ends, or
-// waits for its client.
-func (c *conn) lostMQTT(code int, why string) {
+// waits for its client. The handlers hear the one reason, the journal the other.
+func (c *conn) lostMQTT(code int, heard, why string) {
 	s, clock := c.mqtt, c.hub.srv.opts.Clock
 	c.mu.Lock()
 	expiry, delay, physical := s.expiry, s.willDelay, s.physical
@@ -108,13 +108,13 @@ func (c *conn) lostMQTT(code int, why string) {
 	}
 	c.mu.Unlock()
 	if expiry <= 0 {
-		c.finish(code, why)
+		c.finish(code, heard, why)
 		return
 	}
 	if delay == 0 {
 		c.publishWill()
 	}
-	c.detach(code, why, expiry, why)
+	c.detach(code, why, expiry, heard, why)
 }
 
 // publishWill sends the will of a client that was lost, once. A session that
