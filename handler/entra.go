@@ -208,7 +208,13 @@ func (v *entra) current(ctx context.Context) (*keySet, error) {
 	if k := v.keys.Load(); k != nil && time.Since(k.fetched) < keysMaxAge {
 		return k, nil
 	}
-	v.mu.Lock()
+	// One event asks; the others do with the old keys, and wait only where there
+	// are none.
+	if k := v.keys.Load(); k == nil {
+		v.mu.Lock()
+	} else if !v.mu.TryLock() {
+		return k, nil
+	}
 	defer v.mu.Unlock()
 	k := v.keys.Load()
 	if k != nil && time.Since(k.fetched) < keysMaxAge {

@@ -54,9 +54,14 @@ type keyServer struct {
 	kids  []string // what is published now
 	down  bool
 	calls []string // addresses asked
+	mute  bool     // no answer comes
 }
 
 func (s *keyServer) RoundTrip(r *http.Request) (*http.Response, error) {
+	if s.mute {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls = append(s.calls, r.URL.String())
@@ -413,5 +418,35 @@ func TestEntraOutage(t *testing.T) {
 		s.set(false, "k1")
 		time.Sleep(time.Second)
 		wantStatus(t, handlertest.Do(h, event), 200)
+	})
+}
+
+// A slow refresh of old keys holds nobody up who can do with them: events once
+// waited ten seconds, one after the other, while Entra did not answer.
+func TestEntraSlowRefresh(t *testing.T) {
+	testKeys()
+	synctest.Test(t, func(t *testing.T) {
+		s := &keyServer{kids: []string{"k1"}}
+		h, _ := entraHandler(t, s)
+		ask := func() *http.Request { return bearerEvent(signed(t, "k1", goodClaims())) }
+		wantStatus(t, handlertest.Do(h, ask()), 200)
+		time.Sleep(25 * time.Hour)
+
+		s.mute = true
+		first := make(chan int, 1)
+		slow := ask()
+		go func() { first <- handlertest.Do(h, slow).Status }()
+		synctest.Wait()
+		start := time.Now()
+		for range 3 {
+			wantStatus(t, handlertest.Do(h, ask()), 200)
+		}
+		if d := time.Since(start); d != 0 {
+			t.Errorf("three events took %v", d)
+		}
+		// The old keys are still good when the refresh has failed.
+		if status := <-first; status != 200 {
+			t.Errorf("the event that asked for new keys got %d", status)
+		}
 	})
 }
