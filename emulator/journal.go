@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 // Kind says what an [Entry] is about.
@@ -90,7 +91,15 @@ func (e Entry) String() string {
 		b.WriteString(": ")
 		b.WriteString(e.Reason)
 	}
-	return b.String()
+	return strings.Map(plain, b.String())
+}
+
+// plain replaces what would break the line, or speak to a terminal.
+func plain(r rune) rune {
+	if unicode.IsControl(r) {
+		return '\uFFFD'
+	}
+	return r
 }
 
 // journalSize is how many entries are kept.

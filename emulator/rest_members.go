@@ -195,7 +195,9 @@ func (c *call) permission() (p role.Permission, target *conn, group string, err 
 		return p, nil, "", err
 	}
 	if err := names.Group(group); err != nil {
-		return p, nil, "", badRequest("Request", err.Error())
+		e := badRequest("Request", err.Error())
+		e.hidden = e.message + " Give it as the query parameter targetName."
+		return p, nil, "", e
 	}
 	return p, c.hub.get(c.args[1]), group, nil
 }

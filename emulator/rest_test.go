@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
@@ -315,6 +316,7 @@ func TestRefusalsAreLogged(t *testing.T) {
 	}{
 		{request{method: "GET", path: "nothing"}, "compare the path with the REST reference"},
 		{request{method: "POST", path: "connections/x"}, "takes HEAD, DELETE"},
+		{request{method: "PUT", path: "permissions/sendToGroup/connections/x"}, "the query parameter targetName"},
 		{request{method: "HEAD", path: "users/u?api-version=1"}, "The supported ones are"},
 		{request{"POST", ":send", "image/png", "x", nil}, "use one of the four"},
 		{request{"POST", ":send", typeText, strings.Repeat("x", 1<<20+1), nil}, "at most 1 MiB"},
@@ -385,8 +387,8 @@ func TestGeneratedTokens(t *testing.T) {
 	}
 }
 
-// The journal is bounded in entries and each entry in length: strangers write
-// the paths in it.
+// The journal is bounded in entries and each entry in length, and an entry is
+// one line of the log: strangers write the paths in it.
 func TestJournalEntriesAreBounded(t *testing.T) {
 	srv := emulator.Start(t, emulator.Options{})
 	long := strings.Repeat("ü", 100_000)
@@ -395,14 +397,20 @@ func TestJournalEntriesAreBounded(t *testing.T) {
 			t.Errorf("status %d", a.status)
 		}
 	}
+	if a := raw(t, request{method: "GET"}, srv.URL()+"/a%0Arefused%1B%5B31m", ""); a.status != 404 {
+		t.Errorf("status %d", a.status)
+	}
 	n := 0
 	for _, e := range srv.Journal() {
 		n++
+		if s := e.String(); strings.ContainsFunc(s, unicode.IsControl) {
+			t.Errorf("not one plain line: %q", s)
+		}
 		if len(e.Name) > 9000 || len(e.Reason) > 9000 || !utf8.ValidString(e.Name) {
 			t.Errorf("an entry with a name of %d bytes and a reason of %d", len(e.Name), len(e.Reason))
 		}
 	}
-	if n != 2 {
+	if n != 3 {
 		t.Errorf("%d entries", n)
 	}
 }
