@@ -136,6 +136,10 @@ func newHTTPClient(a *authority) *http.Client {
 // never became a request, into the journal.
 func (s *Server) httpLog() *log.Logger {
 	return log.New(logWriter(func(line string) {
+		if !s.enter() {
+			return
+		}
+		defer s.leave()
 		reason := strings.TrimSpace(line)
 		if strings.Contains(reason, "TLS handshake error") {
 			// A client that does not trust the certificate may say so, or just hang up.
