@@ -64,12 +64,8 @@
 // # Inside
 //
 // A connection is a logical client; its link is the WebSocket that it has at
-// the moment, and a reliable connection lives on for a while without one. Locks
-// are taken in this order and never the other way: a connection's receiving, its
-// streams, hub, group order, a connection's mu, its event queue. A hub's lock
-// guards who is in it and what they may do; holding it for reading while a
-// message is queued to every receiver is what makes leaving a group final.
-// Nothing that can block happens under a lock: messages are queued, and a
-// goroutine that exists only while there is something to write drains the queue
-// in batches. The same holds for events and their handlers.
+// the moment, and a reliable connection lives on for a while without one. Messages
+// are queued, and a goroutine that exists only while there is something to write
+// drains the queue in batches; the same holds for events and their handlers. The
+// order of the locks, and what holds at all times, stands in hub.go.
 package emulator

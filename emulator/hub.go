@@ -11,6 +11,33 @@ import (
 )
 
 // hub is one hub: who is connected, who is in which group, and who is which user.
+//
+// The locks of the package, in the order in which they may be held together:
+// whoever holds one takes only those behind it, and never the same lock of two
+// connections.
+//
+//	conn.receiving   a client's message is being carried out, or a link replaced
+//	conn.streams.mu  its streams
+//	hub.mu           members, groups, permissions, group states
+//	group.order      one message at a time is queued to a group
+//	conn.mu          its link with the queue, what is not acknowledged, MQTT session
+//	the leaves       conn.events.mu, conn.calls.mu, Server.mu and those of Clock,
+//	                 journal, Injected, activity and hubsFile: no other lock is
+//	                 taken under one, but for the clock's under Server.mu
+//
+// What holds at all times:
+//
+//   - A connection is in hub.conns from before its client hears "connected" until
+//     finish, which removes it once. With it go its groups and users, and a group
+//     or user without connections is deleted.
+//   - conn.groups and group.members say the same: c.groups[g] is c's place there.
+//   - hub.mu is held for reading while a message is queued to its receivers, so
+//     nobody gets a message of a group after leaving it was acknowledged.
+//   - Under hub.mu and those behind it nothing waits: no I/O, no event handler, no
+//     call of Options.Observe, which may ask the hub. The journal is written after.
+//   - A goroutine is counted in Server.tasks before it starts, by one that is
+//     counted itself or after enter has seen that the server is open, so that
+//     Close leaves none behind.
 type hub struct {
 	srv      *Server
 	name     string // in lower case
