@@ -63,7 +63,7 @@ not announce a client that is not there. Without a key only the first two are.
 		return helpIsFine(err)
 	}
 	if fs.NArg() != 1 {
-		return errors.New("check takes one URL, the one that the hub's settings have: https://name.azurewebsites.net/api/events")
+		return errors.New("check takes one URL, after the flags: the one that the hub's settings have: https://name.azurewebsites.net/api/events")
 	}
 	if err := c.target(fs.Arg(0), *cs); err != nil {
 		return err

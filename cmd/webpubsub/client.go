@@ -5,9 +5,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"strings"
+	"syscall"
 	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/emulator"
@@ -37,7 +42,18 @@ func (c *connection) flags(e *env, fs *flag.FlagSet) {
 }
 
 func (c *connection) client() (*service.Client, error) {
-	return service.NewClientFromConnectionString(c.connectionString, c.hub, nil)
+	// Somebody waits for the answer: what fails is told at once.
+	once := azcore.ClientOptions{Retry: policy.RetryOptions{MaxRetries: -1}}
+	return service.NewClientFromConnectionString(c.connectionString, c.hub, &service.ClientOptions{ClientOptions: once})
+}
+
+// explainRefused says what to start where nobody listens.
+func explainRefused(err error) error {
+	var op *net.OpError
+	if !errors.Is(err, syscall.ECONNREFUSED) || !errors.As(err, &op) {
+		return err
+	}
+	return fmt.Errorf("connection refused: nobody listens on %s; start the emulator with webpubsub emulator or webpubsub dev, or name another service", op.Addr)
 }
 
 // list is a flag that may be given several times.
@@ -57,7 +73,7 @@ func runToken(ctx context.Context, e *env, args []string) error {
 	var roles, groups list
 	fs.Var(&roles, "role", "role, for example "+webpubsub.RoleSendToAnyGroup+"; may be repeated")
 	fs.Var(&groups, "group", "group that the client joins when it connects; may be repeated")
-	if err := parse(e, fs, args); err != nil {
+	if err := parseFlags(e, fs, args); err != nil {
 		return helpIsFine(err)
 	}
 	client, err := c.client()
@@ -98,7 +114,7 @@ func runSend(ctx context.Context, e *env, args []string) error {
 		return helpIsFine(err)
 	}
 	if fs.NArg() != 1 {
-		return errors.New("send takes one message; put it in quotes")
+		return errors.New("send takes one message, after the flags; put it in quotes")
 	}
 	m := webpubsub.Text(fs.Arg(0))
 	if *asJSON {
@@ -126,7 +142,7 @@ func runSend(ctx context.Context, e *env, args []string) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("the service did not answer in time; is it running? %w", err)
 	}
-	return err
+	return explainRefused(err)
 }
 
 func countSet(values ...string) int {

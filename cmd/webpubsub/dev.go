@@ -28,7 +28,7 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	hubs := fs.String("hubs", "", hubsUsage)
 	var sec security
 	sec.flags(fs)
-	if err := parse(e, fs, args); err != nil {
+	if err := parseFlags(e, fs, args); err != nil {
 		return helpIsFine(err)
 	}
 

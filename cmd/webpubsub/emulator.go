@@ -27,7 +27,7 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	hubs := fs.String("hubs", "", hubsUsage)
 	var sec security
 	sec.flags(fs)
-	if err := parse(e, fs, args); err != nil {
+	if err := parseFlags(e, fs, args); err != nil {
 		return helpIsFine(err)
 	}
 	h := emulator.Hub{AllowAnonymous: *anonymous}
@@ -77,11 +77,14 @@ func explainListen(err error, flagName string) error {
 	if !errors.As(err, &op) || op.Op != "listen" {
 		return err
 	}
-	remedy := "choose another address with " + flagName
-	if errors.Is(err, syscall.EADDRINUSE) {
-		remedy = "it is in use; stop the program that listens there, or " + remedy
+	switch remedy := "choose another address with " + flagName; {
+	case op.Addr == nil: // the address was none
+		return fmt.Errorf("cannot listen: %w; %s", op.Err, remedy)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("cannot listen on %s: it is in use; stop the program that listens there, or %s", op.Addr, remedy)
+	default:
+		return fmt.Errorf("cannot listen on %s: %w; %s", op.Addr, op.Err, remedy)
 	}
-	return fmt.Errorf("cannot listen on %s: %s", op.Addr, remedy)
 }
 
 // lines prints the journal, one line for each thing that happens.

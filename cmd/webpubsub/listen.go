@@ -52,7 +52,7 @@ func runListen(ctx context.Context, e *env, args []string) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		return err
+		return explainRefused(err)
 	}
 	// By now the interrupt has ended ctx, and the goodbye takes its time.
 	defer func() {
@@ -79,7 +79,7 @@ func runListen(ctx context.Context, e *env, args []string) error {
 func listenCredential(args []string, conn *connection, user string) (client.Credential, error) {
 	switch {
 	case len(args) > 1:
-		return nil, errors.New("listen takes one URL; put it in quotes, since it has a & or a ? in it")
+		return nil, errors.New("listen takes one URL, after the flags; put it in quotes, since it has a & or a ? in it")
 	case len(args) == 1:
 		return client.URL(args[0]), nil
 	}

@@ -61,7 +61,7 @@ func TestListenRefuses(t *testing.T) {
 		"takes one URL":     {"a", "b"},
 		"-protocol is":      {"-protocol", "xml"},
 		"credential gave":   {"http://localhost?access_token=secret"},
-		"connect: ":         {"ws://127.0.0.1:1/client/hubs/chat?access_token=secret"},
+		"nobody listens":    {"ws://127.0.0.1:1/client/hubs/chat?access_token=secret"},
 		"connection string": {"-connection-string", "x"},
 	} {
 		_, _, err := call(t, nil, append([]string{"listen"}, args...)...)

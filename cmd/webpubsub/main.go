@@ -92,6 +92,9 @@ func interruptible(parent context.Context, w io.Writer) (context.Context, func()
 }
 
 func dispatch(ctx context.Context, e *env, args []string) error {
+	if len(args) == 2 && args[0] == "help" {
+		args = []string{args[1], "-h"}
+	}
 	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
 		usage(e.out)
 		if len(args) == 0 {
@@ -114,7 +117,7 @@ func usage(w io.Writer) {
 	for _, c := range commands {
 		fmt.Fprintf(w, "  %-10s %s\n", c.name, c.summary)
 	}
-	fmt.Fprint(w, "\nFlags of a command: webpubsub <command> -h\n")
+	fmt.Fprint(w, "\nFlags of a command: webpubsub help <command>\n")
 }
 
 // parse reads flags, each from the command line or else from its twin in the
@@ -138,6 +141,18 @@ func parse(e *env, fs *flag.FlagSet, args []string) error {
 		return flag.ErrHelp
 	case err != nil:
 		return errUsage
+	}
+	return nil
+}
+
+// parseFlags is parse for a command that takes nothing but flags. A flag without
+// its dash would otherwise do nothing, and hide those behind it.
+func parseFlags(e *env, fs *flag.FlagSet, args []string) error {
+	if err := parse(e, fs, args); err != nil {
+		return err
+	}
+	if fs.NArg() > 0 {
+		return fmt.Errorf("%s takes only flags, and %q is none: webpubsub help %[1]s lists them", fs.Name(), fs.Arg(0))
 	}
 	return nil
 }

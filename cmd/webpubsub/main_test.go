@@ -108,6 +108,8 @@ func TestUsage(t *testing.T) {
 	}{
 		{nil, "Commands:", errUsage},
 		{[]string{"help"}, "Commands:", nil},
+		{[]string{"help", "dev"}, "[WEBPUBSUB_FUNCTIONS_ADDR]", nil},
+		{[]string{"help", "fly"}, `there is no command "fly"`, errUsage},
 		{[]string{"fly"}, `there is no command "fly"`, errUsage},
 		{[]string{"dev", "-h"}, "[WEBPUBSUB_FUNCTIONS_ADDR]", nil},
 		{[]string{"dev", "-fly"}, "not defined: -fly", errUsage},
@@ -115,6 +117,30 @@ func TestUsage(t *testing.T) {
 		out, errOut, err := call(t, nil, tt.args...)
 		if !errors.Is(err, tt.err) || !strings.Contains(out+errOut, tt.want) {
 			t.Errorf("%v: %v\n%s%s", tt.args, err, out, errOut)
+		}
+	}
+}
+
+// A forgotten dash is told, and not passed over together with all that follows.
+func TestMistypedCommands(t *testing.T) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := free.Addr().String()
+	free.Close()
+	service := "Endpoint=http://" + nobody + ";AccessKey=key;"
+	for _, tt := range []struct{ want, args string }{
+		{`dev takes only flags, and "addr" is none`, "dev addr 127.0.0.1:0"},
+		{`emulator takes only flags`, "emulator -addr 127.0.0.1:0 upstream http://localhost:7071/api/events"},
+		{`token takes only flags`, "token alice"},
+		{"after the flags", "send hello -group news"},
+		{"port; choose another address with -addr", "emulator -addr localhost:99999"},
+		{"nobody listens on " + nobody, "send -connection-string " + service + " hello"},
+		{"nobody listens on " + nobody, "listen -connection-string " + service},
+	} {
+		if _, _, err := call(t, nil, strings.Fields(tt.args)...); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want an error with %q", tt.args, err, tt.want)
 		}
 	}
 }
