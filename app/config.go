@@ -12,6 +12,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"example.com/webpubsub/handler"
+	"example.com/webpubsub/internal/connstr"
+	"example.com/webpubsub/internal/names"
 	"example.com/webpubsub/service"
 )
 
@@ -107,11 +109,21 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 
 	switch {
 	case c.ConnectionString != "":
+		_, err = connstr.Parse(c.ConnectionString)
+		note(named(settingConnection, err))
 	case c.ServiceURI != "":
+		_, err = connstr.Endpoint(c.ServiceURI, "")
+		note(named(settingServiceURI, err))
 		c.Credential, err = credential(get)
 		note(err)
 	default:
 		note(fmt.Errorf("%s is missing: set it to the connection string of the resource (the portal shows it under Keys), or set %s to its endpoint to use a managed identity", settingConnection, settingServiceURI))
+	}
+	if c.Hub != "" {
+		note(named(settingHub, names.Hub(c.Hub)))
+	}
+	for _, o := range c.AllowedOrigins {
+		note(named(settingOrigins, checkOrigin(o)))
 	}
 	c.Entra, err = entra(get)
 	note(err)
@@ -119,6 +131,14 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 		note(fmt.Errorf("nothing verifies events: set %s, %s and %s to those of the service's managed identity, or %s to the resource's keys", settingTenant, settingAudience, settingPrincipals, settingAccessKeys))
 	}
 	return c, errors.Join(errs...)
+}
+
+// named says which setting an error is about.
+func named(setting string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", setting, err)
 }
 
 // credential chooses as Functions bindings do. Inside a platform that has a

@@ -125,6 +125,22 @@ func TestConfigFromEnvErrors(t *testing.T) {
 				"WebPubSubEventAudience and WebPubSubEventPrincipals missing",
 			},
 		},
+		"values that mean nothing": {
+			map[string]string{
+				"WebPubSubConnectionString": "verysecretkey", "WebPubSubHub": "1", "WebPubSubAllowedOrigins": "https://a.example/",
+				"WebPubSubEventTenant": "t",
+			},
+			[]string{
+				"WebPubSubConnectionString: connection string: a part has no '='", `WebPubSubHub: invalid hub name "1"`,
+				"WebPubSubAllowedOrigins: https://a.example/ is not an origin", "WebPubSubEventAudience and WebPubSubEventPrincipals missing",
+			},
+		},
+		"endpoint": {
+			map[string]string{"WebPubSubConnectionString__serviceUri": "ftp://contoso", "WebPubSubConnectionString__credential": "magic"},
+			[]string{
+				"WebPubSubConnectionString__serviceUri: endpoint: not an http or https URL", "__credential is", "nothing verifies events",
+			},
+		},
 		"no verification of events": {
 			map[string]string{"WebPubSubConnectionString__serviceUri": "https://contoso.webpubsub.azure.com"},
 			[]string{"nothing verifies events", "WebPubSubEventTenant", "WebPubSubAccessKeys"},
@@ -153,6 +169,9 @@ func TestConfigFromEnvErrors(t *testing.T) {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("%q does not name %q", err, want)
 				}
+			}
+			if strings.Contains(err.Error(), "verysecret") {
+				t.Errorf("the error shows a key: %v", err)
 			}
 		})
 	}

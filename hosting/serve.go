@@ -26,7 +26,7 @@ func serve(ctx context.Context, h http.Handler, mode, addr string, o Options) er
 	listener, err := net.Listen("tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		// The Functions host looks for "address already in use".
-		return fmt.Errorf("hosting: %w: end the other program, or choose another port with %s", err, envPort)
+		return fmt.Errorf("hosting: %w: end the other program, or choose another port", err)
 	}
 	if err != nil {
 		return fmt.Errorf("hosting: %w", err)
