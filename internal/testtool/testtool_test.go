@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"example.com/webpubsub/internal/testtool"
@@ -117,6 +118,33 @@ func TestJavaCompilesAnew(t *testing.T) {
 	classes, err := os.ReadDir(filepath.Join(dir, "target", "classes"))
 	if err != nil || len(classes) != 1 || classes[0].Name() != "3" {
 		t.Errorf("classes %v, %v", classes, err)
+	}
+}
+
+// Tests of several packages install the same folder at once, when "go test ./..."
+// runs in a fresh clone. npm ci begins by removing what another one has written.
+func TestInstallationsWaitForEachOther(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there is no lock on Windows")
+	}
+	testtool.Need(t, "sh")
+	dir, bin := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(bin, "npm"), "#!/bin/sh\necho run >>calls\nrm -rf node_modules\nmkdir node_modules\n", 0o755)
+	write(t, filepath.Join(dir, "package-lock.json"), "{}", 0o644)
+	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+
+	var tests sync.WaitGroup
+	for range 8 {
+		tests.Go(func() {
+			if r := run(t, func(tb testing.TB) { testtool.NPM(tb, dir) }); r.failed != "" || r.skipped != "" {
+				t.Errorf("failed %q, skipped %q", r.failed, r.skipped)
+			}
+		})
+	}
+	tests.Wait()
+	calls, err := os.ReadFile(filepath.Join(dir, "calls"))
+	if err != nil || strings.Count(string(calls), "run") != 1 {
+		t.Errorf("npm ran %q, want one run: %v", calls, err)
 	}
 }
 
