@@ -11,6 +11,11 @@ func Invoke(ctx context.Context, h http.Handler, log *slog.Logger, event []byte)
 	return lambdaHandler{h, (&Options{Logger: log}).withDefaults()}.Invoke(ctx, event)
 }
 
+// NewServer returns the server that [Run] serves h with.
+func NewServer(h http.Handler, log *slog.Logger) *http.Server {
+	return newServer(h, (&Options{Logger: log}).withDefaults())
+}
+
 // MaxLambdaResponse is the limit of an encoded response.
 const MaxLambdaResponse = maxLambdaResponse
 

@@ -60,6 +60,10 @@ func (o *Options) withDefaults() Options {
 // way have ended. It fails when it cannot listen, and when requests are still
 // under way after [Options.ShutdownTimeout]; the requests are then cut off.
 //
+// A client has ten seconds to send the header of a request and a minute for all
+// of it. A handler of larger uploads allows more by
+// [http.ResponseController.SetReadDeadline].
+//
 // Cancelling ctx does not cancel the contexts of the requests. On Lambda the
 // AWS library ends the process with status 1 when the platform's API fails.
 func Run(ctx context.Context, h http.Handler, o *Options) error {

@@ -19,6 +19,10 @@ const (
 	// and common load balancers keep an idle connection: the side that reuses
 	// connections should be the one that closes them.
 	idleTimeout = 2 * time.Minute
+	// readTimeout bounds how long a whole request may take to arrive: a client
+	// that stops in the middle would hold a connection and a goroutine for good.
+	// It ends with the body, so that answers may take longer.
+	readTimeout = time.Minute
 )
 
 // serve listens on addr and serves h until ctx is cancelled.
@@ -32,16 +36,9 @@ func serve(ctx context.Context, h http.Handler, mode, addr string, o Options) er
 		return fmt.Errorf("hosting: %w", err)
 	}
 
-	server := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: readHeaderTimeout,
-		IdleTimeout:       idleTimeout,
-		// No limit on bodies or on whole requests: a handler may stream, and a
-		// read timeout would cancel the context of a long answer.
-		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
-		// Requests under way outlive ctx: Shutdown waits for them.
-		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
-	}
+	server := newServer(h, o)
+	// Requests under way outlive ctx: Shutdown waits for them.
+	server.BaseContext = func(net.Listener) context.Context { return context.WithoutCancel(ctx) }
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 
@@ -66,6 +63,18 @@ func serve(ctx context.Context, h http.Handler, mode, addr string, o Options) er
 	}
 	<-served
 	return err
+}
+
+func newServer(h http.Handler, o Options) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		IdleTimeout:       idleTimeout,
+		// No limit on the size of bodies or the time of answers: a handler may
+		// stream, and knows its own limits.
+		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
+	}
 }
 
 // logPanics logs the panic of a handler with the invocation's id, which the
