@@ -26,7 +26,7 @@ type link struct {
 
 	queue    []item // what waits to be written
 	spare    []item // the queue's storage, used in turns
-	loose    int    // queued frames that are not sequenced, and their bytes
+	loose    int    // queued frames that are kept nowhere else, and their bytes
 	looseLen int
 	draining bool
 	dead     bool // nothing is written any more
@@ -43,6 +43,7 @@ type link struct {
 type item struct {
 	frame *frame
 	seq   uint64
+	kept  bool // an MQTT session keeps it, within bounds of its own
 }
 
 const (
@@ -58,7 +59,7 @@ func (c *conn) push(it item) bool {
 	if l == nil || l.dead || l.closing {
 		return true
 	}
-	if it.seq == 0 && it.frame.closes == 0 {
+	if it.seq == 0 && !it.kept && it.frame.closes == 0 {
 		if l.loose >= c.hub.srv.opts.MaxMessages || l.looseLen+it.frame.size > c.hub.srv.opts.MaxBytes {
 			return false
 		}

@@ -118,7 +118,7 @@ func (c *conn) fly(d *delivery) int {
 	if p.QoS == 0 {
 		f.expires = d.expires
 	}
-	if !c.push(item{frame: f}) {
+	if !c.push(item{frame: f, kept: p.QoS > 0}) {
 		c.doom("The outbound message queue is full.")
 		return 0
 	}
@@ -159,7 +159,7 @@ func (c *conn) resend() {
 	for _, d := range flying {
 		d.packet.Dup = true
 		if d.released {
-			c.pushPacket(&mqtt.Ack{Kind: mqtt.TypePubrel, PacketID: d.packet.PacketID})
+			c.push(item{frame: c.packetFrame(&mqtt.Ack{Kind: mqtt.TypePubrel, PacketID: d.packet.PacketID}), kept: true})
 		} else if c.fly(d) == 0 {
 			s.bytes -= d.size()
 			continue
@@ -235,9 +235,13 @@ func (c *conn) sendPacket(p mqtt.Packet) {
 
 // pushPacket needs c.mu.
 func (c *conn) pushPacket(p mqtt.Packet) {
-	if !c.push(item{frame: packetFrame(p.Type(), c.mqtt.version.Append(nil, p))}) {
+	if !c.push(item{frame: c.packetFrame(p)}) {
 		c.doom("The outbound message queue is full.")
 	}
+}
+
+func (c *conn) packetFrame(p mqtt.Packet) *frame {
+	return packetFrame(p.Type(), c.mqtt.version.Append(nil, p))
 }
 
 func packetFrame(t mqtt.Type, b []byte) *frame {

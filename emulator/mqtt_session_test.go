@@ -393,3 +393,33 @@ func TestMQTTFault(t *testing.T) {
 	}
 	c.expectClosed()
 }
+
+// A session may keep as many messages as a connection; all of them, and the
+// answer to CONNECT before them, go out at once when the client comes back.
+// They used to overrun the queue of the link, which ended the session.
+func TestMQTTResumeOfAFullSession(t *testing.T) {
+	const most = 5
+	srv := emulator.Start(t, emulator.Options{Clock: emulator.NewClock(time.Now()), MaxMessages: most})
+	a, _ := lasting(t, srv, mqtt.Connect{})
+	a.subscribe("t", 2)
+	a.lose(srv, 1)
+	b := connectMQTT(t, srv, "b", anything...)
+	for i := range uint16(most) {
+		b.send(withQoS(2, i+1, message("t", "", "x")))
+		b.expect(step(mqtt.TypePubrec, i+1))
+	}
+	a, _ = lasting(t, srv, mqtt.Connect{})
+	for i := range uint16(most) {
+		a.expect(withQoS(2, i+1, message("t", "", "x")))
+	}
+	for i := range uint16(most) {
+		a.send(step(mqtt.TypePubrec, i+1))
+		a.expect(step(mqtt.TypePubrel, i+1))
+	}
+	a.lose(srv, 2)
+	a, _ = lasting(t, srv, mqtt.Connect{})
+	for i := range uint16(most) {
+		a.expect(step(mqtt.TypePubrel, i+1))
+	}
+	a.expectNothingElse()
+}
