@@ -98,6 +98,9 @@ func (c *conn) send(f *frame) {
 // doom closes a slow client from a goroutine of its own, because the caller
 // holds locks. It needs c.mu.
 func (c *conn) doom(reason string) {
+	if c.doomed {
+		return
+	}
 	c.doomed = true
 	if c.mqtt != nil {
 		c.mqtt.part(mqtt.QuotaExceeded, reason)
@@ -228,7 +231,7 @@ func (c *conn) finish(status int, heard, why string) bool {
 	c.calls.cancelAll()
 	c.cancelStreams()
 	if c.mqtt != nil {
-		c.publishWill()
+		c.publishWill(func() bool { return true })
 	}
 	c.journal(Entry{Kind: KindDisconnected, Status: status, Reason: why})
 	c.raiseDisconnected(heard)
@@ -268,6 +271,10 @@ func (c *conn) linkEnded(l *link, err error) {
 	c.link = nil
 	cut, ended := c.cut, c.ended
 	c.cut = ""
+	var legacy mqttLegacy
+	if c.mqtt != nil {
+		legacy = c.loseMQTT()
+	}
 	c.mu.Unlock()
 	if ended {
 		return
@@ -279,7 +286,7 @@ func (c *conn) linkEnded(l *link, err error) {
 		code, heard, why = closed.Code, closed.Text, closed.Text
 	}
 	if c.mqtt != nil {
-		c.lostMQTT(code, heard, why)
+		c.lostMQTT(legacy, code, heard, why)
 		return
 	}
 	// A client that says goodbye with 1000 does not come back; after anything
@@ -295,13 +302,24 @@ func (c *conn) linkEnded(l *link, err error) {
 // detach starts the time in which a client may come back. The link was lost for
 // one reason, and the connection ends as [conn.finish] has it for another if the
 // client does not come.
+//
+// The journal hears of it when the time runs: who waits for the entry may move
+// the clock right then.
 func (c *conn) detach(code int, lost string, window time.Duration, heard, why string) {
-	c.journal(Entry{Kind: KindDetached, Status: code, Reason: lost})
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ended || c.link != nil {
-		return
+	ended := c.ended
+	if !ended && c.link == nil {
+		c.await(code, window, heard, why)
 	}
+	c.mu.Unlock()
+	if !ended {
+		c.journal(Entry{Kind: KindDetached, Status: code, Reason: lost})
+	}
+}
+
+// await ends the connection unless its client comes back within the window. It
+// needs c.mu.
+func (c *conn) await(code int, window time.Duration, heard, why string) {
 	s := c.hub.srv
 	var t *timer
 	t = s.opts.Clock.afterFunc(window, func() {

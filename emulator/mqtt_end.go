@@ -52,9 +52,10 @@ func (c *conn) dropMQTT(l *link, code mqtt.Code, rule string) {
 	}
 	c.mqtt.part(code, rule)
 	c.hangUp(websocket.ClosePolicyViolation)
+	legacy := c.loseMQTT()
 	c.mu.Unlock()
 	c.journal(Entry{Kind: KindRefused, Name: mqttSubprotocol, Status: int(code), Reason: rule})
-	c.lostMQTT(websocket.ClosePolicyViolation, rule, rule)
+	c.lostMQTT(legacy, websocket.ClosePolicyViolation, rule, rule)
 }
 
 // closeMQTT ends the session, and the link where it has one.
@@ -84,46 +85,69 @@ func (c *conn) receiveDisconnect(l *link, p *mqtt.Disconnect) {
 	}
 	s.last, s.byClient = p, true
 	c.hangUp(websocket.CloseNormalClosure)
+	legacy := c.loseMQTT()
 	c.mu.Unlock()
 	why, _ := p.Properties.Data(mqtt.ReasonString)
-	c.lostMQTT(websocket.CloseNormalClosure, why, why)
+	c.lostMQTT(legacy, websocket.CloseNormalClosure, why, why)
+}
+
+// mqttLegacy is what follows from the loss of a link.
+type mqttLegacy struct {
+	expiry time.Duration // of the session
+	will   *mqtt.Publish // to send at once
+}
+
+// loseMQTT belongs to the moment in which the link is lost: a client that comes
+// back right after it brings a will and an expiry of its own. It needs c.mu.
+func (c *conn) loseMQTT() mqttLegacy {
+	s := c.mqtt
+	legacy := mqttLegacy{expiry: s.expiry}
+	switch {
+	case s.will == nil || c.ended || s.willDelay >= s.expiry: // the end of the session sends it
+	case s.willDelay == 0:
+		legacy.will = s.takeWill()
+	default:
+		physical := s.physical
+		s.willTimer = c.hub.srv.opts.Clock.afterFunc(s.willDelay, func() {
+			if !c.hub.srv.enter() {
+				return
+			}
+			defer c.hub.srv.leave()
+			c.publishWill(func() bool { return c.link == nil && s.physical == physical })
+		})
+	}
+	return legacy
 }
 
 // lostMQTT is called when the session has lost its link: the session ends, or
 // waits for its client. The handlers hear the one reason, the journal the other.
-func (c *conn) lostMQTT(code int, heard, why string) {
-	s, clock := c.mqtt, c.hub.srv.opts.Clock
-	c.mu.Lock()
-	expiry, delay, physical := s.expiry, s.willDelay, s.physical
-	if s.will != nil && 0 < delay && delay < expiry && !c.ended && c.link == nil {
-		s.willTimer = clock.afterFunc(delay, func() {
-			c.mu.Lock()
-			due := c.link == nil && s.physical == physical
-			c.mu.Unlock()
-			if due && c.hub.srv.enter() {
-				defer c.hub.srv.leave()
-				c.publishWill()
-			}
-		})
-	}
-	c.mu.Unlock()
-	if expiry <= 0 {
+func (c *conn) lostMQTT(legacy mqttLegacy, code int, heard, why string) {
+	if legacy.expiry <= 0 {
 		c.finish(code, heard, why)
 		return
 	}
-	if delay == 0 {
-		c.publishWill()
+	if legacy.will != nil {
+		c.sendWill(legacy.will)
 	}
-	c.detach(code, why, expiry, heard, why)
+	c.detach(code, why, legacy.expiry, heard, why)
 }
 
-// publishWill sends the will of a client that was lost, once. A session that
-// ends takes its will delay with it (section 3.1.3.2.2).
-func (c *conn) publishWill() {
+// takeWill returns the will of a client that was lost, once. It needs c.mu.
+func (s *mqttSession) takeWill() *mqtt.Publish {
+	will := s.will
+	s.will = nil
+	s.willTimer.stop()
+	return will
+}
+
+// publishWill sends the will if it is due, which is asked under c.mu. A session
+// that ends takes its will delay with it (section 3.1.3.2.2).
+func (c *conn) publishWill(due func() bool) {
 	c.mu.Lock()
-	will := c.mqtt.will
-	c.mqtt.will = nil
-	c.mqtt.willTimer.stop()
+	var will *mqtt.Publish
+	if due() {
+		will = c.mqtt.takeWill()
+	}
 	c.mu.Unlock()
 	if will != nil {
 		c.sendWill(will)

@@ -189,3 +189,18 @@ func TestBrokenFrameEndsReliableConnection(t *testing.T) {
 	c.expectClose(1007, "The client message is not a valid JSON protocol message.")
 	expectNotRecovered(t, srv, hello)
 }
+
+// Who learns from the journal that a client was lost may move the clock right
+// then. The recovery window used to begin a moment after the entry, and so
+// outlived such a test.
+func TestRecoveryWindowRunsWhenTheJournalTells(t *testing.T) {
+	clock := emulator.NewClock(time.Now())
+	srv := emulator.Start(t, emulator.Options{Clock: clock, Observe: func(e emulator.Entry) {
+		if e.Kind == emulator.KindDetached {
+			clock.Advance(30 * time.Second)
+		}
+	}})
+	c, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol})
+	_ = c.ws.NetConn().Close()
+	waitFor(t, srv, emulator.KindDisconnected, hello.ConnectionID)
+}
