@@ -165,6 +165,9 @@ func (r *run) open(ctx context.Context) (*session, *link, error) {
 		return nil, nil, err
 	}
 	_ = l.net.SetReadDeadline(time.Time{})
+	if r.ctx.Err() != nil { // Stop came right now: its limit must not be lifted
+		l.endBy(time.Now().Add(closeGrace))
+	}
 	s := &session{id: hello.ConnectionID, token: hello.ReconnectionToken, url: u}
 	if hello.UserID != nil {
 		s.userID = *hello.UserID

@@ -248,6 +248,28 @@ func TestOutStreamRefusedParts(t *testing.T) {
 	})
 }
 
+// A part that the service could not take, and that the end has overtaken, is
+// lost. End used to take the confirmation for one of the whole stream.
+func TestOutStreamEndsWithoutAPart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, _ := start(t, s, client.Options{PingInterval: -1})
+		out := openStream(t, c, p)
+		if err := out.Send(t.Context(), webpubsub.Text("x")); err != nil {
+			t.Fatal(err)
+		}
+		p.read("streamData")
+		ended := background(out.Close)
+		p.read("streamEnd")
+		p.send(`{"type":"streamNack","streamId":"s","expectedSequenceId":1,"name":"TransientError","message":"no"}`)
+		p.send(`{"type":"streamClosed","streamId":"s"}`)
+		if err := <-ended; !errors.Is(err, client.ErrStreamEnded) {
+			t.Errorf("End returned %v, want an error that says that a part is missing", err)
+		}
+		go p.serve()
+	})
+}
+
 // A publisher waits when too much is under way.
 func TestOutStreamBackPressure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

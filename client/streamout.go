@@ -234,7 +234,7 @@ func (s *OutStream) finish(ctx context.Context, reason *wire.StreamEndError) err
 	if err == nil {
 		err = s.wait(ctx, func() bool { return false })
 	}
-	if errors.Is(err, ErrStreamEnded) {
+	if err == ErrStreamEnded { // by itself: wrapped, it tells of a part that was lost
 		return nil
 	}
 	return wrap("end stream", err)
