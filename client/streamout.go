@@ -200,7 +200,9 @@ func (s *OutStream) KeepAlive(ctx context.Context) error {
 
 // End ends the stream, and returns when the service has confirmed that: every
 // message has been published then. On a stream that has ended before it returns
-// the error that ended it, nil where that was End.
+// the error that ended it, nil where that was End. A [*ServiceError] with the
+// name "StreamNotFound" may follow an interruption that took the confirmation:
+// then the end of the stream may have been published, or not.
 func (s *OutStream) End(ctx context.Context) error { return s.finish(ctx, nil) }
 
 // Fail ends the stream with an error, which the receivers get as a

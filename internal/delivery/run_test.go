@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -63,6 +64,11 @@ type peer interface {
 	ConnectionID() string
 }
 
+// streamer is a peer that can publish several texts as one stream.
+type streamer interface {
+	Stream(ctx context.Context, group string, texts []string, noEcho bool) error
+}
+
 // person is a client that acts.
 type person struct {
 	run     *run
@@ -120,6 +126,23 @@ func (c goClient) Publish(ctx context.Context, group, text string, noEcho bool) 
 	return c.SendToGroup(ctx, group, webpubsub.Text(text), &client.SendOptions{NoEcho: noEcho})
 }
 
+func (c goClient) Stream(ctx context.Context, group string, texts []string, noEcho bool) error {
+	out, err := c.OpenStream(ctx, group, &client.StreamOptions{NoEcho: noEcho})
+	for errors.Is(err, client.ErrNotConnected) {
+		time.Sleep(50 * time.Millisecond)
+		out, err = c.OpenStream(ctx, group, &client.StreamOptions{NoEcho: noEcho})
+	}
+	if err != nil {
+		return err
+	}
+	for _, text := range texts {
+		if err := out.Send(ctx, webpubsub.Text(text)); err != nil {
+			return err
+		}
+	}
+	return out.End(ctx)
+}
+
 func (r *run) newClient(i int, name string) peer {
 	o := client.Options{
 		Dialer:       &websocket.Dialer{NetDialContext: r.net.clients},
@@ -138,6 +161,9 @@ func (r *run) newClient(i int, name string) peer {
 	c.OnGroupMessage(func(m client.GroupMessage) {
 		if slow && pause.IntN(4) == 0 {
 			time.Sleep(time.Duration(pause.IntN(100)) * time.Millisecond)
+		}
+		if m.Stream != nil && m.Stream.EndOfStream {
+			return // it says that a stream is over, and nothing else
 		}
 		r.ledger.Received(name, connectionID, m.SequenceID, m.Group, m.Message.String())
 	})
@@ -216,10 +242,33 @@ func (p *person) act(ctx context.Context) {
 		if noEcho {
 			except = []string{p.name}
 		}
+		if s, ok := p.peer.(streamer); ok && n > 90 {
+			p.stream(ctx, s, group, noEcho, except)
+			return
+		}
 		m := l.Send(p.name, group, except...)
 		err := p.peer.Publish(ctx, group, m.Text(), noEcho)
 		l.Sent(m, err)
 		p.must(err, "send")
+	}
+}
+
+// stream sends some messages as the parts of a stream.
+func (p *person) stream(ctx context.Context, s streamer, group string, noEcho bool, except []string) {
+	var parts []*delivery.Message
+	var texts []string
+	for range 1 + p.rand.IntN(5) {
+		m := p.run.ledger.Send(p.name, group, except...)
+		parts, texts = append(parts, m), append(texts, m.Text())
+	}
+	err := s.Stream(ctx, group, texts, noEcho)
+	for _, m := range parts {
+		p.run.ledger.Sent(m, err)
+	}
+	// Where the confirmation of the end is lost with the acks before it, the
+	// service no longer knows the stream, and all that it took may have arrived.
+	if !errors.Is(err, &client.ServiceError{Name: "StreamNotFound"}) {
+		p.must(err, "stream")
 	}
 }
 

@@ -22,7 +22,7 @@ const (
 	cutsEnv = "WEBPUBSUB_DELIVERY_CUTS"
 )
 
-// TestNothingIsLost lets clients join, leave, publish and start anew while their
+// TestNothingIsLost lets clients join, leave, publish, stream and start anew while their
 // connections are cut, stalled and slowed down, in virtual time, until there
 // were ten thousand cuts.
 func TestNothingIsLost(t *testing.T) {
