@@ -50,12 +50,22 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
+	hint += exposed(*addr, *key)
 	if *audience != "" || *hubs != "" {
 		hint = fmt.Sprintf("Its managed identity, for handlers that verify tokens:\n\n  authority host     %s\n  tenant %s, principal %s\n\n", srv.AuthorityHost(), emulator.TenantID, emulator.PrincipalID) + hint
 	}
 	log.printf("Web PubSub emulator on %s\n\n  connection string  %s\n  dashboard          %s\n\n%sCtrl-C stops.\n\n", srv.URL(), srv.ConnectionString(), srv.DashboardURL(), hint)
 	<-ctx.Done()
 	return srv.Close()
+}
+
+// exposed warns of an emulator that others can use.
+func exposed(addr, key string) string {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil || isLoopback(host) || key != emulator.DefaultAccessKey {
+		return ""
+	}
+	return "Other machines reach it too, and its access key is public: choose another one with -key.\n"
 }
 
 const hubsUsage = "JSON `file` with settings of hubs (event handlers, anonymous clients, keep-alive), which go before those of the flags; it is read again when it changes"

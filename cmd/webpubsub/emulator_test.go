@@ -87,3 +87,21 @@ func TestEmulatorFlagsExplainThemselves(t *testing.T) {
 		}
 	}
 }
+
+func TestExposedEmulatorIsTold(t *testing.T) {
+	for _, tt := range []struct {
+		addr, key string
+		want      bool
+	}{
+		{emulator.DefaultAddr, emulator.DefaultAccessKey, false},
+		{"127.0.0.1:0", emulator.DefaultAccessKey, false},
+		{"[::1]:0", emulator.DefaultAccessKey, false},
+		{":8080", emulator.DefaultAccessKey, true},
+		{"0.0.0.0:8080", emulator.DefaultAccessKey, true},
+		{"0.0.0.0:8080", "secret", false},
+	} {
+		if got := exposed(tt.addr, tt.key); strings.Contains(got, "-key") != tt.want {
+			t.Errorf("%s with %s: %q", tt.addr, tt.key, got)
+		}
+	}
+}
