@@ -87,17 +87,7 @@ func do(t *testing.T, base, path string, r *http.Request) (*http.Response, strin
 		t.Fatal(err)
 	}
 	r.URL, r.Host, r.RequestURI = u, "", ""
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp, string(body)
+	return functionshost.Do(t, r)
 }
 
 func get(path string) *http.Request { return httptest.NewRequest(http.MethodGet, path, nil) }

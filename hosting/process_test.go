@@ -105,19 +105,10 @@ func do(t *testing.T, r *http.Request, err error) (*http.Response, seen) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	resp, body := functionshost.Do(t, r)
 	var s seen
 	if resp.Header.Get("Content-Type") == "application/json" {
-		if err := json.Unmarshal(body, &s); err != nil {
+		if err := json.Unmarshal([]byte(body), &s); err != nil {
 			t.Fatalf("%v in %s", err, body)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -122,17 +121,8 @@ func fetch(t *testing.T, r *http.Request, err error) (int, http.Header, string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, resp.Header, string(body)
+	resp, body := functionshost.Do(t, r)
+	return resp.StatusCode, resp.Header, body
 }
 
 // Each package runs on the hosts that it is for, from a folder that nothing may
