@@ -387,6 +387,38 @@ func TestInStream(t *testing.T) {
 	})
 }
 
+// A stream with a hole, as a plain protocol or a time outside the group can make
+// one, is not handed over as if it were whole.
+func TestInStreamWithAHole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, e := start(t, s, client.Options{})
+		c.OnStream(func(in *client.InStream) {
+			text := ""
+			for m, err := range in.All(t.Context()) {
+				if err != nil {
+					text += "!"
+					var broken *client.StreamError
+					if !errors.As(err, &broken) || broken.Name != "Incomplete" {
+						t.Error(err)
+					}
+					break
+				}
+				text += m.String()
+			}
+			e.add("%s, late %v: %s", in.FromUserID, in.Late, text)
+		})
+		p.piece(1, "a", 1, "1", "")
+		p.piece(2, "a", 2, "2", "")
+		synctest.Wait()
+		p.piece(3, "a", 4, "4", "")
+		e.expect(t, "connected c1 alice", "bob, late false: 12!")
+		p.piece(4, "a", 6, "", `,"endOfStream":true`)
+		e.expect(t, "bob, late true: 4!")
+		go p.serve()
+	})
+}
+
 // A reader may leave, panic, or stop the client.
 func TestInStreamReaderLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -29,6 +29,7 @@ type InStream struct {
 	// Late tells that the stream began before the client got anything of it.
 	Late bool
 
+	next  uint64 // number of the part that is due
 	idle  time.Duration
 	parts chan webpubsub.Message
 	left  chan struct{} // closed when its reader has left
@@ -53,7 +54,8 @@ func (c *Client) OnStream(f func(*InStream)) {
 
 // All yields the messages of the stream, once. Where the stream does not end as
 // it should, the last pair has the error: a [*StreamError] from the publisher or
-// the service, [ErrStreamIdle], [ErrConnectionLost], [ErrStopped], or that of
+// the service, or with the name "Incomplete" where a part did not arrive (what
+// follows it comes as a late stream), [ErrStreamIdle], [ErrConnectionLost], [ErrStopped], or that of
 // the context.
 func (s *InStream) All(ctx context.Context) iter.Seq2[webpubsub.Message, error] {
 	return func(yield func(webpubsub.Message, error) bool) {
@@ -93,14 +95,21 @@ type inbox struct {
 	readers sync.WaitGroup
 }
 
+// streamKey tells streams apart. A message does not say which connection it is
+// from, so publishers in one group must not choose the same id.
 type streamKey struct{ group, id string }
 
 // part handles a part of a stream.
 func (b *inbox) part(d wire.Data, f func(*InStream)) {
 	key := streamKey{d.Group, d.Stream.StreamID}
 	s := b.streams[key]
-	if s != nil && d.Stream.SequenceID == 1 {
+	switch seq := d.Stream.SequenceID; {
+	case s == nil || seq == s.next, d.Stream.EndOfStream && (seq < s.next || d.Stream.Error != nil):
+	case seq == 1:
 		b.end(key, &StreamError{Name: "Cancelled", Message: "the publisher began a stream of the same id"})
+		s = nil
+	default:
+		b.end(key, &StreamError{Name: "Incomplete", Message: fmt.Sprintf("part %d came where part %d was due", seq, s.next)})
 		s = nil
 	}
 	if s == nil {
@@ -117,6 +126,7 @@ func (b *inbox) part(d wire.Data, f func(*InStream)) {
 		b.streams[key] = s
 		b.readers.Go(func() { b.read(s, f) })
 	}
+	s.next = d.Stream.SequenceID + 1
 	// The last part of a stream is often an empty text, which is no message.
 	if !d.Stream.EndOfStream || len(d.Message.Data) > 0 {
 		select {

@@ -30,7 +30,7 @@ var ErrStreamEnded = errors.New("the stream has ended: open another one")
 // StreamOptions are the options of [Client.OpenStream].
 type StreamOptions struct {
 	// ID names the stream. It must not be in use by another open stream of the
-	// client. Default: a random id.
+	// client; receivers take it for that of the group. Default: a random id.
 	ID string
 	// NoEcho keeps the stream from this client, where it is in the group.
 	NoEcho bool
