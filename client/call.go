@@ -195,8 +195,8 @@ func (c *Client) forget(k *call) bool {
 }
 
 // settle handles an ack. Groups are noted here, and not by who called, so that
-// no new connection comes between.
-func (c *Client) settle(ack wire.Ack) {
+// no new connection comes between. It returns the group that was left, "" if none.
+func (c *Client) settle(ack wire.Ack) (left string) {
 	err := serviceError(ack.Error)
 	c.mu.Lock()
 	k := c.pending[ack.AckID]
@@ -210,6 +210,7 @@ func (c *Client) settle(ack wire.Ack) {
 		if k.leave != "" {
 			delete(c.groups, k.leave)
 			delete(c.states, k.leave)
+			left = k.leave
 		}
 		delete(c.states, k.unsubscribe)
 	default:
@@ -222,6 +223,7 @@ func (c *Client) settle(ack wire.Ack) {
 	if k != nil {
 		k.finish(outcome{err: err})
 	}
+	return left
 }
 
 // fail ends the calls whose answers can no longer come. Joins of a connection

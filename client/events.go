@@ -90,6 +90,9 @@ type StreamInfo struct {
 	Err error
 }
 
+// leftGroup says that what arrives of the group has an end here.
+type leftGroup string
+
 // callbacks is what is called for each event. A set is not modified: each
 // change makes a new one.
 type callbacks struct {
@@ -196,6 +199,8 @@ func (c *Client) call(event any, in *inbox) {
 		run1(s.disconnected, e)
 	case Stopped:
 		run1(s.stopped, e)
+	case leftGroup:
+		in.endGroup(string(e))
 	case RejoinFailed:
 		run1(s.rejoinFailed, e)
 	case GroupStateChanged:

@@ -34,7 +34,9 @@ func (r *run) handle(s *session, l *link, frame wire.Downstream) error {
 		}
 		return r.enqueue(s, l, item{event: frame, seq: d.SequenceID, size: sizeOf(d)})
 	case wire.Ack:
-		r.c.settle(d)
+		if group := r.c.settle(d); group != "" {
+			r.queue.push(item{event: leftGroup(group)}, true)
+		}
 	case wire.StreamAck, wire.StreamNack, wire.StreamClosed:
 		r.c.streamFrame(d)
 	case wire.GroupState:

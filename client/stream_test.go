@@ -419,6 +419,29 @@ func TestInStreamWithAHole(t *testing.T) {
 	})
 }
 
+// With the group, the client leaves its streams: their ends would not come, and
+// the readers would wait for the idle timeout.
+func TestInStreamOfAGroupThatIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, e := start(t, s, client.Options{})
+		c.OnStream(func(in *client.InStream) {
+			for _, err := range in.All(t.Context()) {
+				if err != nil {
+					e.add("%s: not joined %v", in.ID, errors.Is(err, client.ErrNotJoined))
+				}
+			}
+		})
+		p.piece(1, "a", 1, "1", "")
+		p.send(`{"sequenceId":2,"type":"message","from":"group","group":"other","fromUserId":null,"dataType":"text","data":"","stream":{"streamId":"b","streamSequenceId":1}}`)
+		left := background(func() error { return c.LeaveGroup(t.Context(), "g") })
+		p.grant("leaveGroup")
+		must(t, left)
+		e.expect(t, "connected c1 alice", "a: not joined true")
+		go p.serve()
+	})
+}
+
 // A reader may leave, panic, or stop the client.
 func TestInStreamReaderLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -55,8 +55,8 @@ func (c *Client) OnStream(f func(*InStream)) {
 // All yields the messages of the stream, once. Where the stream does not end as
 // it should, the last pair has the error: a [*StreamError] from the publisher or
 // the service, or with the name "Incomplete" where a part did not arrive (what
-// follows it comes as a late stream), [ErrStreamIdle], [ErrConnectionLost], [ErrStopped], or that of
-// the context.
+// follows it comes as a late stream), [ErrStreamIdle], [ErrConnectionLost],
+// [ErrNotJoined] after LeaveGroup, [ErrStopped], or that of the context.
 func (s *InStream) All(ctx context.Context) iter.Seq2[webpubsub.Message, error] {
 	return func(yield func(webpubsub.Message, error) bool) {
 		timer := time.NewTimer(s.idle)
@@ -158,6 +158,15 @@ func (b *inbox) end(key streamKey, err error) {
 	s.err = err
 	close(s.parts)
 	delete(b.streams, key)
+}
+
+// endGroup ends the streams of a group that the client has left.
+func (b *inbox) endGroup(group string) {
+	for key := range b.streams {
+		if key.group == group {
+			b.end(key, ErrNotJoined)
+		}
+	}
 }
 
 // endAll ends the streams of a connection that is lost.
