@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/emulator"
@@ -22,29 +24,41 @@ import (
 
 // connection are the flags of every command that speaks to a service.
 type connection struct {
-	connectionString, hub string
+	connectionString string
+	serviceURI       string // in place of a connection string
+	hub              string
 }
 
 func (c *connection) flags(e *env, fs *flag.FlagSet) {
-	cs := e.getenv("WebPubSubConnectionString")
-	if cs == "" {
-		cs = connstr.ConnectionString{Endpoint: "http://" + emulator.DefaultAddr, AccessKey: emulator.DefaultAccessKey}.String()
-		fs.StringVar(&c.connectionString, "connection-string", cs, "connection string; the local emulator by default")
-	} else {
-		c.connectionString = cs
-		// The default of a flag is printed with its help, and this one holds a key.
-		fs.Func("connection-string", "connection string; by default the setting WebPubSubConnectionString", func(s string) error {
-			c.connectionString = s
-			return nil
-		})
+	c.connectionString = e.getenv("WebPubSubConnectionString")
+	otherwise := "the setting WebPubSubConnectionString"
+	if c.connectionString == "" {
+		c.serviceURI = e.getenv("WebPubSubConnectionString__serviceUri")
+		otherwise = "the setting WebPubSubConnectionString__serviceUri, and what you are signed in to Azure with"
 	}
-	fs.StringVar(&c.hub, "hub", "chat", "hub")
+	if c.connectionString == "" && c.serviceURI == "" {
+		c.connectionString = connstr.ConnectionString{Endpoint: "http://" + emulator.DefaultAddr, AccessKey: emulator.DefaultAccessKey}.String()
+		otherwise = "that of the local emulator"
+	}
+	// The default of a flag is printed with its help, and this one holds a key.
+	fs.Func("connection-string", "connection string; by default "+otherwise, func(s string) error {
+		c.connectionString, c.serviceURI = s, ""
+		return nil
+	})
+	fs.StringVar(&c.hub, "hub", cmp.Or(e.getenv("WebPubSubHub"), "chat"), "hub")
 }
 
 func (c *connection) client() (*service.Client, error) {
 	// Somebody waits for the answer: what fails is told at once.
-	once := azcore.ClientOptions{Retry: policy.RetryOptions{MaxRetries: -1}}
-	return service.NewClientFromConnectionString(c.connectionString, c.hub, &service.ClientOptions{ClientOptions: once})
+	o := &service.ClientOptions{ClientOptions: azcore.ClientOptions{Retry: policy.RetryOptions{MaxRetries: -1}}}
+	if c.serviceURI == "" {
+		return service.NewClientFromConnectionString(c.connectionString, c.hub, o)
+	}
+	cred, err := azidentity.NewDefaultAzureCredential(nil)
+	if err != nil {
+		return nil, err
+	}
+	return service.NewClient(c.serviceURI, cred, c.hub, o)
 }
 
 // explainRefused says what to start where nobody listens.
