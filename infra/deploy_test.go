@@ -326,8 +326,8 @@ func TestREADMERoles(t *testing.T) {
 }
 
 func TestWorkflows(t *testing.T) {
-	files, err := filepath.Glob("../.github/workflows/deploy*.yml")
-	if err != nil || len(files) != 2 {
+	files, err := filepath.Glob("../.github/workflows/*.yml")
+	if err != nil || len(files) != 3 {
 		t.Fatalf("files %q, %v", files, err)
 	}
 	for _, file := range files {
@@ -340,20 +340,27 @@ func TestWorkflows(t *testing.T) {
 		if strings.Contains(text, "secrets.") {
 			t.Errorf("%s uses a secret; GitHub proves who it is by OpenID Connect", file)
 		}
+		var workflow struct{ Permissions map[string]string }
+		if err := decodeYAML(text, &workflow); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{"contents": "read"}
+		if filepath.Base(file) == "deploy.yml" {
+			want["id-token"] = "write" // to sign in
+		}
+		if !maps.Equal(workflow.Permissions, want) {
+			t.Errorf("%s: permissions %v, want %v", file, workflow.Permissions, want)
+		}
 	}
 
 	var deploy struct {
-		Permissions map[string]string
-		Defaults    struct{ Run struct{ Shell string } }
-		Jobs        map[string]struct {
+		Defaults struct{ Run struct{ Shell string } }
+		Jobs     map[string]struct {
 			Steps []struct{ Run string }
 		}
 	}
 	if err := decodeYAML(read(t, "../.github/workflows/deploy.yml"), &deploy); err != nil {
 		t.Fatal(err)
-	}
-	if p := deploy.Permissions; len(p) != 2 || p["contents"] != "read" || p["id-token"] != "write" {
-		t.Errorf("permissions %v, want to read the repository and to get a token", p)
 	}
 	if deploy.Defaults.Run.Shell != "bash" {
 		t.Error("without shell: bash a failed deployment in a pipe goes unseen")
