@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -88,7 +89,7 @@ func TestGroupPresenceIsOptInAndFiltered(t *testing.T) {
 }
 
 // Events that a handler does not take in time are bounded, as user events are,
-// and the journal says that one was left out.
+// and the journal says that one was left out. The end of a connection never is.
 func TestGroupPresenceIsBounded(t *testing.T) {
 	release := make(chan struct{})
 	handlers, events := upstream(t, func(_ http.ResponseWriter, e event) {
@@ -97,7 +98,8 @@ func TestGroupPresenceIsBounded(t *testing.T) {
 		}
 	})
 	handlers[0].GroupEvents = []string{"joined"}
-	t.Cleanup(func() { close(release) })
+	goOn := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(goOn)
 	srv := emulator.Start(t, emulator.Options{MaxMessages: 3, Hubs: map[string]emulator.Hub{hubName: {EventHandlers: handlers}}})
 	c, hello := dialJSON(t, srv, dialOptions{roles: anything})
 	nextEvent(t, events)
@@ -108,6 +110,17 @@ func TestGroupPresenceIsBounded(t *testing.T) {
 	}
 	if e := waitFor(t, srv, emulator.KindEventFailed, hello.ConnectionID); e.Name != "joined g3" {
 		t.Errorf("the journal says %v", e)
+	}
+	_ = c.ws.NetConn().Close()
+	waitFor(t, srv, emulator.KindDisconnected, hello.ConnectionID)
+	goOn()
+	for range 3 {
+		if e := nextEvent(t, events); e.Name != "joined" {
+			t.Errorf("got %s, want joined", e.Name)
+		}
+	}
+	if e := nextEvent(t, events); e.Name != "disconnected" {
+		t.Errorf("got %s, want disconnected", e.Name)
 	}
 }
 

@@ -129,7 +129,20 @@ func TestDedupBounds(t *testing.T) {
 			}
 		})
 	}
-	// An answer above the bound is sent and not remembered.
+	// An answer above the bound is sent and not remembered, and pushes out none
+	// that is.
+	big, _ := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{MaxBytes: 1000} })
+	calls := 0
+	big.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+		calls++
+		return webpubsub.Binary(make([]byte, map[string]int{"1": 1, "2": 2000}[e.ID])), nil
+	})
+	for _, id := range []string{"1", "2", "1"} {
+		deliver(big, "a", id, handlertest.Options{})
+	}
+	if calls != 2 {
+		t.Errorf("%d calls, want 2", calls)
+	}
 	h := counting(t, &handler.DedupOptions{MaxBytes: 1}, nil)
 	for i := range 2 {
 		if got := deliver(h, "a", "1", handlertest.Options{}); got != fmt.Sprintf("200 %d v %d", i+1, i+1) {

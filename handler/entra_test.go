@@ -53,14 +53,17 @@ type keyServer struct {
 	mu    sync.Mutex
 	kids  []string // what is published now
 	down  bool
-	calls []string // addresses asked
-	mute  bool     // no answer comes
+	calls []string      // addresses asked
+	hold  chan struct{} // no answer comes before it is closed; nil holds nothing
 }
 
 func (s *keyServer) RoundTrip(r *http.Request) (*http.Response, error) {
-	if s.mute {
-		<-r.Context().Done()
-		return nil, r.Context().Err()
+	if s.hold != nil {
+		select {
+		case <-s.hold:
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -432,7 +435,7 @@ func TestEntraSlowRefresh(t *testing.T) {
 		wantStatus(t, handlertest.Do(h, ask()), 200)
 		time.Sleep(25 * time.Hour)
 
-		s.mute = true
+		s.hold = make(chan struct{})
 		first := make(chan int, 1)
 		slow := ask()
 		go func() { first <- handlertest.Do(h, slow).Status }()
@@ -447,6 +450,32 @@ func TestEntraSlowRefresh(t *testing.T) {
 		// The old keys are still good when the refresh has failed.
 		if status := <-first; status != 200 {
 			t.Errorf("the event that asked for new keys got %d", status)
+		}
+	})
+}
+
+// Others may wait for the same keys, so they are fetched although the event
+// that asked for them was given up.
+func TestEntraFetchOutlivesItsEvent(t *testing.T) {
+	testKeys()
+	synctest.Test(t, func(t *testing.T) {
+		s := &keyServer{kids: []string{"k1"}, hold: make(chan struct{})}
+		h, _ := entraHandler(t, s)
+		ctx, cancel := context.WithCancel(t.Context())
+		event := func() *http.Request { return bearerEvent(signed(t, "k1", goodClaims())) }
+		first := make(chan int, 1)
+		r := event().WithContext(ctx)
+		go func() { first <- handlertest.Do(h, r).Status }()
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		close(s.hold)
+		if status := <-first; status != 200 {
+			t.Errorf("status %d, want 200", status)
+		}
+		wantStatus(t, handlertest.Do(h, event()), 200)
+		if s.asked() != 1 {
+			t.Errorf("asked %d times", s.asked())
 		}
 	})
 }

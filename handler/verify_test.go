@@ -359,3 +359,22 @@ func TestForgedEvents(t *testing.T) {
 		}
 	}
 }
+
+// What a stranger sends does not fill the log.
+func TestLogIsShort(t *testing.T) {
+	h, log := newHandler(t, nil)
+	long := strings.Repeat("x", 100_000)
+	for _, name := range []string{"WebHook-Request-Origin", "ce-hub", "ce-connectionId", "ce-type", "Content-Type"} {
+		r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("x"), nil)
+		if name == "ce-connectionId" {
+			r = handlertest.UserEvent("chat", long, "message", webpubsub.Text("x"), nil)
+		}
+		r.Header.Set(name, long)
+		if res := handlertest.Do(h, r); res.Status < 400 {
+			t.Errorf("%s: status %d", name, res.Status)
+		}
+	}
+	if n := len(log.String()); n > 10_000 {
+		t.Errorf("the log has %d bytes", n)
+	}
+}
