@@ -23,12 +23,12 @@ var ErrNoSender = errors.New("handler: no service client to send with: set Optio
 // SendToSender sends m to the connection that the event came from. Unlike the
 // reply of a user event it can be called any number of times, and from every
 // event after connect: before connect was answered the connection does not
-// exist yet.
-func (e *Event) SendToSender(ctx context.Context, m webpubsub.Message) error {
+// exist yet. Of the options only TTL makes sense for one connection.
+func (e *Event) SendToSender(ctx context.Context, m webpubsub.Message, o *webpubsub.SendOptions) error {
 	if e.sender == nil {
 		return ErrNoSender
 	}
-	return e.sender.SendToConnection(ctx, e.ConnectionID, m, nil)
+	return e.sender.SendToConnection(ctx, e.ConnectionID, m, o)
 }
 
 // SendToAll sends m to every connection of the event's hub.

@@ -45,7 +45,7 @@ func TestSend(t *testing.T) {
 	h.OnEvent("message", func(ctx context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
 		o := &webpubsub.SendOptions{Excluded: []string{e.ConnectionID}}
 		return webpubsub.Message{}, errors.Join(
-			e.SendToSender(ctx, webpubsub.Text("1")),
+			e.SendToSender(ctx, webpubsub.Text("1"), nil),
 			e.SendToAll(ctx, webpubsub.Text("2"), o),
 			e.SendToGroup(ctx, "g", webpubsub.Text("3"), o),
 			e.SendToUser(ctx, e.UserID, webpubsub.Text("4"), nil),
@@ -67,7 +67,7 @@ func TestSendWithoutSender(t *testing.T) {
 	var e handler.Event
 	m := webpubsub.Text("x")
 	for name, err := range map[string]error{
-		"sender": e.SendToSender(t.Context(), m),
+		"sender": e.SendToSender(t.Context(), m, nil),
 		"all":    e.SendToAll(t.Context(), m, nil),
 		"group":  e.SendToGroup(t.Context(), "g", m, nil),
 		"user":   e.SendToUser(t.Context(), "u", m, nil),
