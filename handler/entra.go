@@ -244,8 +244,8 @@ func (v *entra) newer(ctx context.Context, seen *keySet) (*keySet, error) {
 		pause = keysRetry
 	}
 	if time.Since(v.asked) >= pause {
-		v.asked = time.Now()
 		v.fetch(ctx)
+		v.asked = v.tried // when it ended: who waited meanwhile does not ask again
 	}
 	if v.err != nil {
 		return nil, errors.Join(errNoKeys, v.err)

@@ -58,6 +58,9 @@ type keyServer struct {
 }
 
 func (s *keyServer) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.mu.Lock()
+	s.calls = append(s.calls, r.URL.String())
+	s.mu.Unlock()
 	if s.hold != nil {
 		select {
 		case <-s.hold:
@@ -67,7 +70,6 @@ func (s *keyServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.calls = append(s.calls, r.URL.String())
 	if s.down {
 		return nil, errors.New("no route")
 	}
@@ -476,6 +478,25 @@ func TestEntraFetchOutlivesItsEvent(t *testing.T) {
 		wantStatus(t, handlertest.Do(h, event()), 200)
 		if s.asked() != 1 {
 			t.Errorf("asked %d times", s.asked())
+		}
+	})
+}
+
+// Made-up key ids that queue up while Entra does not answer get their answer
+// from one fetch: each once waited for a fetch of its own, ten seconds long.
+func TestEntraUnknownKeysWhileMute(t *testing.T) {
+	testKeys()
+	synctest.Test(t, func(t *testing.T) {
+		s := &keyServer{kids: []string{"k1"}}
+		h, _ := entraHandler(t, s)
+		wantStatus(t, handlertest.Do(h, bearerEvent(signed(t, "k1", goodClaims()))), 200)
+		s.hold = make(chan struct{})
+		before := s.asked()
+		for range 3 {
+			wantStatus(t, handlertest.Do(h, bearerEvent(signed(t, "other", goodClaims()))), 503)
+		}
+		if n := s.asked() - before; n != 1 {
+			t.Errorf("asked %d times, want once", n)
 		}
 	})
 }
