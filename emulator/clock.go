@@ -33,7 +33,8 @@ func (c *Clock) Now() time.Time {
 }
 
 // Advance moves the clock by d and runs what has become due, in the order of
-// its time, before it returns. It panics on the system's clock.
+// its time, before it returns. Call it from one goroutine at a time. It panics on
+// the system's clock.
 func (c *Clock) Advance(d time.Duration) {
 	if c.real {
 		panic("emulator: only a clock made by NewClock can be advanced")

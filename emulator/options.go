@@ -55,7 +55,9 @@ type Options struct {
 	// Default: nothing is logged.
 	Logger *slog.Logger
 	// Observe is called with each journal entry as it is made, from several
-	// goroutines at once. It must not block. Default: nobody watches.
+	// goroutines at once. It may ask the server, but must not block, end
+	// connections or close the server: what happens waits for it. Default: nobody
+	// watches.
 	Observe func(Entry)
 	// Dashboard serves a page that shows connections, groups and what happens,
 	// and can send messages and end connections: see [Server.DashboardURL]. It
