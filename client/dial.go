@@ -17,6 +17,9 @@ import (
 const (
 	// handshakeTimeout is for a new connection, up to its first frame.
 	handshakeTimeout = 30 * time.Second
+	// reopenTimeout is for a new connection after the first, with the credential: an
+	// endpoint that never answers must not be waited for.
+	reopenTimeout = 2 * time.Minute
 	// attemptTimeout is for one attempt to recover: a lost packet must not use
 	// up the recovery window.
 	attemptTimeout = 10 * time.Second

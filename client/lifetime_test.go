@@ -325,6 +325,34 @@ func TestReconnect(t *testing.T) {
 	})
 }
 
+// A negotiate endpoint that never answers must not end the attempts. The first
+// one has the context of Start.
+func TestReconnectWithASilentCredential(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		calls := 0
+		c, err := client.New(func(ctx context.Context) (string, error) {
+			if calls++; calls == 2 {
+				<-ctx.Done()
+				return "", ctx.Err()
+			}
+			return accessURL, nil
+		}, client.Options{Dialer: s.dialer()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Stop(t.Context())
+		e := watch(c)
+		p := begin(t, s, c)
+		p.close(1008, "slow")
+		go s.hello("c2").serve()
+		e.expect(t, "connected c1 alice", `disconnected c1 1008 "slow" tried=false`, "connected c2 alice")
+		if calls != 3 {
+			t.Errorf("the credential was asked %d times", calls)
+		}
+	})
+}
+
 func TestReconnectAndRejoinCanBeTurnedOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)

@@ -17,7 +17,9 @@ import (
 // Credential returns the URL to connect to, with an access token in it. It is
 // called for every new connection, so that a token need live only as long as it
 // takes to connect; recovering a connection does not need one. The context ends
-// when the attempt is given up.
+// when the attempt is given up: with that of Start, with Stop, and after two
+// minutes where the client reconnects. A credential must heed it, and must not
+// call Stop, which waits for it.
 type Credential func(ctx context.Context) (string, error)
 
 // URL returns a credential that always gives the same URL. The token in it must

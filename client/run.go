@@ -123,7 +123,10 @@ func (r *run) reopen() (*session, *link, error) {
 		}
 		var s *session
 		var l *link
-		if s, l, err = r.open(r.ctx); err == nil {
+		ctx, cancel := context.WithTimeout(r.ctx, reopenTimeout)
+		s, l, err = r.open(ctx)
+		cancel()
+		if err == nil {
 			return s, l, nil
 		}
 		r.c.o.Logger.Warn("cannot reconnect to Web PubSub", "attempt", n, "error", err)
