@@ -120,7 +120,12 @@ func (h *hub) serveNew(w http.ResponseWriter, r *http.Request, claims token.Clai
 	c := &conn{hub: h, id: newID(), userID: claims.UserID, mode: mode}
 	offered := websocket.Subprotocols(r)
 	admit := admission{roles: claims.Roles, groups: claims.Groups, subprotocol: firstKnown(offered)}
-	if f := c.askHandler(r.Context(), connectRequest(r, claims), &admit); f != nil {
+	// Who gives up is not asked for, and neither is anybody once the server closes,
+	// which may be mounted on one that goes on.
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	if f := c.askHandler(ctx, connectRequest(r, claims), &admit); f != nil {
 		return f
 	}
 	c.subprotocol = admit.subprotocol
