@@ -112,9 +112,10 @@ type Options struct {
 	// Default: 10,000.
 	EventQueue int
 	// OutboundQueue is the number of calls that may wait, in order, for a
-	// connection that is being made or recovered. Others, beyond it, are retried
-	// as MessageRetry says, and a fire-and-forget call fails with
-	// [ErrNotConnected]. Default: 0.
+	// connection that is being made or recovered. One more fails with
+	// [ErrQueueFull]. Without a queue such calls are retried as MessageRetry says,
+	// and one that is not, such as fire-and-forget, fails with [ErrNotConnected].
+	// Default: 0.
 	OutboundQueue int
 }
 
