@@ -61,6 +61,7 @@ func (h *bareHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &bareConn{net: ws.NetConn()}
 	h.mu.Lock()
 	h.conns = append(h.conns, c)
+	c.send([]byte{0x80 | websocket.TextMessage, 2, 'h', 'i'}) // from now on it gets everything
 	h.mu.Unlock()
 	go func() {
 		for {
@@ -85,13 +86,17 @@ func (h *bareHub) publish(frame []byte) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	for _, c := range h.conns {
-		c.mu.Lock()
-		c.queue = append(c.queue, frame...)
-		if !c.writing {
-			c.writing = true
-			go c.write()
-		}
-		c.mu.Unlock()
+		c.send(frame)
+	}
+}
+
+func (c *bareConn) send(frame []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue = append(c.queue, frame...)
+	if !c.writing {
+		c.writing = true
+		go c.write()
 	}
 }
 

@@ -142,7 +142,7 @@ func fanoutCeiling(protocol string) func(context.Context, settings) (sample, err
 		}
 		defer p.stop()
 		return fanout(ctx, s, p, p.ready, endpoint{
-			url: "ws://" + p.ready + "/", acknowledge: protocol == "json.reliable",
+			url: "ws://" + p.ready + "/", welcome: 1, acknowledge: protocol == "json.reliable",
 			publish: func() *http.Request { return post("http://" + p.ready + "/") }, status: http.StatusAccepted,
 		})
 	}
