@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"unicode/utf8"
 )
 
 // DataType says how a payload is encoded. The values are the service's own
@@ -66,8 +67,8 @@ type Message struct {
 func Text(s string) Message { return Message{Type: TypeText, Data: []byte(s)} }
 
 // JSON returns a message that holds v encoded as JSON; of a [json.RawMessage]
-// only insignificant white space is lost. Where v cannot be encoded, [Message.Err] says why, and
-// sending the message fails with that error.
+// only insignificant white space is lost. Where v cannot be encoded,
+// [Message.Err] says why, and sending the message fails with that error.
 func JSON(v any) Message {
 	data, err := marshal(v)
 	if err != nil {
@@ -137,6 +138,33 @@ func (m Message) IsZero() bool {
 
 // Err returns why the message could not be built, or nil.
 func (m Message) Err() error { return m.err }
+
+// Check returns why the service would not deliver the message as it is, or nil:
+// it could not be built, its type is none of the four, its text is not UTF-8, or
+// its data is not one JSON value. Sends and replies are checked so, since the
+// service refuses them without telling why. A message without type and data
+// passes: it stands for "nothing".
+func (m Message) Check() error {
+	if m.err != nil {
+		return m.err
+	}
+	switch m.Type {
+	case TypeText:
+		if !utf8.Valid(m.Data) {
+			return errors.New("the text is not UTF-8: send it as webpubsub.Binary")
+		}
+	case TypeJSON:
+		if !utf8.Valid(m.Data) || !json.Valid(m.Data) {
+			return errors.New("the data is not one JSON value in UTF-8: make the message with webpubsub.JSON")
+		}
+	case TypeBinary, TypeProtobuf:
+	default:
+		if m.Type != "" || len(m.Data) > 0 {
+			return fmt.Errorf("unknown data type %q: make the message with webpubsub.Text, JSON, Binary or Protobuf", m.Type)
+		}
+	}
+	return nil
+}
 
 // Decode stores the JSON payload in v, as [json.Unmarshal] does. Only a JSON
 // message can be decoded.

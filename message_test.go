@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"example.com/webpubsub"
@@ -72,6 +73,33 @@ func TestMessageErrors(t *testing.T) {
 	}
 	if err := (webpubsub.Message{Type: webpubsub.TypeJSON, Data: []byte("{")}).Decode(new(any)); err == nil {
 		t.Error("broken JSON was decoded")
+	}
+}
+
+func TestCheck(t *testing.T) {
+	message := func(kind webpubsub.DataType, data string) webpubsub.Message {
+		return webpubsub.Message{Type: kind, Data: []byte(data)}
+	}
+	for _, m := range []webpubsub.Message{
+		{},
+		webpubsub.Text(""), webpubsub.Text("ä"), webpubsub.JSON(nil), webpubsub.Binary([]byte{0xff}), webpubsub.Protobuf(nil),
+		webpubsub.Message{}.WithMetadata("a", "b"),
+	} {
+		if err := m.Check(); err != nil {
+			t.Errorf("%q %q: %v", m.Type, m.Data, err)
+		}
+	}
+	for want, m := range map[string]webpubsub.Message{
+		"make the message with webpubsub.JSON": message(webpubsub.TypeJSON, "{"),
+		"in UTF-8":                             message(webpubsub.TypeJSON, "\"\xff\""),
+		"send it as webpubsub.Binary":          webpubsub.Text("\xff"),
+		`unknown data type "xml"`:              message("xml", ""),
+		`unknown data type ""`:                 message("", "a"),
+		"message is not JSON":                  webpubsub.JSON(func() {}),
+	} {
+		if err := m.Check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q %q: got %v, want %q", m.Type, m.Data, err, want)
+		}
 	}
 }
 

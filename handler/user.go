@@ -108,8 +108,8 @@ func (h *Handler) userEvent(ctx context.Context, hub *Hub, e Event) (reply, erro
 // messageReply encodes a reply. It fails for what the service would refuse
 // without telling why.
 func messageReply(m webpubsub.Message, mqtt *MQTTPublish) (reply, error) {
-	if err := m.Err(); err != nil {
-		return reply{}, err
+	if err := m.Check(); err != nil {
+		return reply{}, fmt.Errorf("the reply: %w", err)
 	}
 	if len(m.Data) > maxReplyBytes {
 		return reply{}, fmt.Errorf("the reply has %d bytes: at most 16 MiB are allowed", len(m.Data))

@@ -81,6 +81,12 @@ func TestReplies(t *testing.T) {
 		{"bad metadata key", webpubsub.Text("a").WithMetadata("a b", "v"), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
 		{"bad metadata value", webpubsub.Text("a").WithMetadata("a", "v\r\nce-connectionState: x"), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
 		{"metadata with a comma would arrive cut", webpubsub.Text("a").WithMetadata("a", "1,2"), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
+		// The service drops such a reply, and its client's connection may go with
+		// it, without a word to anybody: the handler has to find it.
+		{"JSON that is none", webpubsub.Message{Type: webpubsub.TypeJSON, Data: []byte("{")}, 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
+		{"JSON that is not UTF-8", webpubsub.Message{Type: webpubsub.TypeJSON, Data: []byte("\"\xff\"")}, 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
+		{"text that is not UTF-8", webpubsub.Text("\xff"), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
+		{"a type that is none", webpubsub.Message{Type: "weird", Data: []byte("a")}, 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
 		{"above 16 MiB", webpubsub.Binary(make([]byte, 16<<20+1)), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

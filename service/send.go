@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/internal/names"
@@ -83,23 +81,11 @@ func (c *Client) send(ctx context.Context, method string, to audience, m webpubs
 // checkMessage returns the headers that carry the message's metadata, or why
 // the service would refuse the message.
 func checkMessage(m webpubsub.Message) (map[string][]string, error) {
-	if err := m.Err(); err != nil {
-		return nil, err
-	}
-	switch m.Type {
-	case webpubsub.TypeText:
-		if !utf8.Valid(m.Data) {
-			return nil, errors.New("the text is not UTF-8: send it as webpubsub.Binary")
-		}
-	case webpubsub.TypeJSON:
-		if !json.Valid(m.Data) {
-			return nil, errors.New("the data is not one JSON value: make the message with webpubsub.JSON")
-		}
-	case webpubsub.TypeBinary, webpubsub.TypeProtobuf:
-	case "":
+	if m.Type == "" {
 		return nil, errors.New("the message is empty: make it with webpubsub.Text, JSON, Binary or Protobuf")
-	default:
-		return nil, fmt.Errorf("unknown data type %q: make the message with webpubsub.Text, JSON, Binary or Protobuf", m.Type)
+	}
+	if err := m.Check(); err != nil {
+		return nil, err
 	}
 	if len(m.Data) > maxBody {
 		return nil, fmt.Errorf("the message has %d bytes: the service takes at most %d", len(m.Data), maxBody)
