@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 
 	"github.com/gorilla/websocket"
@@ -102,6 +103,7 @@ func (c *bareConn) send(frame []byte) {
 
 func (c *bareConn) write() {
 	for {
+		runtime.Gosched() // as in the emulator: larger batches
 		c.mu.Lock()
 		out := c.queue
 		if len(out) == 0 {
