@@ -11,6 +11,9 @@
 // is the median of the rounds, with the smallest and the largest beside it; a
 // claim is a ratio of medians from one run.
 //
+// In the rows of the event handler, whose times are compared under load, server
+// and load generator have cores of their own; in the others they share them.
+//
 // Every run checks its work: each answer is read, each message is counted, and
 // a run that lost, doubled or reordered one fails instead of printing a figure.
 //

@@ -125,6 +125,7 @@ var connectEvent = event{
 func handlerContenders(e event) []contender {
 	measure := func(start func(context.Context) (*process, error)) func(context.Context, settings) (sample, error) {
 		return func(ctx context.Context, s settings) (sample, error) {
+			defer apart()()
 			p, err := start(ctx)
 			if err != nil {
 				return sample{}, err

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -43,6 +44,13 @@ func startNode(ctx context.Context, script string, args ...string) (*process, er
 }
 
 func start(_ context.Context, name string, cmd *exec.Cmd) (*process, error) {
+	if serverCore != "" {
+		taskset, err := exec.LookPath("taskset")
+		if err != nil {
+			return nil, err
+		}
+		cmd.Path, cmd.Args = taskset, append([]string{"taskset", "-c", serverCore, cmd.Path}, cmd.Args[1:]...)
+	}
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -125,6 +133,30 @@ func (p *process) rss() (int, error) {
 	}
 	return 0, errors.New("no VmRSS in /proc/<pid>/status")
 }
+
+// apart gives the servers of a row the first core and the load generator the
+// others, so that neither has to wait for the other in the middle of an answer.
+// It returns what undoes that. On one core, or without taskset(1) of util-linux,
+// they share.
+func apart() (restore func()) {
+	n := runtime.NumCPU()
+	if _, err := exec.LookPath("taskset"); err != nil || n < 2 {
+		return func() {}
+	}
+	move := func(cores string, procs int) {
+		_ = exec.Command("taskset", "-a", "-c", "-p", cores, strconv.Itoa(os.Getpid())).Run()
+		runtime.GOMAXPROCS(procs)
+	}
+	move(fmt.Sprintf("1-%d", n-1), n-1)
+	serverCore = "0"
+	return func() {
+		move(fmt.Sprintf("0-%d", n-1), n)
+		serverCore = ""
+	}
+}
+
+// serverCore is where new processes run; empty: anywhere.
+var serverCore string
 
 // ownCPU is the CPU time of this process to the microsecond.
 func ownCPU() time.Duration {
