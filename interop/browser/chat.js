@@ -82,7 +82,6 @@ try {
 
   if (SCREENSHOTS) {
     await alice.screenshot({ path: join(SCREENSHOTS, "chat.png") });
-    await bob.screenshot({ path: join(SCREENSHOTS, "chat-phone.png") });
   }
 
   await bob.close();
