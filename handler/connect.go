@@ -111,8 +111,10 @@ type ConnectResponse struct {
 	MQTT *MQTTConnectReply
 }
 
+// connectBody is the request as it travels. Its maps have no type names, which
+// package json would look up for each of them.
 type connectBody struct {
-	Claims             Claims              `json:"claims"`
+	Claims             map[string][]string `json:"claims"`
 	Query              map[string][]string `json:"query"`
 	Headers            map[string][]string `json:"headers"`
 	Subprotocols       []string            `json:"subprotocols"`
@@ -120,7 +122,7 @@ type connectBody struct {
 	MQTT               *MQTTConnect        `json:"mqtt"`
 }
 
-func (h *Handler) connect(ctx context.Context, hub *Hub, e Event) (reply, error) {
+func (h *Handler) connect(ctx context.Context, hub *Hub, e *Event) (reply, error) {
 	var body connectBody
 	if err := json.Unmarshal(e.body, &body); err != nil {
 		return badBody(e.Type, err), nil
@@ -130,25 +132,15 @@ func (h *Handler) connect(ctx context.Context, hub *Hub, e Event) (reply, error)
 		return reply{status: http.StatusNoContent}, nil
 	}
 	r := &ConnectRequest{
-		Event:              e,
+		Event:              *e,
 		Claims:             body.Claims,
-		Query:              make(url.Values, len(body.Query)),
-		Headers:            make(http.Header, len(body.Headers)),
+		Query:              withoutToken(body.Query),
+		Headers:            canonical(body.Headers),
 		Subprotocols:       body.Subprotocols,
 		ClientCertificates: body.ClientCertificates,
 		MQTT:               body.MQTT,
 	}
 	r.state.writable = true
-	for k, v := range body.Query {
-		// The service takes the token out; older versions did not.
-		if !strings.EqualFold(k, "access_token") {
-			r.Query[k] = v
-		}
-	}
-	for k, v := range body.Headers {
-		k = http.CanonicalHeaderKey(k)
-		r.Headers[k] = append(r.Headers[k], v...)
-	}
 	var answer *ConnectResponse
 	err := protect(func() (err error) {
 		answer, err = f(ctx, r)
@@ -163,6 +155,40 @@ func (h *Handler) connect(ctx context.Context, hub *Hub, e Event) (reply, error)
 	}
 	out.addState(&r.state)
 	return out, nil
+}
+
+// withoutToken takes the client's token out of its query, as the service does;
+// older versions did not.
+func withoutToken(query url.Values) url.Values {
+	if query == nil {
+		return url.Values{}
+	}
+	for k := range query {
+		if strings.EqualFold(k, "access_token") {
+			delete(query, k)
+		}
+	}
+	return query
+}
+
+// canonical gives the client's headers, whose names come as the client wrote
+// them, the names under which [http.Header.Get] finds them.
+func canonical(header http.Header) http.Header {
+	if header == nil {
+		return http.Header{}
+	}
+	for k, v := range header {
+		c := http.CanonicalHeaderKey(k)
+		if c == k {
+			continue
+		}
+		delete(header, k)
+		if other, ok := header[c]; ok {
+			v = append(other, v...)
+		}
+		header[c] = v
+	}
+	return header
 }
 
 // acceptBody is the answer as it travels. What is left out stays as the token

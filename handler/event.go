@@ -103,66 +103,80 @@ func (e *Event) RequestHeader() http.Header { return e.header }
 // the connection and sends along with each of its events.
 func (e *Event) State() *ConnectionState { return &e.state }
 
-// eventFrom reads the ce- headers. The CloudEvents SDK's own HTTP receiver is
-// not used: it loses the second signature line, refuses legal MQTT client ids
-// and content types, and one header named "ce-" makes it panic.
-func (h *Handler) eventFrom(header http.Header) (Event, *refusal) {
-	e := Event{
-		Hub:                  value(header, headerHub),
-		ConnectionID:         value(header, headerConnectionID),
-		UserID:               value(header, headerUserID),
-		Type:                 value(header, headerType),
-		ID:                   value(header, headerID),
-		Source:               value(header, headerSource),
-		Subprotocol:          value(header, headerSubprotocol),
-		PhysicalConnectionID: value(header, headerPhysicalID),
-		SessionID:            value(header, headerSessionID),
-		header:               header,
+// eventFrom reads the ce- headers, in one pass over the header: looking up each
+// costs more. It refuses attributes that came twice: what was verified and what
+// is used must be the same. ce-signature alone may come several times.
+//
+// The CloudEvents SDK's own HTTP receiver is not used: it loses the second
+// signature line, refuses legal MQTT client ids and content types, and one
+// header named "ce-" makes it panic.
+func (h *Handler) eventFrom(header http.Header) (e Event, no *refusal) {
+	for key, values := range header {
+		if len(values) == 0 {
+			continue
+		}
+		switch v := values[0]; key {
+		case headerHub:
+			e.Hub = v
+		case headerConnectionID:
+			e.ConnectionID = v
+		case headerUserID:
+			e.UserID = v
+		case headerType:
+			e.Type = v
+		case headerID:
+			e.ID = v
+		case headerSource:
+			e.Source = v
+		case headerTime:
+			e.Time = parseTime(v)
+		case headerSubprotocol:
+			e.Subprotocol = v
+		case headerPhysicalID:
+			e.PhysicalConnectionID = v
+		case headerSessionID:
+			e.SessionID = v
+		case headerState:
+			e.state.header = v
+		case headerSignature:
+			continue
+		case headerRequestOrigin:
+			if e.Origin = v; len(values) > 1 {
+				e.Origin = strings.Join(values, ", ")
+			}
+		default:
+			// Metadata and MQTT properties, which most events lack.
+			e.more = e.more || strings.HasPrefix(key, headerMetadata) || strings.HasPrefix(key, headerPrefixMQTT)
+		}
+		if len(values) > 1 && (strings.HasPrefix(key, headerPrefixCE) || key == headerContentType) {
+			return e, refuse(http.StatusBadRequest, "the header "+clip(key)+" occurs more than once", "send it once")
+		}
 	}
-	switch o := header[headerRequestOrigin]; len(o) {
-	case 0:
-	case 1:
-		e.Origin = o[0]
-	default:
-		e.Origin = strings.Join(o, ", ")
-	}
-	e.state.header, e.state.dotNet = value(header, headerState), h.dotNet
-	e.Time = parseTime(value(header, headerTime))
-
-	switch {
-	case e.Hub == "":
-		return e, missing("ce-hub")
-	case e.Type == "":
-		return e, missing("ce-type")
-	}
-	if v := value(header, headerSpecVersion); v != "" && v != "1.0" {
-		return e, refuse(http.StatusBadRequest, "ce-specversion "+clip(v)+" is not supported",
-			"send CloudEvents 1.0 in binary mode")
-	}
-	// The name is taken from the type, which decides the callback; ce-eventName
-	// says the same.
-	rest, ok := strings.CutPrefix(e.Type, typePrefix)
-	_, name, found := strings.Cut(rest, ".")
-	if !ok || !found || name == "" {
-		return e, refuse(http.StatusBadRequest, "ce-type "+clip(e.Type)+" is not an event of Web PubSub",
-			"the type starts with azure.webpubsub.sys., azure.webpubsub.user. or azure.webpubsub.gp.")
-	}
-	e.Name = name
+	e.header, e.state.dotNet = header, h.dotNet
 	return e, nil
 }
 
-// once refuses attributes that came twice: what was verified and what is used
-// must be the same. ce-signature alone may come several times. On the same pass
-// over the header it notes whether metadata or MQTT properties are there, which
-// most events lack.
-func once(header http.Header) (more bool, no *refusal) {
-	for key, values := range header {
-		if len(values) > 1 && key != headerSignature && (strings.HasPrefix(key, headerPrefixCE) || key == headerContentType) {
-			return false, refuse(http.StatusBadRequest, "the header "+clip(key)+" occurs more than once", "send it once")
-		}
-		more = more || strings.HasPrefix(key, headerMetadata) || strings.HasPrefix(key, headerPrefixMQTT)
+// named takes the name out of the type, which decides the callback; ce-eventName
+// says the same. It refuses what is no event.
+func (e *Event) named() *refusal {
+	switch {
+	case e.Hub == "":
+		return missing("ce-hub")
+	case e.Type == "":
+		return missing("ce-type")
 	}
-	return more, nil
+	if v := value(e.header, headerSpecVersion); v != "" && v != "1.0" {
+		return refuse(http.StatusBadRequest, "ce-specversion "+clip(v)+" is not supported",
+			"send CloudEvents 1.0 in binary mode")
+	}
+	rest, ok := strings.CutPrefix(e.Type, typePrefix)
+	_, name, found := strings.Cut(rest, ".")
+	if !ok || !found || name == "" {
+		return refuse(http.StatusBadRequest, "ce-type "+clip(e.Type)+" is not an event of Web PubSub",
+			"the type starts with azure.webpubsub.sys., azure.webpubsub.user. or azure.webpubsub.gp.")
+	}
+	e.Name = name
+	return nil
 }
 
 func missing(header string) *refusal {

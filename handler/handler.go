@@ -53,16 +53,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) serveEvent(w http.ResponseWriter, r *http.Request) {
-	more, no := h.verify(r)
+	no := h.verifyOrigin(r.Header)
 	if no != nil {
 		h.refuseRequest(w, r, no)
 		return
 	}
 	e, no := h.eventFrom(r.Header)
 	if no == nil {
+		no = h.verifySender(r, e.ConnectionID)
+	}
+	if no == nil {
 		no = h.accepts(&e)
 	}
-	e.more = more
 	if no == nil {
 		e.body, no = h.readBody(r)
 	}
@@ -80,9 +82,9 @@ func (h *Handler) serveEvent(w http.ResponseWriter, r *http.Request) {
 	var answer reply
 	var replayed bool
 	if h.dedup != nil {
-		answer, replayed = h.dedup.do(ctx, dedupKeyOf(&e), func() reply { return h.dispatch(ctx, hub, e) })
+		answer, replayed = h.dedup.do(ctx, dedupKeyOf(&e), func() reply { return h.dispatch(ctx, hub, &e) })
 	} else {
-		answer = h.dispatch(ctx, hub, e)
+		answer = h.dispatch(ctx, hub, &e)
 	}
 	if h.log.Enabled(ctx, slog.LevelDebug) {
 		h.log.LogAttrs(ctx, slog.LevelDebug, "event answered", append(e.attrs(),
@@ -91,33 +93,28 @@ func (h *Handler) serveEvent(w http.ResponseWriter, r *http.Request) {
 	answer.write(w)
 }
 
-// verify decides whether the request comes from the service. It runs before
-// anything of the body is read. more tells whether a header belongs to the
-// payload, see [once].
-func (h *Handler) verify(r *http.Request) (more bool, no *refusal) {
-	if no := h.verifyOrigin(r.Header); no != nil {
-		return false, no
-	}
-	if more, no = once(r.Header); no != nil {
-		return false, no
-	}
-	connectionID := value(r.Header, headerConnectionID)
+// verifySender decides whether the request comes from the service. It runs
+// before anything of the body is read.
+func (h *Handler) verifySender(r *http.Request, connectionID string) *refusal {
 	if connectionID == "" {
-		return false, missing("ce-connectionId")
+		return missing("ce-connectionId")
 	}
 	if len(h.signers) > 0 {
 		if no := h.verifySignature(r.Header, connectionID); no != nil {
-			return false, no
+			return no
 		}
 	}
 	if h.entra != nil {
-		no = h.entra.verify(r.Context(), r.Header)
+		return h.entra.verify(r.Context(), r.Header)
 	}
-	return more, no
+	return nil
 }
 
 // accepts looks at what the headers say of an event that is known to be genuine.
 func (h *Handler) accepts(e *Event) *refusal {
+	if no := e.named(); no != nil {
+		return no
+	}
 	if !h.serves(e.Hub) {
 		return refuse(http.StatusNotFound, "hub "+clip(e.Hub)+" is not served here", "add it to Options.Hubs, or take this URL out of the hub's settings")
 	}
@@ -174,7 +171,7 @@ func (h *Handler) tooLarge() *refusal {
 }
 
 // dispatch calls the callback and logs what went wrong.
-func (h *Handler) dispatch(ctx context.Context, hub *Hub, e Event) reply {
+func (h *Handler) dispatch(ctx context.Context, hub *Hub, e *Event) reply {
 	var out reply
 	var err error
 	switch {
@@ -189,7 +186,7 @@ func (h *Handler) dispatch(ctx context.Context, hub *Hub, e Event) reply {
 	case out.refusal != nil:
 		h.logRefusal(ctx, out.refusal, e.attrs())
 	case err != nil:
-		h.logFailure(ctx, &e, out.status, err)
+		h.logFailure(ctx, e, out.status, err)
 	}
 	return out
 }

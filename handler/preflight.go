@@ -50,6 +50,12 @@ func (h *Handler) verifyOrigin(header http.Header) *refusal {
 		return nil
 	}
 	requested := header[headerRequestOrigin]
+	if len(requested) == 1 {
+		// Normally the header is one host, spelled as it is remembered.
+		if _, ok := h.origins[requested[0]]; ok {
+			return nil
+		}
+	}
 	for host := range origins(requested) {
 		if h.originAllowed(host) {
 			return nil

@@ -31,12 +31,12 @@ type GroupEvent struct {
 
 // notification handles an event whose answer the service does not read beyond
 // its status.
-func (h *Handler) notification(ctx context.Context, hub *Hub, e Event) (reply, error) {
+func (h *Handler) notification(ctx context.Context, hub *Hub, e *Event) (reply, error) {
 	var call func() error
 	switch e.Type {
 	case typeConnected:
 		if f := pick(hub, h.all, func(h *Hub) func(context.Context, *ConnectedEvent) error { return h.connected }); f != nil {
-			call = func() error { return f(ctx, &ConnectedEvent{e}) }
+			call = func() error { return f(ctx, &ConnectedEvent{*e}) }
 		}
 	case typeDisconnected:
 		var body struct {
@@ -47,7 +47,7 @@ func (h *Handler) notification(ctx context.Context, hub *Hub, e Event) (reply, e
 			return badBody(e.Type, err), nil
 		}
 		if f := pick(hub, h.all, func(h *Hub) func(context.Context, *DisconnectedEvent) error { return h.disconnected }); f != nil {
-			call = func() error { return f(ctx, &DisconnectedEvent{e, body.Reason, body.MQTT}) }
+			call = func() error { return f(ctx, &DisconnectedEvent{*e, body.Reason, body.MQTT}) }
 		}
 	case typeGroupJoined, typeGroupLeft:
 		var body struct {
@@ -66,7 +66,7 @@ func (h *Handler) notification(ctx context.Context, hub *Hub, e Event) (reply, e
 			return h.left
 		})
 		if f != nil {
-			call = func() error { return f(ctx, &GroupEvent{e, body.Group}) }
+			call = func() error { return f(ctx, &GroupEvent{*e, body.Group}) }
 		}
 	}
 	if call != nil {

@@ -63,13 +63,13 @@ const (
 	mqttPropertyName = "mqtt-"
 )
 
-func (h *Handler) userEvent(ctx context.Context, hub *Hub, e Event) (reply, error) {
+func (h *Handler) userEvent(ctx context.Context, hub *Hub, e *Event) (reply, error) {
 	f := h.eventFunc(hub, e.Name)
 	if f == nil {
 		return refused(refuse(http.StatusNotFound, "no callback handles the event "+clip(e.Name),
 			`register it with OnEvent, or OnEvent("*", …) for all`)), nil
 	}
-	u := &UserEvent{Event: e, ContentType: value(e.header, headerContentType)}
+	u := &UserEvent{Event: *e, ContentType: value(e.header, headerContentType)}
 	u.state.writable = true
 	mqtt := u.IsMQTT()
 	var err error
