@@ -32,7 +32,7 @@ func main() {
 	role := flag.String("role", "", "run as a contender (the command starts these itself)")
 	only := flag.String("rows", "", "comma separated beginnings of row names; all by default")
 	rounds := flag.Int("rounds", 5, "rounds, each of which runs every contender once")
-	duration := flag.Duration("duration", 3*time.Second, "length of one measurement")
+	duration := flag.Duration("duration", 2*time.Second, "length of one measurement")
 	quick := flag.Bool("quick", false, "one round of 300 ms: shows that the rows work, not how fast they are")
 	out := flag.String("o", "", "file for the results, for example RESULTS.md; standard output by default")
 	flag.Parse()

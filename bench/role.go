@@ -13,15 +13,16 @@ import (
 // roles are what this program can be as a contender. A role calls ready once
 // and then serves its input.
 var roles = map[string]func(args []string) error{
-	"handler-ours":    func([]string) error { return serve(oursHandler()) },
-	"handler-ceiling": func([]string) error { return serve(bareHandler()) },
-	"token-ours":      tokenOurs,
-	"emulator":        emulatorRole,
-	"hub-ceiling":     bareHubRole,
-	"hub-centrifuge":  centrifugeRole,
-	"service-ours":    serviceOurs,
-	"client-ours":     clientOurs,
-	"client-ceiling":  clientCeiling,
+	"handler-ours":      func([]string) error { return serve(oursHandler()) },
+	"handler-ceiling":   func([]string) error { return serve(bareHandler()) },
+	"handler-verifying": func([]string) error { return serve(verifying(bareHandler())) },
+	"token-ours":        tokenOurs,
+	"emulator":          emulatorRole,
+	"hub-ceiling":       bareHubRole,
+	"hub-centrifuge":    centrifugeRole,
+	"service-ours":      serviceOurs,
+	"client-ours":       clientOurs,
+	"client-ceiling":    clientCeiling,
 }
 
 func runRole(name string, args []string) {

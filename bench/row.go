@@ -34,6 +34,8 @@ type row struct {
 	contenders []contender
 	// targets are judged on the medians.
 	targets []target
+	// note explains figures that need it.
+	note string
 	// extra is put under the table; it may be nil.
 	extra func(context.Context, settings) (string, error)
 }
@@ -68,6 +70,9 @@ func (r row) measure(ctx context.Context, s settings) (string, error) {
 	fmt.Fprintf(&b, "\n## %s\n\n", r.title)
 	r.writeFigures(&b, samples)
 	r.writeTargets(&b, samples)
+	if r.note != "" {
+		b.WriteString("\n" + r.note + "\n")
+	}
 	if r.extra != nil {
 		text, err := r.extra(ctx, s)
 		if err != nil {
