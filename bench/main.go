@@ -22,8 +22,8 @@ type settings struct {
 var rows = []row{
 	handlerEventRow, handlerConnectRow, inProcessRow, tokenRow,
 	serviceRow(1), serviceRow(8), serviceRow(64),
-	clientRow("client-echo", "WebSocket client: publish with ack and receive, 16 in flight", measureEcho),
-	clientRow("client-receive", "WebSocket client: 50 clients receive, 200 messages per second each", measureReceive),
+	clientRow("client-echo", "WebSocket client: publish with ack and receive, 16 in flight", "", measureEcho),
+	clientRow("client-receive", "WebSocket client: 50 clients receive, 200 messages per second each", receiveNote, measureReceive),
 	fanoutRow("raw"), fanoutRow("json"), fanoutRow("json.reliable"), fanoutRow("protobuf"),
 	memoryRow, growthRow, startRow,
 }
