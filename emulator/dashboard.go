@@ -164,7 +164,7 @@ func (d *dashboard) do(w http.ResponseWriter, r *http.Request) {
 			b.data.From, b.data.Group = wire.FromGroup, a.Group
 			n = h.sendGroup(a.Group, b, nil)
 		}
-		d.srv.journal.add(Entry{Kind: KindSent, Hub: h.name, Name: to, Receivers: n, Bytes: len(a.Text)})
+		h.journalSent(to, b, n)
 		return
 	}
 	c := h.get(a.Connection)
@@ -177,11 +177,11 @@ func (d *dashboard) do(w http.ResponseWriter, r *http.Request) {
 		c.closeByServer("closed on the dashboard")
 	case "cut":
 		c.mu.Lock()
-		if c.link != nil {
-			c.cut = "cut on the dashboard"
-			c.link.cut()
-		}
+		l := c.link
 		c.mu.Unlock()
+		if l != nil {
+			c.sever(l, "cut on the dashboard")
+		}
 	default:
 		http.Error(w, "There is no such action.", http.StatusBadRequest)
 	}

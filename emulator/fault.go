@@ -314,13 +314,7 @@ func (c *conn) suffer(do Action, l *link) {
 		c.close(do.code, do.reason, "a fault closed the connection")
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.link == l {
-		c.cut = "a fault cut the connection"
-	}
-	l.dead = true
-	l.reset()
+	c.sever(l, "a fault cut the connection")
 }
 
 // strikeHandshake is for a handshake. It reports false where that is over; then

@@ -189,6 +189,17 @@ func (l *link) reset() {
 	l.cut()
 }
 
+// sever resets a link, and lets the journal know why.
+func (c *conn) sever(l *link, why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link == l {
+		c.cut = why
+	}
+	l.dead = true
+	l.reset()
+}
+
 // discard reads over what is left after a close frame was sent, until the peer
 // answers or hangs up. To cut the link at once would make the network forget
 // the close frame.

@@ -54,8 +54,13 @@ func (c *call) sent(to string, b *broadcast, n int) error {
 	if b.err != nil {
 		return badRequest("Request", b.err.Error())
 	}
-	c.srv.journal.add(Entry{Kind: KindSent, Hub: c.hub.name, Name: to, Receivers: n, Bytes: len(b.data.Message.Data)})
+	c.hub.journalSent(to, b, n)
 	return nil
+}
+
+// journalSent is for what the application server sends, to a group or others.
+func (h *hub) journalSent(to string, b *broadcast, n int) {
+	h.srv.journal.add(Entry{Kind: KindSent, Hub: h.name, Name: to, Receivers: n, Bytes: len(b.data.Message.Data)})
 }
 
 // message reads a send: the parameters first, then the body, in the order in
