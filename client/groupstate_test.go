@@ -48,9 +48,7 @@ func TestGroupState(t *testing.T) {
 		if _, err := c.GroupState("room"); !errors.Is(err, client.ErrNotSubscribed) {
 			t.Error(err)
 		}
-		joined := background(func() error { return c.JoinGroup(ctx, "room") })
-		p.grant("joinGroup")
-		must(t, joined)
+		p.join(c, "room")
 
 		done := background(func() error { return c.SetGroupState(ctx, "room", map[string]string{"k": "v"}) })
 		p.expect(`{"type":"setGroupState","group":"room","ackId":2,"state":{"k":"v"}}`)

@@ -198,9 +198,7 @@ func TestStartContext(t *testing.T) {
 		p := s.hello("c1")
 		must(t, started)
 		cancel()
-		joined := background(func() error { return c.JoinGroup(t.Context(), "room") })
-		p.grant("joinGroup")
-		must(t, joined)
+		p.join(c, "room")
 	})
 }
 
@@ -294,9 +292,7 @@ func TestReconnect(t *testing.T) {
 		e := watch(c)
 		p := begin(t, s, c)
 		for _, g := range []string{"a", "b"} {
-			joined := background(func() error { return c.JoinGroup(t.Context(), g) })
-			p.grant("joinGroup")
-			must(t, joined)
+			p.join(c, g)
 		}
 		p.close(1008, "slow")
 		e.expect(t, "connected c1 alice", `disconnected c1 1008 "slow" tried=false`)
@@ -357,9 +353,7 @@ func TestReconnectAndRejoinCanBeTurnedOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, e := start(t, s, client.Options{NoRejoin: true})
-		joined := background(func() error { return c.JoinGroup(t.Context(), "a") })
-		p.grant("joinGroup")
-		must(t, joined)
+		p.join(c, "a")
 		p.close(1008, "")
 		p = s.hello("c2")
 		e.expect(t, "connected c1 alice", `disconnected c1 1008 "" tried=false`, "connected c2 alice")

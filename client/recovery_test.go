@@ -92,9 +92,7 @@ func TestRecoveryRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, e := start(t, s, client.Options{})
-		joined := background(func() error { return c.JoinGroup(t.Context(), "room") })
-		p.grant("joinGroup")
-		must(t, joined)
+		p.join(c, "room")
 		p.close(1001, "going away")
 		s.next().close(1008, "The connection could not be recovered.")
 		p = s.hello("c2")
@@ -169,9 +167,7 @@ func TestInterruptedRejoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, e := start(t, s, client.Options{})
-		joined := background(func() error { return c.JoinGroup(t.Context(), "room") })
-		p.grant("joinGroup")
-		must(t, joined)
+		p.join(c, "room")
 		p.close(1008, "")
 		p = s.hello("c2")
 		id := *p.read("joinGroup").AckID
@@ -196,9 +192,7 @@ func TestRejoinTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, e := start(t, s, client.Options{})
-		joined := background(func() error { return c.JoinGroup(t.Context(), "room") })
-		p.grant("joinGroup")
-		must(t, joined)
+		p.join(c, "room")
 		p.close(1008, "")
 		p = s.hello("c2")
 		id := *p.read("joinGroup").AckID
@@ -363,9 +357,7 @@ func TestMuchTooSlowCallback(t *testing.T) {
 		for range 100 {
 			p.send(`{"type":"message","from":"group","group":"g","dataType":"text","data":"x"}`)
 		}
-		joined := background(func() error { return c.JoinGroup(t.Context(), "room") })
-		p.grant("joinGroup")
-		must(t, joined)
+		p.join(c, "room")
 		close(release)
 		synctest.Wait()
 		if got != 10 {

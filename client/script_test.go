@@ -211,6 +211,14 @@ func (p *peer) grant(kind string) frame {
 	return f
 }
 
+// join has the client join a group.
+func (p *peer) join(c *client.Client, group string) {
+	p.t.Helper()
+	joined := background(func() error { return c.JoinGroup(p.t.Context(), group) })
+	p.grant("joinGroup")
+	must(p.t, joined)
+}
+
 func (p *peer) ack(id uint64) {
 	p.t.Helper()
 	p.send(`{"type":"ack","ackId":%d,"success":true}`, id)

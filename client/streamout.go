@@ -365,21 +365,24 @@ func (s *OutStream) refused(n wire.StreamNack) {
 	}
 	if s.nacked != s.first {
 		s.nacked = s.first
-		for _, frame := range s.parts {
-			s.transmit(frame)
-		}
+		s.resend()
 	}
 }
 
-// again sends what is not acknowledged, when its delay is over.
+// resend sends what is not acknowledged.
+func (s *OutStream) resend() {
+	for _, frame := range s.parts {
+		s.transmit(frame)
+	}
+}
+
+// again is resend when its delay is over.
 func (s *OutStream) again() {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
 	s.retry = nil
 	if !s.closed {
-		for _, frame := range s.parts {
-			s.transmit(frame)
-		}
+		s.resend()
 	}
 }
 
