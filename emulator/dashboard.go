@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"example.com/webpubsub"
+	"example.com/webpubsub/internal/names"
 	"example.com/webpubsub/internal/wire"
 )
 
@@ -89,7 +90,7 @@ func (d *dashboard) refuse(r *http.Request) string {
 			return "The dashboard answers this machine only."
 		}
 	}
-	if !loopbackName((&url.URL{Host: r.Host}).Hostname()) {
+	if !names.Loopback((&url.URL{Host: r.Host}).Hostname()) {
 		return "The dashboard answers to localhost only, not to other names of this machine."
 	}
 	if o := r.Header.Get("Origin"); o != "" {
@@ -99,11 +100,6 @@ func (d *dashboard) refuse(r *http.Request) string {
 		}
 	}
 	return ""
-}
-
-func loopbackName(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || (ip != nil && ip.IsLoopback())
 }
 
 // maxShown bounds the connections of a hub that the page gets.

@@ -244,8 +244,7 @@ func (s *Server) isMe(host string, r *http.Request) bool {
 		return false
 	}
 	_, mine, _ := net.SplitHostPort(s.host)
-	ip := net.ParseIP(name)
-	return port == mine && (strings.EqualFold(name, "localhost") || ip != nil && ip.IsLoopback())
+	return port == mine && names.Loopback(name)
 }
 
 // parseMode reads what a simple client wants done with its frames. Parameter

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,6 +16,7 @@ import (
 
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/internal/connstr"
+	"example.com/webpubsub/internal/names"
 	"example.com/webpubsub/internal/upstream"
 )
 
@@ -97,7 +97,7 @@ func (c *checker) target(address, cs string) error {
 
 	cs = cmp.Or(cs, c.e.getenv("WebPubSubConnectionString"))
 	uri := c.e.getenv("WebPubSubConnectionString__serviceUri")
-	if cs == "" && uri == "" && c.origin == "" && isLoopback(u.Hostname()) {
+	if cs == "" && uri == "" && c.origin == "" && names.Loopback(u.Hostname()) {
 		cs = connstr.ConnectionString{Endpoint: "http://" + emulator.DefaultAddr, AccessKey: emulator.DefaultAccessKey}.String()
 	}
 	if cs != "" {
@@ -124,11 +124,6 @@ func (c *checker) target(address, cs string) error {
 	return nil
 }
 
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
-}
-
 // userEvent is the second event of a connection; the first is connected.
 func userEvent(name, data string, asJSON bool) upstream.Event {
 	ev := upstream.Event{Kind: upstream.User, Name: name, ID: 2, ContentType: "text/plain; charset=utf-8", Body: []byte(data)}
@@ -141,7 +136,7 @@ func userEvent(name, data string, asJSON bool) upstream.Event {
 const subprotocol = "json.webpubsub.azure.v1"
 
 func (c *checker) run(ctx context.Context, user upstream.Event) {
-	if c.url.Scheme == "http" && !isLoopback(c.url.Hostname()) {
+	if c.url.Scheme == "http" && !names.Loopback(c.url.Hostname()) {
 		c.note("address", "plain http: whoever listens on the way can forge events; use https")
 	}
 	if !c.preflight(ctx) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/webpubsub/emulator"
+	"example.com/webpubsub/internal/names"
 )
 
 // runEmulator serves the emulator alone until it is interrupted.
@@ -62,7 +63,7 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 // exposed warns of an emulator that others can use.
 func exposed(addr, key string) string {
 	host, _, err := net.SplitHostPort(addr)
-	if err != nil || isLoopback(host) || key != emulator.DefaultAccessKey {
+	if err != nil || names.Loopback(host) || key != emulator.DefaultAccessKey {
 		return ""
 	}
 	return "Other machines reach it too, and its access key is public: choose another one with -key.\n"

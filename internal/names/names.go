@@ -1,5 +1,5 @@
 // Package names holds the service's rules for names and metadata, with errors
-// that say the rule.
+// that say the rule, and tells which hosts are this machine.
 //
 //	if err := names.Group(g); err != nil { … }
 package names
@@ -7,6 +7,7 @@ package names
 import (
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"unicode/utf8"
 )
@@ -107,4 +108,11 @@ func clip(s string) string {
 		return s[:64] + "…"
 	}
 	return s
+}
+
+// Loopback reports whether a host, without a port, is this machine by a name or
+// address that leads nowhere else.
+func Loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || (ip != nil && ip.IsLoopback())
 }

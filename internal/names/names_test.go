@@ -59,3 +59,14 @@ func TestMetadata(t *testing.T) {
 		}
 	}
 }
+
+func TestLoopback(t *testing.T) {
+	for host, want := range map[string]bool{
+		"localhost": true, "LocalHost": true, "127.0.0.1": true, "127.8.9.1": true, "::1": true,
+		"": false, "0.0.0.0": false, "192.168.1.1": false, "localhost.example": false, "127.0.0.1.example": false, "::": false,
+	} {
+		if got := names.Loopback(host); got != want {
+			t.Errorf("%q: %v", host, got)
+		}
+	}
+}
