@@ -127,14 +127,14 @@ func readAll(r io.Reader, b []byte) ([]byte, error) {
 
 // endedBy returns the reason for the end of the link.
 func (l *link) endedBy(err error) error {
+	var closed *websocket.CloseError
+	if errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure {
+		return &CloseError{closed.Code, closed.Text} // whatever else went wrong meanwhile
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.cause != nil {
 		return l.cause
-	}
-	var closed *websocket.CloseError
-	if errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure {
-		return &CloseError{closed.Code, closed.Text}
 	}
 	return err
 }
@@ -229,7 +229,7 @@ func (l *link) write(ctx context.Context, o *Options) {
 		}
 		_ = l.net.SetWriteDeadline(time.Now().Add(writeTimeout))
 		if err := l.flush(); err != nil {
-			l.cut(err)
+			l.failed(err)
 			return
 		}
 	}
@@ -281,6 +281,17 @@ func (l *link) cut(err error) {
 	}
 	l.mu.Unlock()
 	_ = l.net.Close()
+}
+
+// failed ends the link after a write that failed. What has arrived is still to
+// be read: a service that closes says why, and hangs up.
+func (l *link) failed(err error) {
+	l.mu.Lock()
+	if l.cause == nil {
+		l.cause = err
+	}
+	l.mu.Unlock()
+	_ = l.net.SetReadDeadline(time.Now().Add(time.Second))
 }
 
 // end releases what the link has, when its reader has ended.

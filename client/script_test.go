@@ -333,7 +333,9 @@ func start(t *testing.T, s *script, o client.Options) (*client.Client, *peer, *e
 
 func prepare(t *testing.T, s *script, o client.Options) (*client.Client, *events) {
 	t.Helper()
-	o.Dialer = s.dialer()
+	if o.Dialer == nil {
+		o.Dialer = s.dialer()
+	}
 	c, err := client.New(client.URL(accessURL), o)
 	if err != nil {
 		t.Fatal(err)
