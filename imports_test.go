@@ -30,6 +30,12 @@ func TestImportsPointDown(t *testing.T) {
 		words := strings.Fields(line)
 		module := words[0] + "/"
 		pkg := strings.TrimPrefix(words[1], module)
+		testOnly := strings.HasPrefix(pkg, "internal/test/")
+		for _, imported := range words[2:] {
+			if !testOnly && strings.HasPrefix(imported, module+"internal/test/") {
+				t.Errorf("%s imports %s outside its tests", pkg, imported)
+			}
+		}
 		allowed, isRoom := rooms[pkg]
 		if isRoom {
 			seen++

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"example.com/webpubsub/app"
-	"example.com/webpubsub/internal/testtool"
+	"example.com/webpubsub/internal/test/testtool"
 )
 
 func get(h http.Handler, method, target string, header ...string) *httptest.ResponseRecorder {

@@ -23,8 +23,8 @@ import (
 	"example.com/webpubsub"
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/handler/handlertest"
-	"example.com/webpubsub/internal/functionshost"
-	"example.com/webpubsub/internal/lambdahost"
+	"example.com/webpubsub/internal/test/functionshost"
+	"example.com/webpubsub/internal/test/lambdahost"
 )
 
 // built is the folder with the binaries functions, negotiate and events.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/webpubsub/internal/functionshost"
+	"example.com/webpubsub/internal/test/functionshost"
 )
 
 // repository is the root of the repository, seen from this package.

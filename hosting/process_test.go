@@ -18,9 +18,9 @@ import (
 	"testing"
 
 	"example.com/webpubsub/hosting"
-	"example.com/webpubsub/internal/childprocess"
-	"example.com/webpubsub/internal/functionshost"
-	"example.com/webpubsub/internal/lambdahost"
+	"example.com/webpubsub/internal/test/childprocess"
+	"example.com/webpubsub/internal/test/functionshost"
+	"example.com/webpubsub/internal/test/lambdahost"
 )
 
 // seen is what the program under test saw of a request.

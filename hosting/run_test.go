@@ -17,7 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"example.com/webpubsub/hosting"
-	"example.com/webpubsub/internal/functionshost"
+	"example.com/webpubsub/internal/test/functionshost"
 )
 
 // TestMain runs the tests, or, as a process that a test has started, the

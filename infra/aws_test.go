@@ -18,7 +18,7 @@ import (
 
 	"example.com/webpubsub/app"
 	"example.com/webpubsub/handler/handlertest"
-	"example.com/webpubsub/internal/testtool"
+	"example.com/webpubsub/internal/test/testtool"
 )
 
 const samTemplate = "aws/template.yaml"

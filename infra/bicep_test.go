@@ -19,8 +19,8 @@ import (
 	"example.com/webpubsub"
 	"example.com/webpubsub/app"
 	"example.com/webpubsub/handler/handlertest"
-	"example.com/webpubsub/internal/biceptest"
-	"example.com/webpubsub/internal/functionshost"
+	"example.com/webpubsub/internal/test/biceptest"
+	"example.com/webpubsub/internal/test/functionshost"
 )
 
 func read(tb testing.TB, name string) string {

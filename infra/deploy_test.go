@@ -20,8 +20,8 @@ import (
 
 	"example.com/webpubsub/app"
 	"example.com/webpubsub/handler/handlertest"
-	"example.com/webpubsub/internal/biceptest"
-	"example.com/webpubsub/internal/testtool"
+	"example.com/webpubsub/internal/test/biceptest"
+	"example.com/webpubsub/internal/test/testtool"
 )
 
 // shell runs scripts with stand-ins for az and azd, which write down how they are

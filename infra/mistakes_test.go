@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/webpubsub/internal/biceptest"
+	"example.com/webpubsub/internal/test/biceptest"
 )
 
 // TestBicepMistakes plants mistakes, each of which the review must find: else it

@@ -11,8 +11,8 @@ import (
 	"example.com/webpubsub/app"
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/internal/connstr"
-	"example.com/webpubsub/internal/tcpproxy"
-	"example.com/webpubsub/internal/testtool"
+	"example.com/webpubsub/internal/test/tcpproxy"
+	"example.com/webpubsub/internal/test/testtool"
 )
 
 // screenshotsEnv names a folder that gets pictures of the chat; the README's

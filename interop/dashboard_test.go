@@ -10,7 +10,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"example.com/webpubsub/emulator"
-	"example.com/webpubsub/internal/testtool"
+	"example.com/webpubsub/internal/test/testtool"
 	"example.com/webpubsub/service"
 )
 

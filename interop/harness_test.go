@@ -24,7 +24,7 @@ import (
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/handler"
 	"example.com/webpubsub/internal/connstr"
-	"example.com/webpubsub/internal/tcpproxy"
+	"example.com/webpubsub/internal/test/tcpproxy"
 	"example.com/webpubsub/service"
 )
 

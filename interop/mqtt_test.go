@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"example.com/webpubsub/emulator"
-	"example.com/webpubsub/internal/testtool"
+	"example.com/webpubsub/internal/test/testtool"
 )
 
 // runMQTT runs the MQTT clients that Microsoft's own samples use: MQTT.js and

@@ -8,7 +8,7 @@ import (
 
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/internal/connstr"
-	"example.com/webpubsub/internal/testtool"
+	"example.com/webpubsub/internal/test/testtool"
 )
 
 // runNode runs the official JavaScript packages as a browser app and its server

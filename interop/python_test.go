@@ -3,7 +3,7 @@ package interop_test
 import (
 	"testing"
 
-	"example.com/webpubsub/internal/testtool"
+	"example.com/webpubsub/internal/test/testtool"
 )
 
 // runPython runs the official Python packages.

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"example.com/webpubsub/handler/handlertest"
-	"example.com/webpubsub/internal/childprocess"
-	"example.com/webpubsub/internal/functionshost"
+	"example.com/webpubsub/internal/test/childprocess"
+	"example.com/webpubsub/internal/test/functionshost"
 )
 
 // BenchmarkColdStart measures the handler's part of a cold start, with what is

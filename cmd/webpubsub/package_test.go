@@ -14,8 +14,8 @@ import (
 	"testing"
 
 	"example.com/webpubsub/handler/handlertest"
-	"example.com/webpubsub/internal/functionshost"
-	"example.com/webpubsub/internal/lambdahost"
+	"example.com/webpubsub/internal/test/functionshost"
+	"example.com/webpubsub/internal/test/lambdahost"
 )
 
 // packed remembers what pack has built, by its arguments: the linker is slow.

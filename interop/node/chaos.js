@@ -1,4 +1,4 @@
-// The official clients as the delivery checker drives them (internal/delivery):
+// The official clients as the delivery checker drives them (internal/test/delivery):
 // a line of JSON for each call on standard input, and on standard output one for
 // each answer, each connection and each message.
 import { createInterface } from "node:readline";

@@ -25,7 +25,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/webpubsub/internal/childprocess"
+	"example.com/webpubsub/internal/test/childprocess"
 )
 
 // Host is a running function with its platform.

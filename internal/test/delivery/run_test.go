@@ -19,7 +19,7 @@ import (
 	"example.com/webpubsub"
 	"example.com/webpubsub/client"
 	"example.com/webpubsub/emulator"
-	"example.com/webpubsub/internal/delivery"
+	"example.com/webpubsub/internal/test/delivery"
 	"example.com/webpubsub/service"
 )
 
@@ -186,7 +186,7 @@ func (r *run) all() {
 	}
 	r.t.Logf("seed %d: %v, %d cuts, %d recoveries", r.seed, r.ledger, r.cuts.Load(), r.recoveries.Load())
 	if r.t.Failed() {
-		r.t.Errorf("the decisions of this run can be replayed: %s=%d go test -run 'TestNothingIsLost$' ./internal/delivery", seedEnv, r.seed)
+		r.t.Errorf("the decisions of this run can be replayed: %s=%d go test -run 'TestNothingIsLost$' ./internal/test/delivery", seedEnv, r.seed)
 	}
 }
 

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/webpubsub/internal/biceptest"
+	"example.com/webpubsub/internal/test/biceptest"
 )
 
 // The tests of infra/ show what is found with a table. These show that a table

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/webpubsub/internal/functionshost"
+	"example.com/webpubsub/internal/test/functionshost"
 )
 
 func TestLoad(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"example.com/webpubsub/emulator"
-	"example.com/webpubsub/internal/tcpproxy"
+	"example.com/webpubsub/internal/test/tcpproxy"
 )
 
 // TestNothingIsLostOverTCP is a short run in real time, over real connections

@@ -15,15 +15,15 @@ import (
 	"testing"
 
 	"example.com/webpubsub/emulator"
-	"example.com/webpubsub/internal/tcpproxy"
-	"example.com/webpubsub/internal/testtool"
+	"example.com/webpubsub/internal/test/tcpproxy"
+	"example.com/webpubsub/internal/test/testtool"
 )
 
 // TestNothingIsLostInJavaScript is a short run over TCP in which every other
 // client is Microsoft's for JavaScript.
 func TestNothingIsLostInJavaScript(t *testing.T) {
 	node := testtool.Need(t, "node")
-	testtool.NPM(t, "../../interop/node")
+	testtool.NPM(t, "../../../interop/node")
 	srv := emulator.Start(t, emulator.Options{})
 	proxy := tcpproxy.Start(t, strings.TrimPrefix(srv.URL(), "http://"))
 	r := newRun(t, rand.Uint64N(1<<32), srv.ConnectionString(), overTCP(proxy))
@@ -50,7 +50,7 @@ type javaScript struct {
 func startJavaScript(t *testing.T, r *run, node string) *javaScript {
 	t.Helper()
 	cmd := exec.Command(node, "chaos.js")
-	cmd.Dir, cmd.Stderr = "../../interop/node", os.Stderr
+	cmd.Dir, cmd.Stderr = "../../../interop/node", os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

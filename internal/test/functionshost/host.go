@@ -29,7 +29,7 @@ import (
 	"testing"
 	"time"
 
-	"example.com/webpubsub/internal/childprocess"
+	"example.com/webpubsub/internal/test/childprocess"
 )
 
 // Options says which app is hosted and how.

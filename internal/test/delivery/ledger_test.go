@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/webpubsub/internal/delivery"
+	"example.com/webpubsub/internal/test/delivery"
 )
 
 // A ledger that finds nothing proves nothing, so each way to break a promise is

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"example.com/webpubsub/internal/testtool"
+	"example.com/webpubsub/internal/test/testtool"
 )
 
 // recorder stands for the test that needs a tool, and ends like one.

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"testing"
 
-	"example.com/webpubsub/internal/testtool"
+	"example.com/webpubsub/internal/test/testtool"
 )
 
 // Program is a set of files that may use each other as modules.
