@@ -61,21 +61,6 @@ func Event(s string) error {
 	return nil
 }
 
-// RoutableInPath reports why the service cannot route a REST call that has the
-// group name, user ID or connection ID s in its path, or nil. The service
-// accepts such a name everywhere else, and answers the call with success though
-// it reaches nobody (REST API reference, Limitations): "/" is not decoded from
-// %2F, and the path segments "." and ".." are removed.
-func RoutableInPath(s string) error {
-	switch {
-	case s == "." || s == "..":
-		return fmt.Errorf("%q cannot be part of a REST path: the service removes the path segments . and ..", s)
-	case strings.Contains(s, "/"):
-		return fmt.Errorf("%q cannot be part of a REST path: the service does not decode %%2F to /", clip(s))
-	}
-	return nil
-}
-
 // Metadata checks message metadata: keys are HTTP tokens of at most 256 bytes,
 // values ASCII of at most 1,024 bytes, 8 KiB in all.
 func Metadata(m map[string]string) error {

@@ -1,37 +1,34 @@
 package names
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
 )
 
-// PathSegment reports why s, a group name, user ID or connection ID, cannot be
-// a segment of a REST API path. It returns nil if it can. Clients can use such a
-// group, and the user can connect; only REST operations that carry the name in
-// their path do not reach it:
+// RoutableInPath reports why the service cannot route a REST request that has s,
+// a group name, user ID or connection ID, in its path. It returns nil if it can.
+// Clients can use such a group, and such a user can connect; only the REST
+// operations that carry the name in their path do not reach it:
 //
 //   - A slash: the service does not decode %2F in a path, so the request
 //     succeeds and reaches nobody (Azure Web PubSub data plane REST reference,
-//     https://github.com/Azure/azure-webpubsub/issues/40).
-//   - "." and "..": servers and proxies resolve dot segments, percent-encoded or
+//     Limitations; https://github.com/Azure/azure-webpubsub/issues/40).
+//   - "." and "..": servers and proxies remove dot segments, percent-encoded or
 //     not (RFC 3986, section 6.2.2), so that a send to the group ".." would
 //     become a send to the hub.
-//   - Text that is not UTF-8, and the empty string.
+//   - Text that is not UTF-8.
 //
-// Every other character, a percent sign included, is safe when it is
-// percent-encoded.
-func PathSegment(s string) error {
+// Every other character, a percent sign included, is routable when it is
+// percent-encoded. Whether s may be empty is for the caller to check.
+func RoutableInPath(s string) error {
 	switch {
-	case s == "":
-		return errors.New("the name is empty")
 	case s == "." || s == "..":
-		return fmt.Errorf("%q cannot be part of a REST path: it is resolved as a relative path segment (RFC 3986)", s)
+		return fmt.Errorf("%q cannot be part of a REST path: the path segments . and .. are removed", s)
 	case strings.Contains(s, "/"):
-		return fmt.Errorf("%q contains a slash, which the service does not decode in REST paths (%%2F)", clip(s))
+		return fmt.Errorf("%q cannot be part of a REST path: the service does not decode %%2F to /", clip(s))
 	case !utf8.ValidString(s):
-		return fmt.Errorf("%q is not UTF-8", clip(s))
+		return fmt.Errorf("%q cannot be part of a REST path: it is not UTF-8", clip(s))
 	}
 	return nil
 }
@@ -42,10 +39,7 @@ func PathSegment(s string) error {
 func Unaddressable(userID string, roles, groups []string) []error {
 	var found []error
 	check := func(kind, s string) {
-		if s == "" {
-			return
-		}
-		if err := PathSegment(s); err != nil {
+		if err := RoutableInPath(s); err != nil {
 			found = append(found, fmt.Errorf("%s: %w", kind, err))
 		}
 	}
@@ -57,11 +51,9 @@ func Unaddressable(userID string, roles, groups []string) []error {
 		// webpubsub.<permission>.<group or pattern>
 		if rest, ok := strings.CutPrefix(r, "webpubsub."); ok {
 			if _, group, ok := strings.Cut(rest, "."); ok {
-				check("group of role "+quote(r), group)
+				check(fmt.Sprintf("role %q", clip(r)), group)
 			}
 		}
 	}
 	return found
 }
-
-func quote(s string) string { return fmt.Sprintf("%q", clip(s)) }
