@@ -117,7 +117,7 @@ func TestAudiences(t *testing.T) {
 		srv.URL() + "/client/hubs/chat%5B1%5D":               true,
 		srv.URL() + "/client/hubs/CHAT[1]":                   true,
 		"https://LOCALHOST" + port + "/client/hubs/chat[1]":  true,
-		"ws://127.0.0.1" + port + "/client/hubs/chat[1]/":    true,
+		"ws://127.0.0.1" + port + "/client/hubs/chat[1]/":    false,
 		"ftp://127.0.0.1" + port + "/client/hubs/chat[1]":    false,
 		"http://127.0.0.1:1/client/hubs/chat[1]":             false,
 		"http://example.com" + port + "/client/hubs/chat[1]": false,

@@ -5,9 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"example.com/webpubsub/internal/names"
+	"example.com/webpubsub/internal/query"
 	"example.com/webpubsub/internal/role"
 	"example.com/webpubsub/internal/token"
 	"example.com/webpubsub/internal/upstream"
@@ -62,7 +62,7 @@ func (s *Server) serveClient(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h := s.peek(name)
-	if endpoint == clientEndpoint && r.URL.Query().Get("awps_connection_id") != "" {
+	if endpoint == clientEndpoint && query.Parse(r.URL.RawQuery).Get("awps_connection_id") != "" {
 		if f := h.serveRecovery(w, r); f != nil {
 			refuse(h.name, f)
 		}
@@ -102,7 +102,7 @@ func clientHub(r *http.Request) (hub, endpoint string, ok bool) {
 		}
 	}
 	if p := r.URL.Path; p == "/client" || p == "/client/" {
-		return r.URL.Query().Get("hub"), clientEndpoint, true
+		return query.Parse(r.URL.RawQuery).Get("hub"), clientEndpoint, true
 	}
 	return "", "", false
 }
@@ -110,7 +110,7 @@ func clientHub(r *http.Request) (hub, endpoint string, ok bool) {
 // serveNew lets a new client in, or says why not.
 func (h *hub) serveNew(w http.ResponseWriter, r *http.Request, claims token.Claims) *refusal {
 	s := h.srv
-	mode, err := parseMode(r.URL.Query())
+	mode, err := parseMode(query.Parse(r.URL.RawQuery))
 	if err != nil {
 		return &refusal{status: http.StatusBadRequest, body: err.Error(), why: err.Error()}
 	}
@@ -194,9 +194,13 @@ func (l *link) upgrade(w http.ResponseWriter, r *http.Request, subprotocol strin
 // connection outlives its token.
 func (h *hub) authenticate(r *http.Request, endpoint string) (token.Claims, error) {
 	s := h.srv
-	compact := r.URL.Query().Get("access_token")
+	q := query.Parse(r.URL.RawQuery).All("access_token")
+	if len(q) > 1 {
+		return token.Claims{}, errors.New("the query parameter access_token is given more than once")
+	}
+	compact := strings.Join(q, "")
 	if compact == "" {
-		compact, _ = strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		compact = bearer(r)
 	}
 	if compact == "" {
 		if h.settings.Load().AllowAnonymous {
@@ -212,51 +216,20 @@ func (h *hub) authenticate(r *http.Request, endpoint string) (token.Claims, erro
 		return token.Claims{}, err
 	}
 	want := endpoint + h.name
-	if !s.audienceIs(claims.Audience, r, want) {
+	if !s.audienceIs(claims.Audiences, r, want) {
 		return token.Claims{}, fmt.Errorf("the token is for %q, not for %s of this server: its audience must be %s%s", claims.Audience, want, origin(r), want)
 	}
 	return claims, nil
 }
 
-// audienceIs reports whether a token's audience is the path on this server.
-// The scheme may be http, https, ws or wss, letters compare without case, and
-// this server goes by the name that the request used, by its own, and by any
-// loopback name with its port.
-func (s *Server) audienceIs(audience string, r *http.Request, path string) bool {
-	u, err := url.Parse(audience)
-	if err != nil {
-		return false
-	}
-	switch strings.ToLower(u.Scheme) {
-	case "http", "https", "ws", "wss":
-	default:
-		return false
-	}
-	return s.isMe(u.Host, r) && strings.EqualFold(strings.TrimSuffix(u.Path, "/"), path)
-}
-
-func (s *Server) isMe(host string, r *http.Request) bool {
-	if strings.EqualFold(host, r.Host) || strings.EqualFold(host, s.host) {
-		return true
-	}
-	name, port, err := net.SplitHostPort(host)
-	if err != nil {
-		return false
-	}
-	_, mine, _ := net.SplitHostPort(s.host)
-	return port == mine && names.Loopback(name)
-}
-
 // parseMode reads what a simple client wants done with its frames. Parameter
 // names compare without case; of a repeated one the last counts.
-func parseMode(q url.Values) (simpleMode, error) {
-	get := func(name string) (value string) {
-		for k, v := range q {
-			if strings.EqualFold(k, name) && len(v) > 0 {
-				value = v[len(v)-1]
-			}
+func parseMode(q query.Values) (simpleMode, error) {
+	get := func(name string) string {
+		if all := q.All(name); len(all) > 0 {
+			return all[len(all)-1]
 		}
-		return value
+		return ""
 	}
 	switch mode := get("webpubsub_mode"); {
 	case mode == "" || strings.EqualFold(mode, "sendEvent"):
@@ -300,8 +273,8 @@ func connectRequest(r *http.Request, claims token.Claims) upstream.ConnectReques
 	headers := r.Header.Clone()
 	headers.Set("Host", r.Host) // net/http keeps it apart
 	return upstream.ConnectRequest{
-		Claims:       upstream.ClaimsMap(claims.All),
-		Query:        r.URL.Query(),
+		Claims:       claims.All,
+		Query:        query.Parse(r.URL.RawQuery),
 		Headers:      headers,
 		Subprotocols: websocket.Subprotocols(r),
 	}
@@ -381,7 +354,7 @@ func (c *conn) hello() (*frame, error) {
 // succeeds in any case; a client that cannot be recovered is then closed with
 // 1008, which tells it to begin anew (client protocol, recovery).
 func (h *hub) serveRecovery(w http.ResponseWriter, r *http.Request) *refusal {
-	s, q := h.srv, r.URL.Query()
+	s, q := h.srv, query.Parse(r.URL.RawQuery)
 	id := q.Get("awps_connection_id")
 	c, why := h.recoverable(id, q.Get("awps_reconnection_token"))
 	subprotocol, user := firstKnown(websocket.Subprotocols(r)), ""
@@ -428,8 +401,12 @@ func (h *hub) recoverable(id, compact string) (*conn, string) {
 	switch {
 	case err != nil:
 		return nil, "reconnection token: " + err.Error()
-	case claims.Audience != id:
+	case !slices.Contains(claims.Audiences, id):
 		return nil, "the reconnection token belongs to another connection"
+	case claims.Issuer != issuer:
+		return nil, "the reconnection token was not issued by this service"
+	case !claims.Expires.After(h.srv.opts.Clock.Now()): // no clock but this one: no skew
+		return nil, "the reconnection token has expired"
 	}
 	c := h.get(id)
 	if c == nil || !c.protocol.Reliable() {

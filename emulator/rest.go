@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/webpubsub/internal/names"
+	"example.com/webpubsub/internal/query"
 )
 
 // apiVersions are the versions of the REST API that the service accepts. A
@@ -57,7 +58,7 @@ type call struct {
 	hubName string // as the caller spells it
 	w       http.ResponseWriter
 	r       *http.Request
-	query   url.Values
+	query   query.Values
 	args    []string // what stood for {} and {group} in the pattern
 	body    any      // JSON answer, if any
 	chunked bool     // the answer has no Content-Length
@@ -104,9 +105,9 @@ func (c *call) route() (operation, error) {
 	if err := c.authorize(); err != nil {
 		return operation{}, err
 	}
-	c.query = c.r.URL.Query()
-	switch v, given := c.query["api-version"]; {
-	case given && len(v) != 1, given && !slices.Contains(apiVersions, v[0]):
+	c.query = query.Parse(c.r.URL.RawQuery)
+	switch v := c.query.All("api-version"); {
+	case v != nil && (len(v) != 1 || !slices.Contains(apiVersions, v[0])):
 		return operation{}, badRequest("api-version", "The api-version is not supported. The supported ones are "+strings.Join(apiVersions, ", ")+".")
 	}
 	// The service also sends Strict-Transport-Security. A browser would keep that
@@ -201,14 +202,11 @@ func (c *call) answer(status int) {
 
 // single returns a query parameter that may be given once.
 func (c *call) single(name string) (value string, given bool, err error) {
-	v, given := c.query[name]
+	v := c.query.All(name)
 	if len(v) > 1 {
 		return "", true, repeated(name)
 	}
-	if given {
-		value = v[0]
-	}
-	return value, given, nil
+	return c.query.Get(name), v != nil, nil
 }
 
 func repeated(name string) error {

@@ -4,20 +4,16 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
-	"slices"
-	"strings"
 
 	"example.com/webpubsub/internal/token"
 )
 
 // authorize checks the bearer token: HS256 with an access key, for the address
-// that is called, or where that is allowed any of Microsoft Entra. SDKs differ
-// in whether the audience holds the query and how often the path is escaped, so
-// both count for nothing.
+// that is called with or without its query, or, if that is allowed, any token of
+// Microsoft Entra.
 func (c *call) authorize() error {
-	compact, ok := strings.CutPrefix(c.r.Header.Get("Authorization"), "Bearer ")
-	if !ok {
+	compact := bearer(c.r)
+	if compact == "" {
 		return unauthorized("the bearer token is missing: sign one with the access key", "")
 	}
 	claims, err := token.Verify(compact, c.srv.opts.keys(), c.srv.opts.Clock.Now())
@@ -27,8 +23,9 @@ func (c *call) authorize() error {
 		}
 		return unauthorized(err.Error(), invalidToken)
 	}
-	if !c.audienceOK(claims.Audience) {
-		return unauthorized(fmt.Sprintf("the token is for %q, not for %s%s: the audience must be the address of the request", claims.Audience, origin(c.r), c.r.URL.EscapedPath()), invalidToken+`, error_description="The audience is invalid"`)
+	path := c.r.URL.EscapedPath()
+	if !c.srv.audienceIs(claims.Audiences, c.r, path, path+"?"+c.r.URL.RawQuery) {
+		return unauthorized(fmt.Sprintf("the token is for %q, not for %s%s: the audience must be the address of the request", claims.Audience, origin(c.r), path), invalidToken+`, error_description="The audience is invalid"`)
 	}
 	return nil
 }
@@ -55,34 +52,4 @@ func origin(r *http.Request) string {
 		return "https://" + r.Host
 	}
 	return "http://" + r.Host
-}
-
-func (c *call) audienceOK(audience string) bool {
-	scheme, rest, ok := strings.Cut(audience, "://")
-	if !ok || !slices.Contains([]string{"http", "https", "ws", "wss"}, strings.ToLower(scheme)) {
-		return false
-	}
-	host, path, _ := strings.Cut(rest, "/")
-	path, _, _ = strings.Cut("/"+path, "?")
-	if !c.srv.isMe(host, c.r) {
-		return false
-	}
-	forms := []string{c.r.URL.EscapedPath(), c.r.URL.Path, c.r.RequestURI}
-	if once, err := url.PathUnescape(path); err == nil {
-		path = once
-	}
-	for _, f := range forms {
-		f, _, _ = strings.Cut(f, "?")
-		if once, err := url.PathUnescape(f); err == nil {
-			f = once
-		}
-		if strings.EqualFold(path, f) || strings.EqualFold(strings.TrimSuffix(path, "/"), f) || hasPrefixFold(path, f+"/") {
-			return true
-		}
-	}
-	return false
-}
-
-func hasPrefixFold(s, prefix string) bool {
-	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }

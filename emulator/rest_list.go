@@ -22,7 +22,7 @@ type memberPage struct {
 // listConnections pages through a group in the order of connection ids. The
 // continuation token is the id of the last member that was returned.
 func (c *call) listConnections() error {
-	size, _, err := c.number("maxpagesize", 200)
+	size, paged, err := c.number("maxpagesize", 200)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (c *call) listConnections() error {
 		if limited {
 			q += "top=" + strconv.Itoa(top-n) + "&"
 		}
-		if c.query.Has("maxpagesize") {
+		if paged {
 			q += "maxpagesize=" + strconv.Itoa(size) + "&"
 		}
 		q += "continuationToken=" + url.QueryEscape(members[n-1].id) + "&api-version=" + apiVersions[len(apiVersions)-1]

@@ -42,12 +42,13 @@ func (c *call) noUser(id string) error {
 
 // Closing. What is not there counts as closed.
 
-func (c *call) closeHub() error { return c.closeAll(c.hub.all(), c.query["excluded"]) }
+func (c *call) closeHub() error { return c.closeAll(c.hub.all(), c.query.All("excluded")) }
 
 func (c *call) closeGroup() error {
-	return c.closeAll(c.hub.groupMembers(c.args[0]), c.query["excluded"])
+	return c.closeAll(c.hub.groupMembers(c.args[0]), c.query.All("excluded"))
 }
-func (c *call) closeUser() error { return c.closeAll(c.hub.user(c.args[0]), c.query["excluded"]) }
+
+func (c *call) closeUser() error { return c.closeAll(c.hub.user(c.args[0]), c.query.All("excluded")) }
 
 func (c *call) closeConnection() error {
 	if target := c.hub.get(c.args[0]); target != nil {

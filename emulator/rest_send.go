@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,10 +66,6 @@ func (h *hub) journalSent(to string, b *broadcast, n int) {
 // which the service complains about them. What chooses among receivers is read
 // only where the operation knows it; other parameters are ignored.
 func (c *call) message(choosers ...string) (*broadcast, func(*conn) bool, error) {
-	choose := make(url.Values)
-	for _, name := range choosers {
-		choose[name] = c.query[name]
-	}
 	b := &broadcast{data: wire.Data{From: "server"}}
 	ttl, given, err := c.single("messageTtlSeconds")
 	if err != nil {
@@ -85,10 +80,17 @@ func (c *call) message(choosers ...string) (*broadcast, func(*conn) bool, error)
 			b.expires = c.srv.opts.Clock.Now().Add(time.Duration(n) * time.Second)
 		}
 	}
-	if len(choose["filter"]) > 1 {
-		return nil, nil, repeated("filter")
+	var text string
+	var excluded []string
+	if slices.Contains(choosers, "filter") {
+		if text, _, err = c.single("filter"); err != nil {
+			return nil, nil, err
+		}
 	}
-	keep, err := keep(choose.Get("filter"), "filter", choose["excluded"])
+	if slices.Contains(choosers, "excluded") {
+		excluded = c.query.All("excluded")
+	}
+	keep, err := keep(text, "filter", excluded)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -161,7 +163,7 @@ func (c *call) generateToken() error {
 		e.hidden = e.message + " Use default, mqtt or socketio."
 		return e
 	}
-	for _, g := range c.query["group"] {
+	for _, g := range c.query.All("group") {
 		if err := names.Group(g); err != nil {
 			return invalidJSON("group", err.Error())
 		}
@@ -171,8 +173,8 @@ func (c *call) generateToken() error {
 		KeyID:    c.srv.keyID,
 		Audience: origin(c.r) + path + c.hubName,
 		UserID:   user,
-		Roles:    c.query["role"],
-		Groups:   c.query["group"],
+		Roles:    c.query.All("role"),
+		Groups:   c.query.All("group"),
 		Issued:   now,
 		Expires:  time.Unix(now.Unix()+60*int64(n), 0), // a time.Duration ends after 292 years, the parameter later
 		Issuer:   issuer,

@@ -17,6 +17,7 @@ import (
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/internal/connstr"
 	"example.com/webpubsub/internal/names"
+	"example.com/webpubsub/internal/token"
 	"example.com/webpubsub/internal/upstream"
 )
 
@@ -199,7 +200,7 @@ func (c *checker) forged(ctx context.Context) {
 
 func (c *checker) connectEvent(id string) upstream.Event {
 	body, _ := json.Marshal(upstream.ConnectRequest{ // strings always encode
-		Claims:       upstream.ClaimsMap(map[string]any{"sub": c.user}),
+		Claims:       token.ClaimsMap(map[string]any{"sub": c.user}),
 		Subprotocols: []string{subprotocol},
 	})
 	return upstream.Event{Kind: upstream.Connect, Hub: c.hub, ConnectionID: id, UserID: c.user, Body: body}

@@ -6,12 +6,15 @@
 package token
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,18 +28,25 @@ const Skew = 5 * time.Minute
 type Claims struct {
 	// KeyID is the header kid. It is left out when empty, and nobody checks it.
 	KeyID string
-	// Audience is the resource that the token is for, a URL.
-	Audience string
-	// UserID is the claim sub.
+	// Audience is the resource that the token is for, a URL. A token that was read
+	// has all of its audiences in Audiences (RFC 7519, section 4.1.3) and the first
+	// one here; Sign ignores Audiences.
+	Audience  string
+	Audiences []string
+	// UserID is the claim sub. Of a token that was read, it is sub, nameid or their
+	// .NET name, in this order. An empty one is none.
 	UserID string
-	// Roles is the claim role, Groups the claim webpubsub.group.
+	// Roles is the claim role, Groups the claim webpubsub.group. Of a token that
+	// was read, roles and the .NET name of role count as roles, too.
 	Roles, Groups []string
-	// Issued is the claim iat, Expires the claim exp. Issued is left out when zero.
+	// Issued is the claim iat, Expires the claim exp. Issued is omitted when zero.
+	// A time beyond the year 9999 is read as that year.
 	Issued, Expires time.Time
-	// Issuer is the claim iss and ID the claim jti. Nobody checks them.
+	// Issuer is the claim iss and ID the claim jti. Verify does not check them.
 	Issuer, ID string
-	// All holds every claim of a token that was read. Sign does not look at it.
-	All map[string]any
+	// All contains every claim of a token that was read, see [ClaimsMap]. Sign
+	// ignores it.
+	All map[string][]string
 }
 
 // payload is the claims as they are signed.
@@ -112,11 +122,11 @@ func Verify(compact string, keys []string, now time.Time) (Claims, error) {
 	if len(set.Keys) == 0 {
 		return Claims{}, errors.New("no access key is configured to verify the token")
 	}
-	m := jwt.MapClaims{}
+	m := new(claimSet)
 	if _, err := p.ParseWithClaims(compact, m, func(*jwt.Token) (any, error) { return set, nil }); err != nil {
 		return Claims{}, explain(err)
 	}
-	return fromMap(m), nil
+	return m.claims(), nil
 }
 
 func lifetime(now time.Time) []jwt.ParserOption {
@@ -134,17 +144,19 @@ func IsEntra(compact string) bool {
 	if err != nil {
 		return false
 	}
-	switch strings.TrimSuffix(c.Audience, "/") {
-	case "https://webpubsub.azure.com", "https://webpubsub.azure.cn", "https://webpubsub.azure.us":
-		return true
-	}
-	return false
+	return slices.ContainsFunc(c.Audiences, func(audience string) bool {
+		switch strings.TrimSuffix(audience, "/") {
+		case "https://webpubsub.azure.com", "https://webpubsub.azure.cn", "https://webpubsub.azure.us":
+			return true
+		}
+		return false
+	})
 }
 
 // Lifetime checks exp and nbf of a token and nothing else; it trusts whoever
 // wrote it.
 func Lifetime(compact string, now time.Time) error {
-	m := jwt.MapClaims{}
+	m := new(claimSet)
 	_, _, err := jwt.NewParser().ParseUnverified(compact, m)
 	if err == nil {
 		err = jwt.NewValidator(lifetime(now)...).Validate(m)
@@ -157,43 +169,78 @@ func Lifetime(compact string, now time.Time) error {
 
 // Unverified returns the claims of a token without checking anything.
 func Unverified(compact string) (Claims, error) {
-	m := jwt.MapClaims{}
+	m := new(claimSet)
 	if _, _, err := jwt.NewParser().ParseUnverified(compact, m); err != nil {
 		return Claims{}, explain(err)
 	}
-	return fromMap(m), nil
+	return m.claims(), nil
 }
 
-func fromMap(m jwt.MapClaims) Claims {
-	c := Claims{All: m, Roles: list(m["role"]), Groups: list(m["webpubsub.group"])}
-	c.UserID, _ = m["sub"].(string)
-	if aud, err := m.GetAudience(); err == nil {
-		c.Audience = strings.Join(aud, " ")
-	}
-	if t, err := m.GetExpirationTime(); err == nil && t != nil {
-		c.Expires = t.Time
-	}
-	if t, err := m.GetIssuedAt(); err == nil && t != nil {
-		c.Issued = t.Time
-	}
-	return c
+// claimSet is the claims of a token as they are decoded.
+type claimSet struct{ jwt.MapClaims }
+
+// UnmarshalJSON keeps numbers as they are written: an event handler gets them in
+// the connect event.
+func (c *claimSet) UnmarshalJSON(b []byte) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	return d.Decode(&c.MapClaims)
 }
 
-// list reads a claim that may be one string or an array of strings.
-func list(v any) []string {
-	switch v := v.(type) {
-	case string:
-		return []string{v}
-	case []any:
-		out := make([]string, 0, len(v))
-		for _, e := range v {
-			if s, ok := e.(string); ok {
-				out = append(out, s)
+// endOfTime is the last second of the year 9999, the end of .NET's DateTime.
+// Some tokens expire at 2^63-1, beyond what [time.Time] can count.
+const endOfTime = 253402300799
+
+// clamped returns a time claim as the jwt package reads it, limited to the years
+// that can be compared.
+func (c *claimSet) clamped(name string, get func() (*jwt.NumericDate, error)) (*jwt.NumericDate, error) {
+	if n, ok := c.MapClaims[name].(json.Number); ok {
+		if f, _ := n.Float64(); math.Abs(f) > endOfTime {
+			return jwt.NewNumericDate(time.Unix(int64(math.Copysign(endOfTime, f)), 0)), nil
+		}
+	}
+	return get()
+}
+
+// GetExpirationTime returns the claim exp.
+func (c *claimSet) GetExpirationTime() (*jwt.NumericDate, error) {
+	return c.clamped("exp", c.MapClaims.GetExpirationTime)
+}
+
+// GetNotBefore returns the claim nbf.
+func (c *claimSet) GetNotBefore() (*jwt.NumericDate, error) {
+	return c.clamped("nbf", c.MapClaims.GetNotBefore)
+}
+
+// GetIssuedAt returns the claim iat.
+func (c *claimSet) GetIssuedAt() (*jwt.NumericDate, error) {
+	return c.clamped("iat", c.MapClaims.GetIssuedAt)
+}
+
+func (c *claimSet) claims() Claims {
+	all := ClaimsMap(c.MapClaims)
+	first := func(names ...string) string {
+		for _, name := range names {
+			if v := all[name]; len(v) > 0 {
+				return v[0]
 			}
 		}
-		return out
+		return ""
 	}
-	return nil
+	out := Claims{
+		Audience: first("aud"), Audiences: all["aud"],
+		UserID: first("sub", "nameid", nameIdentifier),
+		Roles:  all[roleClaim], Groups: all["webpubsub.group"],
+		Issuer: first("iss"), ID: first("jti"),
+		All: all,
+	}
+	if t, err := c.GetExpirationTime(); err == nil && t != nil {
+		out.Expires = t.Time
+	}
+	if t, err := c.GetIssuedAt(); err == nil && t != nil {
+		out.Issued = t.Time
+	}
+	return out
 }
 
 // explain turns the library's errors into one that names the remedy. The token

@@ -13,7 +13,7 @@ import (
 // ConnectRequest is the body of a connect event (reference, "System connect
 // event"). Marshal it with encoding/json.
 type ConnectRequest struct {
-	// Claims are the claims of the client's token, see [ClaimsMap].
+	// Claims are the claims of the client's token, see the function ClaimsMap of package token.
 	Claims map[string][]string
 	// Query and Headers are those of the client's request, as they came in. The
 	// access token and the Authorization header are left out of the body.

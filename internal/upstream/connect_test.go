@@ -136,38 +136,3 @@ func FuzzParseConnectResponse(f *testing.F) {
 		}
 	})
 }
-
-func TestClaimsMap(t *testing.T) {
-	const (
-		nameID = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/nameidentifier"
-		role   = "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"
-	)
-	var decoded map[string]any
-	token := `{"sub":"alice","exp":1629186974,"big":1e21,"half":1.5,"ok":true,"none":null,"empty":[],
-		"role":["a","b"],"mixed":["x",2,{"y":[1]}],"obj":{"k":"v"}}`
-	if err := json.Unmarshal([]byte(token), &decoded); err != nil {
-		t.Fatal(err)
-	}
-	want := map[string][]string{
-		"sub": {"alice"}, nameID: {"alice"}, "exp": {"1629186974"}, "big": {"1000000000000000000000"}, "half": {"1.5"},
-		"ok": {"true"}, "none": {""}, "role": {"a", "b"}, role: {"a", "b"}, "mixed": {"x", "2", `{"y":[1]}`}, "obj": {`{"k":"v"}`},
-	}
-	if got := upstream.ClaimsMap(decoded); !reflect.DeepEqual(got, want) {
-		t.Errorf("ClaimsMap = %v\nwant %v", got, want)
-	}
-
-	got := upstream.ClaimsMap(map[string]any{
-		"sub": "s", "nameid": "n", "aud": []string{"a"}, "iat": int64(5),
-		"n": json.Number("9007199254740993"), "e": json.Number("1.5e3"), "bad": func() {},
-	})
-	want = map[string][]string{
-		"sub": {"s"}, "nameid": {"n"}, nameID: {"n", "s"}, "aud": {"a"}, "iat": {"5"},
-		"n": {"9007199254740993"}, "e": {"1500"}, "bad": {""},
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("ClaimsMap = %v\nwant %v", got, want)
-	}
-	if got := upstream.ClaimsMap(nil); got == nil || len(got) != 0 {
-		t.Errorf("ClaimsMap(nil) = %v, want an empty map", got)
-	}
-}

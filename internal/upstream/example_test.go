@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 
+	"example.com/webpubsub/internal/token"
 	"example.com/webpubsub/internal/upstream"
 )
 
@@ -58,7 +59,7 @@ func ExampleDispatcher_Validate() {
 
 func ExampleConnectRequest() {
 	body, err := json.Marshal(upstream.ConnectRequest{
-		Claims:       upstream.ClaimsMap(map[string]any{"exp": 1629186974.0}),
+		Claims:       token.ClaimsMap(map[string]any{"exp": 1629186974.0}),
 		Query:        url.Values{"access_token": {"secret"}, "room": {"1"}},
 		Subprotocols: []string{"json.webpubsub.azure.v1"},
 	})
