@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,8 +22,8 @@ import (
 	"example.com/webpubsub/internal/wire"
 )
 
-// upgrader shakes hands. Any origin is welcome, as it is in the service: a
-// client is let in for its access token, which no other site has.
+// upgrader shakes hands. What it checks has been checked before, by
+// checkHandshake and checkOrigin.
 var upgrader = websocket.Upgrader{
 	ReadBufferSize:  1 << 10,
 	WriteBufferSize: 1 << 10,
@@ -45,6 +46,10 @@ func (s *Server) serveClient(w http.ResponseWriter, r *http.Request) {
 	refuse := func(hub string, f *refusal) {
 		s.journal.add(Entry{Kind: KindRefused, Hub: hub, Name: "handshake", Status: f.status, Reason: f.why})
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		if f.status == http.StatusUpgradeRequired { // RFC 6455, section 4.4; RFC 9110, section 15.5.22
+			w.Header()["Sec-WebSocket-Version"] = []string{"13"}
+			w.Header().Set("Upgrade", "websocket")
+		}
 		w.WriteHeader(f.status)
 		_, _ = w.Write([]byte(f.body))
 	}
@@ -55,6 +60,14 @@ func (s *Server) serveClient(w http.ResponseWriter, r *http.Request) {
 		return
 	case !websocket.IsWebSocketUpgrade(r):
 		refuse(name, &refusal{status: http.StatusBadRequest, body: "The client endpoint takes WebSocket requests only.", why: "not a WebSocket handshake: connect with a WebSocket client; REST calls go to /api/hubs/{hub}"})
+		return
+	}
+	if f := checkHandshake(w, r); f != nil {
+		refuse(name, f)
+		return
+	}
+	if why := s.checkOrigin(r); why != "" {
+		refuse(name, &refusal{status: http.StatusForbidden, body: why, why: why})
 		return
 	}
 	if err := names.Hub(name); err != nil {
@@ -85,6 +98,48 @@ func (s *Server) serveClient(w http.ResponseWriter, r *http.Request) {
 	if f != nil {
 		refuse(h.name, f)
 	}
+}
+
+// checkHandshake checks what RFC 6455, section 4.2.1, asks of a handshake, before
+// anybody hears of the client: gorilla/websocket does so only after the event
+// handler has accepted it.
+func checkHandshake(w http.ResponseWriter, r *http.Request) *refusal {
+	bad := func(rule string) *refusal {
+		return &refusal{status: http.StatusBadRequest, body: rule, why: rule + " (RFC 6455, section 4.2.1): connect with a WebSocket client"}
+	}
+	key, keyErr := base64.StdEncoding.DecodeString(r.Header.Get("Sec-WebSocket-Key"))
+	versions := r.Header.Values("Sec-WebSocket-Version")
+	switch _, hijacks := w.(http.Hijacker); {
+	case r.Method != http.MethodGet:
+		return bad("The method of a WebSocket handshake must be GET.")
+	case !r.ProtoAtLeast(1, 1):
+		return bad("A WebSocket handshake needs HTTP/1.1.")
+	case len(versions) != 1:
+		return bad("A WebSocket handshake must have one Sec-WebSocket-Version header.")
+	case strings.TrimSpace(versions[0]) != "13":
+		f := bad("The WebSocket version must be 13.")
+		f.status = http.StatusUpgradeRequired
+		return f
+	case len(r.Header.Values("Sec-WebSocket-Key")) != 1, keyErr != nil, len(key) != 16:
+		return bad("A WebSocket handshake must have one Sec-WebSocket-Key header, 16 bytes in base64.")
+	case !hijacks:
+		return &refusal{status: http.StatusInternalServerError, why: "the server that the emulator is mounted on cannot hand over the connection: the ResponseWriter that it passes on must be an http.Hijacker"}
+	}
+	return nil
+}
+
+// subprotocols returns what the client offers, in its order. A list may be spread
+// over several header lines (RFC 6455, section 11.3.4).
+func subprotocols(r *http.Request) []string {
+	var offered []string
+	for _, line := range r.Header.Values("Sec-WebSocket-Protocol") {
+		for p := range strings.SplitSeq(line, ",") {
+			if p = strings.TrimSpace(p); p != "" {
+				offered = append(offered, p)
+			}
+		}
+	}
+	return offered
 }
 
 // The client endpoints. A hub's name follows.
@@ -118,7 +173,7 @@ func (h *hub) serveNew(w http.ResponseWriter, r *http.Request, claims token.Clai
 		return f
 	}
 	c := &conn{hub: h, id: newID(), userID: claims.UserID, mode: mode}
-	offered := websocket.Subprotocols(r)
+	offered := subprotocols(r)
 	admit := admission{roles: claims.Roles, groups: claims.Groups, subprotocol: firstKnown(offered)}
 	// Who gives up is not asked for, and neither is anybody once the server closes,
 	// which may be mounted on one that goes on.
@@ -173,7 +228,7 @@ func checkTokenGroups(claims token.Claims) *refusal {
 func (l *link) upgrade(w http.ResponseWriter, r *http.Request, subprotocol string) bool {
 	header := http.Header{}
 	if subprotocol != "" {
-		for _, p := range websocket.Subprotocols(r) {
+		for _, p := range subprotocols(r) {
 			if strings.EqualFold(p, subprotocol) {
 				subprotocol = p
 				break
@@ -276,7 +331,7 @@ func connectRequest(r *http.Request, claims token.Claims) upstream.ConnectReques
 		Claims:       claims.All,
 		Query:        query.Parse(r.URL.RawQuery),
 		Headers:      headers,
-		Subprotocols: websocket.Subprotocols(r),
+		Subprotocols: subprotocols(r),
 	}
 }
 
@@ -357,7 +412,7 @@ func (h *hub) serveRecovery(w http.ResponseWriter, r *http.Request) *refusal {
 	s, q := h.srv, query.Parse(r.URL.RawQuery)
 	id := q.Get("awps_connection_id")
 	c, why := h.recoverable(id, q.Get("awps_reconnection_token"))
-	subprotocol, user := firstKnown(websocket.Subprotocols(r)), ""
+	subprotocol, user := firstKnown(subprotocols(r)), ""
 	if c != nil {
 		subprotocol, user = c.subprotocol, c.userID // the original one, whatever is offered
 	}

@@ -24,6 +24,8 @@ const maxHubsFile = 1 << 20
 // have the names that its properties have in Azure Resource Manager:
 //
 //	{
+//	  "allowedHosts": ["emulator.example"],
+//	  "allowedOrigins": ["https://app.example"],
 //	  "hubs": {
 //	    "chat": {
 //	      "anonymousConnectPolicy": "allow",
@@ -42,42 +44,55 @@ const maxHubsFile = 1 << 20
 //	}
 //
 // Everything may be left out but the urlTemplate; see [Hub] and [EventHandler]
-// for the defaults. What is unknown, twice there or against a rule is an error
+// for the defaults, and [Options] for allowedHosts and allowedOrigins, which are
+// not part of what ReadHubs returns. What is unknown, twice there or against a rule is an error
 // that names the line and the setting.
 func ReadHubs(r io.Reader) (map[string]Hub, error) {
+	hubs, _, err := readSettings(r)
+	return hubs, err
+}
+
+func readSettings(r io.Reader) (map[string]Hub, access, error) {
+	fail := func(err error) (map[string]Hub, access, error) { return nil, access{}, err }
 	data, err := io.ReadAll(io.LimitReader(r, maxHubsFile+1))
 	if err != nil {
-		return nil, err
+		return fail(err)
 	}
 	if len(data) > maxHubsFile {
-		return nil, errors.New("the settings exceed 1 MiB")
+		return fail(errors.New("the settings exceed 1 MiB"))
 	}
 	f := hubsReader{data: data, lines: make(map[string]int), line: 1}
 	if err := f.scan(); err != nil {
-		return nil, err
+		return fail(err)
 	}
 	var top struct {
-		Hubs map[string]json.RawMessage `json:"hubs"`
+		Hubs    map[string]json.RawMessage `json:"hubs"`
+		Hosts   []string                   `json:"allowedHosts"`
+		Origins []string                   `json:"allowedOrigins"`
 	}
 	if err := f.decode("", data, &top); err != nil {
-		return nil, err
+		return fail(err)
+	}
+	a, err := f.access(top.Hosts, top.Origins)
+	if err != nil {
+		return fail(err)
 	}
 	hubs := make(map[string]Hub, len(top.Hubs))
 	for _, name := range slices.Sorted(maps.Keys(top.Hubs)) {
 		path := join("hubs", name)
 		if err := names.Hub(name); err != nil {
-			return nil, f.fail(path, err)
+			return fail(f.fail(path, err))
 		}
 		h, err := f.hub(path, top.Hubs[name])
 		if err != nil {
-			return nil, err
+			return fail(err)
 		}
 		hubs[name] = h
 	}
 	if _, err := newHubSettings(hubs); err != nil {
-		return nil, err
+		return fail(err)
 	}
-	return hubs, nil
+	return hubs, a, nil
 }
 
 // hubsReader reads one text of settings.
@@ -194,6 +209,21 @@ func kindName(k reflect.Kind) string {
 	default:
 		return "an object"
 	}
+}
+
+// access checks each name by itself, so that an error has its line.
+func (f *hubsReader) access(hosts, origins []string) (access, error) {
+	for i := range hosts {
+		if _, err := newAccess(hosts[i:i+1], nil); err != nil {
+			return access{}, f.fail(fmt.Sprintf("allowedHosts[%d]", i), err)
+		}
+	}
+	for i := range origins {
+		if _, err := newAccess(nil, origins[i:i+1]); err != nil {
+			return access{}, f.fail(fmt.Sprintf("allowedOrigins[%d]", i), err)
+		}
+	}
+	return newAccess(hosts, origins)
 }
 
 func (f *hubsReader) hub(path string, raw json.RawMessage) (Hub, error) {

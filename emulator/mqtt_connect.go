@@ -41,7 +41,7 @@ func (h *hub) serveMQTT(w http.ResponseWriter, r *http.Request, claims token.Cla
 	if f := checkTokenGroups(claims); f != nil {
 		return f
 	}
-	if !slices.ContainsFunc(websocket.Subprotocols(r), func(p string) bool { return strings.EqualFold(p, mqttSubprotocol) }) {
+	if !slices.ContainsFunc(subprotocols(r), func(p string) bool { return strings.EqualFold(p, mqttSubprotocol) }) {
 		const text = "The MQTT endpoint takes the WebSocket subprotocol mqtt."
 		return &refusal{status: http.StatusBadRequest, body: text, why: text}
 	}

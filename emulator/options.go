@@ -41,12 +41,28 @@ type Options struct {
 	// it on an address that other machines can reach. Default: such tokens are
 	// refused, as access keys are the only secret here.
 	AllowUnverifiedEntra bool
+	// AllowHosts are host names by which requests may address the emulator, besides
+	// localhost, the name in Addr and every IP address, for example the name of its
+	// container. They are compared without port and case; "*" stands for any name.
+	// A request with another name in Host is refused with 403, so that web pages
+	// cannot reach the emulator through a name of their own (DNS rebinding). The
+	// service has no such rule. Default: none.
+	AllowHosts []string
+	// AllowOrigins are origins, such as "https://app.example", of web pages that may
+	// open a WebSocket, besides pages of localhost, of the IP addresses of this
+	// machine and of the names in Addr and AllowHosts. "*" stands for any origin, and
+	// "null" for sandboxed pages and files. Another Origin is refused with 403, since
+	// any page could sign a token with the public default key; clients that send
+	// none, which are not browsers, are accepted. The service accepts any origin.
+	// Default: none.
+	AllowOrigins []string
 	// Hubs holds settings by hub name, compared without case. A hub that is not
 	// named here works all the same, without event handlers. [Server.SetHub]
 	// changes them later.
 	Hubs map[string]Hub
 	// HubsFile names a file of hub settings in the form of [ReadHubs]. A hub in it
-	// replaces that hub in Hubs. The file is read again when it changes, within a
+	// replaces that hub in Hubs, and its allowedHosts and allowedOrigins are added to
+	// AllowHosts and AllowOrigins. The file is read again when it changes, within a
 	// second; while it is missing or broken, which the journal tells, what was
 	// read before remains in force. Default: no file.
 	HubsFile string

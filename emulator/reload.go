@@ -17,37 +17,44 @@ type hubsFile struct {
 }
 
 // openHubsFile reads the file for the first time. No path is no file.
-func openHubsFile(path string) (*hubsFile, map[string]*hubSettings, error) {
+func openHubsFile(path string) (*hubsFile, fileSettings, error) {
 	if path == "" {
-		return nil, nil, nil
+		return nil, fileSettings{}, nil
 	}
 	f := &hubsFile{path: path}
-	hubs, _, err := f.read()
-	return f, hubs, err
+	set, _, err := f.read()
+	return f, set, err
+}
+
+// fileSettings is what a file of settings says.
+type fileSettings struct {
+	hubs   map[string]*hubSettings
+	access access
 }
 
 // read returns the settings in the file, and false where nothing has changed.
-func (f *hubsFile) read() (hubs map[string]*hubSettings, changed bool, err error) {
+func (f *hubsFile) read() (set fileSettings, changed bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	content, err := readBounded(f.path)
 	if err != nil {
 		changed = err.Error() != f.failure
 		f.failure = err.Error()
-		return nil, changed, err
+		return set, changed, err
 	}
 	if f.failure == "" && f.content != nil && bytes.Equal(content, f.content) {
-		return nil, false, nil
+		return set, false, nil
 	}
 	f.content, f.failure = content, ""
-	settings, err := ReadHubs(bytes.NewReader(content))
+	hubs, access, err := readSettings(bytes.NewReader(content))
+	set.access = access
 	if err == nil {
-		hubs, err = newHubSettings(settings)
+		set.hubs, err = newHubSettings(hubs)
 	}
 	if err != nil {
 		err = fmt.Errorf("%s: %w", f.path, err)
 	}
-	return hubs, true, err
+	return set, true, err
 }
 
 // readBounded reads no more than what is too large already.
@@ -63,7 +70,7 @@ func readBounded(path string) ([]byte, error) {
 // reloadHubs takes over the file where it has changed: all that it said before
 // is replaced. What cannot be read changes nothing and is told once.
 func (s *Server) reloadHubs() {
-	hubs, changed, err := s.file.read()
+	set, changed, err := s.file.read()
 	switch {
 	case !changed:
 		return
@@ -72,10 +79,11 @@ func (s *Server) reloadHubs() {
 		return
 	}
 	s.mu.Lock()
-	s.fromFile = hubs
+	s.fromFile = set.hubs
 	for key, h := range s.hubs {
 		h.settings.Store(s.hubSettings(key))
 	}
 	s.mu.Unlock()
+	s.fileAccess.Store(&set.access)
 	s.journal.add(Entry{Kind: KindReloaded, Name: s.file.path})
 }

@@ -154,7 +154,7 @@ var goldenCalls = []struct {
 }
 
 func TestRESTGolden(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.Start(t, emulator.Options{AllowHosts: []string{"contoso.webpubsub.azure.com"}})
 	_, alice := dialJSON(t, srv, dialOptions{user: "alice", groups: []string{"g"}})
 	hidden := strings.NewReplacer(alice.ConnectionID, "ID")
 	var got bytes.Buffer

@@ -39,6 +39,9 @@ type Server struct {
 	busy   activity       // what WaitIdle waits for
 	faults atomic.Pointer[[]*Injected]
 
+	access     access                 // of the options
+	fileAccess atomic.Pointer[access] // of the file
+
 	mu         sync.RWMutex
 	hubs       map[string]*hub
 	configured map[string]*hubSettings // by lower-case name, see SetHub
@@ -80,6 +83,10 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("emulator: %w", err)
 	}
+	allowed, err := newAccess(o.AllowHosts, o.AllowOrigins)
+	if err != nil {
+		return nil, fmt.Errorf("emulator: %w", err)
+	}
 	file, fromFile, err := openHubsFile(o.HubsFile)
 	if err != nil {
 		return nil, fmt.Errorf("emulator: hub settings: %w", err)
@@ -93,8 +100,9 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		opts: o, keyID: newKeyID(),
 		hubs: make(map[string]*hub), links: make(map[*link]struct{}),
-		configured: configured, file: file, fromFile: fromFile,
+		configured: configured, file: file, fromFile: fromFile.hubs, access: allowed,
 	}
+	s.fileAccess.Store(&fromFile.access)
 	if l, err = s.secure(l); err != nil {
 		_ = l.Close()
 		return nil, err
@@ -306,6 +314,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.leave()
+	if why := s.checkHost(r); why != "" {
+		s.journal.add(Entry{Kind: KindRefused, Name: "host", Status: http.StatusForbidden, Reason: why})
+		http.Error(w, why, http.StatusForbidden)
+		return
+	}
 	switch path := r.URL.Path; {
 	case strings.HasPrefix(path, "/api/"):
 		s.serveREST(w, r)

@@ -124,8 +124,13 @@ func (s *Server) CertificatePEM() []byte {
 func (s *Server) Client() *http.Client { return s.client }
 
 func newHTTPClient(a *authority) *http.Client {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.Proxy = nil // the emulator is on this machine
+	// Not a clone of http.DefaultTransport, which a test may have replaced by a
+	// RoundTripper of another type. There is no proxy: the emulator is on this machine.
+	t := &http.Transport{
+		MaxIdleConns:        100,
+		IdleConnTimeout:     90 * time.Second,
+		TLSHandshakeTimeout: 10 * time.Second,
+	}
 	if a != nil {
 		t.TLSClientConfig = &tls.Config{RootCAs: a.pool, MinVersion: tls.VersionTLS12}
 	}

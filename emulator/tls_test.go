@@ -244,7 +244,7 @@ func TestUnverifiedEntraTokens(t *testing.T) {
 	waitForReason(t, open, ":generateToken")
 
 	// Whoever mounts the emulator elsewhere does not open it to the network.
-	w, r := httptest.NewRecorder(), httptest.NewRequest("HEAD", "/api/hubs/chat/users/u", nil)
+	w, r := httptest.NewRecorder(), httptest.NewRequest("HEAD", open.URL()+"/api/hubs/chat/users/u", nil)
 	r.Header.Set("Authorization", "Bearer "+entraToken(audience, soon))
 	r.RemoteAddr = "192.0.2.1:1234"
 	open.ServeHTTP(w, r)
@@ -280,4 +280,17 @@ func TestStrangersMakeNoHubs(t *testing.T) {
 	if n := srv.HubCount(); n != 0 {
 		t.Errorf("%d hubs", n)
 	}
+}
+
+// New once panicked where a test had replaced http.DefaultTransport.
+func TestNewWithoutDefaultTransport(t *testing.T) {
+	old := http.DefaultTransport
+	defer func() { http.DefaultTransport = old }()
+	http.DefaultTransport = http.NewFileTransport(http.Dir("."))
+	srv := emulator.Start(t, emulator.Options{})
+	resp, err := srv.Client().Get(srv.URL() + "/api/health")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
 }

@@ -55,7 +55,7 @@ func start(t *testing.T, hubs map[string]emulator.Hub) *backend {
 	for name, h := range hubs {
 		all[name] = h
 	}
-	em := emulator.Start(t, emulator.Options{Hubs: all, Logger: logger(t)})
+	em := emulator.Start(t, emulator.Options{Hubs: all, AllowHosts: []string{proxiedHost}, Logger: logger(t)})
 	secure := emulator.Start(t, emulator.Options{TLS: true, AllowUnverifiedEntra: true, Logger: logger(t)})
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(ca, secure.CertificatePEM(), 0o644); err != nil {

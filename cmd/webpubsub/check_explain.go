@@ -37,9 +37,15 @@ type answer struct {
 }
 
 func newRecorder() *recorder {
-	base := http.DefaultTransport.(*http.Transport).Clone()
-	base.DisableCompression = true // as the service asks for none
-	return &recorder{base: base}
+	// Not a clone of http.DefaultTransport, which somebody may have replaced by a
+	// RoundTripper of another type.
+	return &recorder{base: &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 10 * time.Second,
+		ForceAttemptHTTP2:   true,
+		DisableCompression:  true, // as the service asks for none
+	}}
 }
 
 func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {

@@ -76,6 +76,14 @@ type list []string
 func (l *list) String() string     { return strings.Join(*l, ",") }
 func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 
+// split returns the values of a list whose elements may be separated by commas.
+func (l list) split() []string {
+	if len(l) == 0 {
+		return nil
+	}
+	return strings.Split(strings.Join(l, ","), ",")
+}
+
 // runToken prints a client access URL.
 func runToken(ctx context.Context, e *env, args []string) error {
 	fs := flag.NewFlagSet("token", flag.ContinueOnError)

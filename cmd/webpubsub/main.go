@@ -125,11 +125,15 @@ func usage(w io.Writer) {
 func parse(e *env, fs *flag.FlagSet, args []string) error {
 	fs.SetOutput(e.err)
 	var broken error
+	fromEnv := make(map[string]int) // how many values a list has from there
 	fs.VisitAll(func(f *flag.Flag) {
 		f.Usage += " [" + twin(f.Name) + "]"
 		if v := e.getenv(twin(f.Name)); v != "" && broken == nil {
 			if err := f.Value.Set(v); err != nil {
 				broken = fmt.Errorf("%s=%q: %w", twin(f.Name), v, err)
+			}
+			if l, ok := f.Value.(*list); ok {
+				fromEnv[f.Name] = len(*l)
 			}
 		}
 	})
@@ -142,6 +146,13 @@ func parse(e *env, fs *flag.FlagSet, args []string) error {
 	case err != nil:
 		return errUsage
 	}
+	// Each value adds to a list, but those of the command line replace those of the
+	// environment, as for every other flag.
+	fs.Visit(func(f *flag.Flag) {
+		if l, ok := f.Value.(*list); ok {
+			*l = (*l)[fromEnv[f.Name]:]
+		}
+	})
 	return nil
 }
 

@@ -12,18 +12,23 @@ import (
 
 // security are the flags of every command that runs an emulator.
 type security struct {
-	tls   string
-	entra bool
+	tls            string
+	entra          bool
+	hosts, origins list
 }
 
 func (s *security) flags(fs *flag.FlagSet) {
 	fs.StringVar(&s.tls, "tls", "", "serve https and wss in place of http and ws, and write the certificate that clients have to trust to this `file`")
 	fs.BoolVar(&s.entra, "allow-unverified-entra", false, "accept any unexpired token of Microsoft Entra for Web PubSub without looking at its signature; on the loopback interface only")
+	fs.Var(&s.hosts, "allow-host", "accept requests for this host `name`, besides localhost, the name in -addr and IP addresses; * for any; may be repeated")
+	fs.Var(&s.origins, "allow-origin", "let web pages of this `origin`, such as https://app.example, connect WebSockets, besides pages of this machine; * for any; may be repeated")
 }
 
 func (s *security) apply(o emulator.Options) emulator.Options {
 	o.TLS = s.tls != ""
 	o.AllowUnverifiedEntra = s.entra
+	// Neither names nor origins hold a comma, so one variable can list several.
+	o.AllowHosts, o.AllowOrigins = s.hosts.split(), s.origins.split()
 	return o
 }
 

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"flag"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -83,4 +85,50 @@ func TestDevOverTLS(t *testing.T) {
 	if strings.Contains(log.String(), "refused") {
 		t.Error(log.String())
 	}
+}
+
+// The names on the command line replace those of the environment: roles once
+// added to WEBPUBSUB_ROLE, so that a token had more rights than was asked for.
+func TestListFlagsReplaceTheEnvironment(t *testing.T) {
+	for _, tt := range []struct {
+		env  []string
+		args []string
+		want []string
+	}{
+		{nil, nil, nil},
+		{[]string{"WEBPUBSUB_ROLE=a"}, nil, []string{"a"}},
+		{[]string{"WEBPUBSUB_ROLE=a"}, []string{"-role", "b", "-role", "c"}, []string{"b", "c"}},
+		{nil, []string{"-role", "b", "-role", "c"}, []string{"b", "c"}},
+	} {
+		var roles list
+		fs := flag.NewFlagSet("test", flag.ContinueOnError)
+		fs.Var(&roles, "role", "")
+		log := &output{}
+		if err := parse(testEnv(log, log, tt.env), fs, tt.args); err != nil || !slices.Equal(roles, tt.want) {
+			t.Errorf("%v %v: got %q %v, want %q", tt.env, tt.args, roles, err, tt.want)
+		}
+	}
+}
+
+func TestAllowFlags(t *testing.T) {
+	log := &output{}
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"emulator", "-addr", "localhost:0", "-allow-host", "a.example", "-allow-host", "http://b.example"}, `"http://b.example" is not a host name`},
+		{[]string{"dev", "-addr", "localhost:0", "-functions-addr", "localhost:0", "-allow-origin", "https://a.example,b.example"}, `"b.example" is not an origin`},
+	} {
+		if err := dispatch(t.Context(), testEnv(log, log, nil), tt.args); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%v: %v", tt.args, err)
+		}
+	}
+}
+
+// A program may have replaced http.DefaultTransport by a RoundTripper of its own.
+func TestRecorderWithoutDefaultTransport(t *testing.T) {
+	old := http.DefaultTransport
+	defer func() { http.DefaultTransport = old }()
+	http.DefaultTransport = http.NewFileTransport(http.Dir("."))
+	newRecorder().base.CloseIdleConnections()
 }
