@@ -1,6 +1,9 @@
 package emulator_test
 
 import (
+	"fmt"
+	"net/url"
+	"strings"
 	"testing"
 
 	"example.com/webpubsub/emulator"
@@ -59,6 +62,27 @@ func TestOthersToMQTT(t *testing.T) {
 		send(t, srv, "connections/a/:send", "y")
 		c.expect(message("$webpubsub/server/messages", contentType[0], "y"))
 	}
+}
+
+// Groups of other protocols may have names that are no topics. Their messages
+// used to be sent to MQTT members all the same, which must close the connection
+// on such a topic.
+func TestGroupsThatAreNoTopics(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	c := connectMQTT(t, srv, "a", anything...)
+	for _, group := range []string{"c++", "a#b", "nul\x00"} {
+		path := "groups/" + url.PathEscape(group)
+		if got := rest(t, srv, request{method: "PUT", path: path + "/connections/a"}); got.status != 200 {
+			t.Fatalf("%q: %d %s", group, got.status, got.body)
+		}
+		other, _ := dialJSON(t, srv, dialOptions{groups: []string{group}})
+		send(t, srv, path+"/:send", "x")
+		if got := other.recv(); !strings.Contains(got, `"data":"x"`) {
+			t.Errorf("%q: other members get %s", group, got)
+		}
+		waitForReason(t, srv, fmt.Sprintf("a message to the group %q does not reach its MQTT clients", group))
+	}
+	c.expectNothingElse()
 }
 
 // What MQTT clients say to each other keeps its properties.

@@ -80,14 +80,14 @@ func (v *mqttVisit) admit(first mqtt.Packet, err error, version mqtt.Version) *c
 	var broken *mqtt.Error
 	switch {
 	case errors.As(err, &broken):
-		return v.refuse(&mqtt.Connect{Version: version}, broken.Code.Connack(version), nil, broken.Rule)
+		return v.reject(&mqtt.Connect{Version: version}, broken)
 	case err != nil:
 		return v.turnAway("", 0, fmt.Sprintf("no CONNECT packet came within %v: %v", connectTimeout, err), nil)
 	case !ok:
 		return v.turnAway("", 0, "the first packet of a client must be CONNECT (MQTT, section 3.1)", nil)
 	}
 	if broken := checkConnect(connect); broken != nil {
-		return v.refuse(connect, broken.Code.Connack(connect.Version), nil, broken.Rule)
+		return v.reject(connect, broken)
 	}
 	return v.enter(connect)
 }
@@ -103,12 +103,12 @@ func checkConnect(p *mqtt.Connect) *mqtt.Error {
 	case p.ClientID != "" && !validClientID(p.ClientID):
 		return fail(mqtt.ClientIdentifierNotValid, "a client id has 1 to 128 letters, digits and _")
 	case p.Version == mqtt.V311 && (p.KeepAlive < 1 || p.KeepAlive > maxKeepAlive):
-		return fail(mqtt.ServerUnavailable, fmt.Sprintf("the keep-alive of MQTT 3.1.1 must be 1 to %d seconds, not %d", maxKeepAlive, p.KeepAlive))
+		return fail(mqtt.UnspecifiedError, fmt.Sprintf("the keep-alive of MQTT 3.1.1 must be 1 to %d seconds, not %d", maxKeepAlive, p.KeepAlive))
 	case auth:
 		return fail(mqtt.BadAuthenticationMethod, "extended authentication is not supported: use an access token, or user name and password")
 	case p.Will == nil:
 		return nil
-	case names.Group(p.Will.Topic) != nil || strings.ContainsAny(p.Will.Topic, "+#"):
+	case names.Group(p.Will.Topic) != nil || !mqtt.ValidTopicName(p.Will.Topic):
 		return fail(mqtt.TopicNameInvalid, "the topic of a will has 1 to 1,024 characters, not only white space, and no wildcards")
 	case len(p.Will.Payload) > 2000:
 		return fail(mqtt.PacketTooLarge, "a will has at most 2,000 bytes")
@@ -156,6 +156,9 @@ func (v *mqttVisit) enter(p *mqtt.Connect) *conn {
 		connack.Properties.AddData(mqtt.AssignedClientID, c.id)
 	}
 	next := c.mqtt.mqttLink
+	if _, ok := next.encode(connack); !ok {
+		return v.reject(p, &mqtt.Error{Code: mqtt.PacketTooLarge, Rule: fmt.Sprintf("the answer to CONNECT does not fit the client's Maximum Packet Size of %d bytes", next.maxPacket)})
+	}
 	for {
 		old := h.get(c.id)
 		switch {
@@ -170,7 +173,15 @@ func (v *mqttVisit) enter(p *mqtt.Connect) *conn {
 			}
 			return c
 		case old.mqtt == nil:
-			return v.refuse(p, mqtt.ClientIdentifierNotValid.Connack(p.Version), nil, "the client id is the id of a connection of another protocol: choose another one")
+			return v.reject(p, &mqtt.Error{Code: mqtt.ClientIdentifierNotValid, Rule: "the client id is the id of a connection of another protocol: choose another one"})
+		case old.userID != c.userID:
+			// MQTT tells sessions apart by the client id alone, and leaves to the server
+			// who may use which (sections 3.1.3.1 and 5.4.2). What the service does is not
+			// documented. Microsoft's MQTT broker rejects another client that presents the
+			// id of a session (Microsoft Learn, Event Grid, Establish multiple sessions),
+			// and a session that could be taken would hand over the messages and the roles
+			// of its user to whoever knows the id.
+			return v.reject(p, &mqtt.Error{Code: mqtt.NotAuthorized, Rule: "the client id belongs to the session of another user: choose another one, or wait until that session has ended"})
 		case p.CleanStart || !old.outlivesLink():
 			old.closeMQTT(mqtt.SessionTakenOver, takenOver, takenOver)
 			continue
@@ -190,13 +201,13 @@ const takenOver = "another connection with the same client id took over"
 // refuseFor refuses a client as its connect handler wants.
 func (v *mqttVisit) refuseFor(p *mqtt.Connect, f *refusal) *conn {
 	r, ok := upstream.ParseMQTTRefusal(f.answer)
-	code := mqtt.Code(upstream.MQTTRefusalCode(f.status)).Connack(p.Version)
+	code := refusalCode(mqtt.Code(upstream.MQTTRefusalCode(f.status)), p.Version)
 	if ok {
 		code = mqtt.Code(r.Code)
 		if r.Code < 0 || r.Code > 0xff || !code.Refuses(p.Version) {
 			// The reference promises "unspecified error" for an invalid value.
 			f.why += fmt.Sprintf(", with the code %d, which refuses no client of MQTT version %d", r.Code, p.Version)
-			code = mqtt.UnspecifiedError.Connack(p.Version)
+			code = refusalCode(mqtt.UnspecifiedError, p.Version)
 		}
 	}
 	props := mqtt.Properties{}
@@ -209,15 +220,36 @@ func (v *mqttVisit) refuseFor(p *mqtt.Connect, f *refusal) *conn {
 	return v.refuse(p, code, props, f.why)
 }
 
+// refusalCode is the code for a client that its handler refuses without one, or
+// with one that is invalid. For MQTT 3.1.1 it is what the handler libraries of
+// Microsoft send for an error of no certain kind.
+func refusalCode(c mqtt.Code, version mqtt.Version) mqtt.Code {
+	if code, ok := c.Connack(version); ok {
+		return code
+	}
+	return mqtt.V311ServerUnavailable
+}
+
+// reject answers a CONNECT that breaks a rule. If the client's version has no
+// code for it, the link is closed without an answer.
+func (v *mqttVisit) reject(p *mqtt.Connect, e *mqtt.Error) *conn {
+	code, ok := e.Code.Connack(p.Version)
+	if !ok {
+		return v.turnAway(p.ClientID, e.Code, e.Rule, nil)
+	}
+	var props mqtt.Properties
+	props.AddData(mqtt.ReasonString, clipReason(e.Rule))
+	return v.refuse(p, code, props, e.Rule)
+}
+
 // refuse answers CONNECT with a code of the client's version.
 func (v *mqttVisit) refuse(p *mqtt.Connect, code mqtt.Code, props mqtt.Properties, why string) *conn {
-	if props == nil {
-		props.AddData(mqtt.ReasonString, clipReason(why))
+	l := newMQTTLink(p, v.hub.srv)
+	packet, ok := l.encode(&mqtt.Connack{Code: code, Properties: props})
+	if !ok {
+		packet = nil
 	}
-	if newMQTTLink(p, v.hub.srv).maxPacket < roomForReasons {
-		props = nil
-	}
-	return v.turnAway(p.ClientID, code, why, p.Version.Append(nil, &mqtt.Connack{Code: code, Properties: props}))
+	return v.turnAway(p.ClientID, code, why, packet)
 }
 
 // turnAway closes the link, with a last packet or without. The connection that

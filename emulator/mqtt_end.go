@@ -16,7 +16,7 @@ func (s *mqttSession) part(code mqtt.Code, reason string) {
 	s.last, s.byClient = nil, false
 	if s.version == mqtt.V5 {
 		s.last = &mqtt.Disconnect{Code: code}
-		if reason != "" && !s.terse {
+		if reason != "" {
 			s.last.Properties.AddData(mqtt.ReasonString, clipReason(reason))
 		}
 	}
@@ -27,7 +27,11 @@ func (s *mqttSession) farewell(f *frame) *frame {
 	if s.last == nil || s.byClient {
 		return f
 	}
-	return joinFrames(newFrame(websocket.BinaryMessage, s.version.Append(nil, s.last)), f)
+	b, ok := s.encode(s.last)
+	if !ok {
+		return f
+	}
+	return joinFrames(newFrame(websocket.BinaryMessage, b), f)
 }
 
 // joinFrames makes one frame of two, of which the second closes the link. The

@@ -23,8 +23,12 @@ type mqttMessage struct {
 type outbox struct {
 	waiting []*delivery // not sent yet
 	flying  []*delivery // sent, in that order
+	again   []*delivery // those of flying that are not sent again yet on this link
 	bytes   int         // of all of them
 	lastID  uint16
+	// progress is when the client last acknowledged a message, or had none to
+	// acknowledge.
+	progress time.Time
 }
 
 // delivery is one message on its way to one client.
@@ -34,7 +38,25 @@ type delivery struct {
 	released bool      // QoS 2: PUBREL was sent
 }
 
-func (d *delivery) size() int { return len(d.packet.Topic) + len(d.packet.Payload) + 64 }
+func (d *delivery) size() int { return len(d.packet.Topic) + len(d.packet.Payload) + 128 }
+
+// ackGrace is for how long a session may keep more than Options.MaxMessages
+// messages that were not sent yet while its client acknowledges none.
+const ackGrace = 10 * time.Second
+
+// overrun reports whether the session can keep no further message. In flight are
+// as many as the client takes at once, and Options.MaxMessages at most; as many
+// again may wait for that. A burst may be larger: while the client acknowledges,
+// only Options.MaxBytes is a bound. It needs c.mu.
+func (c *conn) overrun(d *delivery) bool {
+	s, o := c.mqtt, &c.hub.srv.opts
+	now := o.Clock.Now()
+	if len(s.waiting)+len(s.flying) == 0 {
+		s.progress = now
+	}
+	stuck := c.link == nil || now.Sub(s.progress) >= ackGrace
+	return s.bytes+d.size() > o.MaxBytes || len(s.waiting) >= o.MaxMessages && stuck
+}
 
 // queueMessage queues a message, and returns how many got it: one or none. A
 // message of QoS 0 is lost on a client that is away.
@@ -65,8 +87,7 @@ func (c *conn) queueMessage(m *mqttMessage, expires time.Time, from *conn) int {
 		}
 		return c.fly(d)
 	}
-	o := &c.hub.srv.opts
-	if len(s.waiting)+len(s.flying) >= o.MaxMessages || s.bytes+d.size() > o.MaxBytes {
+	if c.overrun(d) {
 		c.doom("The session's message buffer is full.")
 		return 0
 	}
@@ -76,10 +97,21 @@ func (c *conn) queueMessage(m *mqttMessage, expires time.Time, from *conn) int {
 	return 1
 }
 
-// launch sends what waits, as far as the client takes it. It needs c.mu.
+// launch sends what waits, as far as the client takes it: first what it did not
+// acknowledge on the link before. It needs c.mu.
 func (c *conn) launch() {
 	s := c.mqtt
-	for c.link != nil && len(s.waiting) > 0 && len(s.flying) < s.window {
+	for c.link != nil && len(s.flying)-len(s.again) < s.window {
+		if len(s.again) > 0 {
+			d := s.again[0]
+			if s.again = s.again[1:]; c.fly(d) == 0 {
+				s.complete(slices.Index(s.flying, d))
+			}
+			continue
+		}
+		if len(s.waiting) == 0 {
+			break
+		}
 		d := s.waiting[0]
 		s.waiting[0] = nil
 		s.waiting = s.waiting[1:]
@@ -150,21 +182,31 @@ func (s *mqttSession) find(id uint16) int {
 	return -1
 }
 
+// complete forgets the message at that place of those in flight: it is delivered,
+// or given up.
+func (s *mqttSession) complete(i int) {
+	d := s.flying[i]
+	s.bytes -= d.size()
+	s.flying = slices.Delete(s.flying, i, i+1)
+	if j := slices.Index(s.again, d); j >= 0 { // acknowledged before it was sent again
+		s.again = slices.Delete(s.again, j, j+1)
+	}
+}
+
 // resend repeats what the client has not acknowledged on the link before, and
-// goes on with what waits (section 4.4). It needs c.mu.
+// goes on with what waits (section 4.4). A release is no message: it does not
+// wait until the client takes more (section 3.3.4), but the message counts until
+// it is complete. It needs c.mu.
 func (c *conn) resend() {
 	s := c.mqtt
-	flying := s.flying
-	s.flying = nil
-	for _, d := range flying {
-		d.packet.Dup = true
+	s.again = nil
+	for _, d := range s.flying {
 		if d.released {
-			c.push(item{frame: c.packetFrame(&mqtt.Ack{Kind: mqtt.TypePubrel, PacketID: d.packet.PacketID}), kept: true})
-		} else if c.fly(d) == 0 {
-			s.bytes -= d.size()
-			continue
+			c.pushKept(&mqtt.Ack{Kind: mqtt.TypePubrel, PacketID: d.packet.PacketID})
+		} else {
+			d.packet.Dup = true
+			s.again = append(s.again, d)
 		}
-		s.flying = append(s.flying, d)
 	}
 	c.launch()
 }
@@ -201,13 +243,17 @@ func (c *conn) receiveAck(l *link, a *mqtt.Ack) {
 			s.bytes -= d.size()
 			d.released, d.packet = true, mqtt.Publish{QoS: 2, PacketID: a.PacketID}
 			s.bytes += d.size()
+			if j := slices.Index(s.again, d); j >= 0 {
+				s.again = slices.Delete(s.again, j, j+1)
+			}
+			s.progress = c.hub.srv.opts.Clock.Now()
 		}
 		c.pushPacket(next)
 		return
 	}
 	if i >= 0 {
-		s.bytes -= s.flying[i].size()
-		s.flying = slices.Delete(s.flying, i, i+1)
+		s.complete(i)
+		s.progress = c.hub.srv.opts.Clock.Now()
 		c.launch()
 	}
 }
@@ -234,14 +280,23 @@ func (c *conn) sendPacket(p mqtt.Packet) {
 }
 
 // pushPacket needs c.mu.
-func (c *conn) pushPacket(p mqtt.Packet) {
-	if !c.push(item{frame: c.packetFrame(p)}) {
+func (c *conn) pushPacket(p mqtt.Packet) { c.pushOf(p, false) }
+
+// pushKept is pushPacket for a packet that the session keeps, within its own
+// bounds.
+func (c *conn) pushKept(p mqtt.Packet) { c.pushOf(p, true) }
+
+func (c *conn) pushOf(p mqtt.Packet, kept bool) {
+	b, ok := c.mqtt.encode(p)
+	if l := c.link; l != nil && !ok {
+		// Without its answer the client waits for ever: it gets a new link.
+		rule := fmt.Sprintf("%v needs %d bytes, and the client's Maximum Packet Size is %d", p.Type(), len(b), c.mqtt.maxPacket)
+		c.hub.srv.work(func() { c.dropMQTT(l, mqtt.PacketTooLarge, rule) })
+		return
+	}
+	if !c.push(item{frame: packetFrame(p.Type(), b), kept: kept}) {
 		c.doom("The outbound message queue is full.")
 	}
-}
-
-func (c *conn) packetFrame(p mqtt.Packet) *frame {
-	return packetFrame(p.Type(), c.mqtt.version.Append(nil, p))
 }
 
 func packetFrame(t mqtt.Type, b []byte) *frame {

@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"encoding/json"
+	"fmt"
 	"mime"
 	"strconv"
 	"strings"
@@ -93,7 +94,14 @@ func (b *broadcast) toMQTT(c *conn) int {
 		b.mqtt.properties.AddData(mqtt.ContentType, b.data.Message.Type.ContentType())
 		if b.data.From == wire.FromGroup {
 			b.mqtt.topic = b.data.Group
+			if !mqtt.ValidTopicName(b.data.Group) {
+				// A client must close the connection when it gets such a topic.
+				c.journalSoon(Entry{Kind: KindRefused, Name: "PUBLISH", Status: int(mqtt.TopicNameInvalid), Reason: fmt.Sprintf("a message to the group %q does not reach its MQTT clients: with +, # or U+0000 its name is no legal topic", b.data.Group)})
+			}
 		}
+	}
+	if !mqtt.ValidTopicName(b.mqtt.topic) {
+		return 0
 	}
 	return c.queueMessage(b.mqtt, b.expires, b.from)
 }

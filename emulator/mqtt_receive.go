@@ -2,6 +2,7 @@ package emulator
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -132,7 +133,7 @@ func (c *conn) receivePublish(l *link, p *mqtt.Publish) {
 	case e != nil:
 		c.journal(Entry{Kind: KindRefused, Name: "PUBLISH", Status: int(e.Code), Reason: e.Rule})
 		answer.Code = e.Code
-		answer.Properties = c.explain(e.Rule)
+		answer.Properties = explain(e.Rule)
 	case p.QoS == 2:
 		c.mu.Lock()
 		if c.mqtt.received == nil {
@@ -144,15 +145,14 @@ func (c *conn) receivePublish(l *link, p *mqtt.Publish) {
 	c.sendPacket(answer)
 }
 
-// explain is a reason string for a client that wants them.
-func (c *conn) explain(rule string) (p mqtt.Properties) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.mqtt.terse {
-		p.AddData(mqtt.ReasonString, clipReason(rule))
-	}
+// explain is a reason string, for clients that want them.
+func explain(rule string) (p mqtt.Properties) {
+	p.AddData(mqtt.ReasonString, clipReason(rule))
 	return p
 }
+
+// maxServerTopics bounds the subscriptions of a session that need no role.
+const maxServerTopics = 1000
 
 // subscribe joins groups. A client may subscribe to topics of the service's own
 // messages without a role; it gets those messages in any case, and chooses a
@@ -169,7 +169,7 @@ func (c *conn) subscribe(p *mqtt.Subscribe) {
 		c.journal(Entry{Kind: KindRefused, Name: "SUBSCRIBE " + f.Topic, Status: int(e.Code), Reason: e.Rule})
 		answer.Codes = append(answer.Codes, e.Code)
 		if answer.Properties == nil { // there is one reason string for all filters
-			answer.Properties = c.explain(e.Rule)
+			answer.Properties = explain(e.Rule)
 		}
 	}
 	c.sendPacket(answer)
@@ -186,15 +186,22 @@ func (c *conn) subscribeTo(topic string, sub subscription) *mqtt.Error {
 	case names.Group(topic) != nil:
 		return &mqtt.Error{Code: mqtt.TopicFilterInvalid, Rule: names.Group(topic).Error()}
 	}
-	s := c.mqtt
+	s, server := c.mqtt, strings.HasPrefix(topic, systemTopics)
 	c.mu.Lock()
 	before, had := s.subscriptions[topic]
+	if server && !had {
+		if s.serverTopics >= maxServerTopics {
+			c.mu.Unlock()
+			return &mqtt.Error{Code: mqtt.QuotaExceeded, Rule: fmt.Sprintf("a session has at most %d subscriptions under %s: unsubscribe from some first", maxServerTopics, systemTopics)}
+		}
+		s.serverTopics++
+	}
 	if s.subscriptions == nil {
 		s.subscriptions = make(map[string]subscription)
 	}
 	s.subscriptions[topic] = sub // before the first message comes
 	c.mu.Unlock()
-	if strings.HasPrefix(topic, systemTopics) {
+	if server {
 		return nil
 	}
 	e := c.joinGroup(topic)
@@ -216,6 +223,9 @@ func (c *conn) subscribeTo(topic string, sub subscription) *mqtt.Error {
 func (c *conn) unsubscribed(topic string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if _, had := c.mqtt.subscriptions[topic]; had && strings.HasPrefix(topic, systemTopics) {
+		c.mqtt.serverTopics--
+	}
 	delete(c.mqtt.subscriptions, topic)
 }
 

@@ -11,6 +11,10 @@ import (
 	"example.com/webpubsub/internal/mqtt"
 )
 
+// noAnswer stands for a CONNECT that is answered with the end of the connection:
+// MQTT 3.1.1 wants that where none of its five codes fits (section 3.2.2.3).
+const noAnswer = mqtt.Success
+
 func TestMQTTConnectRefused(t *testing.T) {
 	long := strings.Repeat("x", 129)
 	v3 := func(p mqtt.Connect) *mqtt.Connect {
@@ -32,15 +36,28 @@ func TestMQTTConnectRefused(t *testing.T) {
 		{&mqtt.Connect{ClientID: long}, 0x85, "client id"},
 		{v3(mqtt.Connect{ClientID: "a b"}), 2, "client id"},
 		{v3(mqtt.Connect{CleanStart: true}), 2, "empty"},
-		{v3(mqtt.Connect{ClientID: "a", KeepAlive: 181}), 3, "keep-alive"},
+		{v3(mqtt.Connect{ClientID: "a", KeepAlive: 181}), noAnswer, "keep-alive"},
 		{&mqtt.Connect{ClientID: "a", Will: will(" ", "", false)}, 0x90, "topic of a will"},
 		{&mqtt.Connect{ClientID: "a", Will: will("a/+", "", false)}, 0x90, "topic of a will"},
 		{&mqtt.Connect{ClientID: "a", Will: will("t", strings.Repeat("x", 2001), false)}, 0x95, "2,000 bytes"},
 		{&mqtt.Connect{ClientID: "a", Will: will("t", "", true)}, 0x9a, "retained"},
-		{v3(mqtt.Connect{ClientID: "a", Will: will("t", "", true)}), 3, "retained"},
+		{v3(mqtt.Connect{ClientID: "a", Will: will("t", "", true)}), noAnswer, "retained"},
 		{&mqtt.Connect{ClientID: "a", Properties: mqtt.Properties{{ID: mqtt.AuthenticationMethod, Data: "x"}}}, 0x8c, "extended authentication"},
+		{&mqtt.Connect{ClientID: "a", Properties: mqtt.Properties{{ID: mqtt.AuthenticationData, Data: "x"}}}, 0x82, "authentication method"},
+		{&mqtt.Connect{ClientID: "a", Will: &mqtt.Will{Topic: "w", Properties: mqtt.Properties{{ID: mqtt.ResponseTopic, Data: "a/+"}}}}, 0x82, "response topic"},
 	} {
 		srv := emulator.Start(t, emulator.Options{})
+		if tt.code == noAnswer {
+			c, _, err := tryDialMQTT(t, srv, dialOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.version = tt.packet.Version
+			c.send(tt.packet)
+			c.expectClosed()
+			waitForReason(t, srv, tt.rule)
+			continue
+		}
 		c, answer := dialMQTT(t, srv, dialOptions{}, tt.packet)
 		reason, _ := answer.Properties.Data(mqtt.ReasonString)
 		if answer.Code != tt.code || tt.packet.Version == mqtt.V5 && !strings.Contains(reason, tt.rule) {
@@ -85,6 +102,8 @@ func TestMQTTDropped(t *testing.T) {
 	alias.Properties.AddInt(mqtt.TopicAlias, 1)
 	identified := message("t", "", "")
 	identified.Properties.AddInt(mqtt.SubscriptionID, 1)
+	respondTo := message("t", "", "")
+	respondTo.Properties.AddData(mqtt.ResponseTopic, "answers/#")
 	badJSON := message("t", "application/json", "{")
 	for _, tt := range []struct {
 		rule    string
@@ -95,6 +114,11 @@ func TestMQTTDropped(t *testing.T) {
 		{"topic aliases", []mqtt.Packet{alias}, 0x94},
 		{"subscription identifier", []mqtt.Packet{identified}, 0x82},
 		{"wildcards", []mqtt.Packet{message("a/#", "", "")}, 0x90},
+		{"response topic", []mqtt.Packet{respondTo}, 0x82},
+		{"QoS 3", []mqtt.Packet{&mqtt.Subscribe{PacketID: 1, Filters: []mqtt.Filter{{Topic: "t", QoS: 3}}}}, 0x82},
+		{"retain handling", []mqtt.Packet{&mqtt.Subscribe{PacketID: 1, Filters: []mqtt.Filter{{Topic: "t", RetainHandling: 3}}}}, 0x82},
+		{"No Local", []mqtt.Packet{&mqtt.Subscribe{PacketID: 1, Filters: []mqtt.Filter{{Topic: "$share/g/t", NoLocal: true}}}}, 0x82},
+		{"reason code", []mqtt.Packet{&mqtt.Ack{Kind: mqtt.TypePuback, PacketID: 1, Code: mqtt.SessionTakenOver}}, 0x82},
 		{"$webpubsub/", []mqtt.Packet{message("$webpubsub/other", "", "")}, 0x90},
 		{"$webpubsub/", []mqtt.Packet{message("$webpubsub/server/events/a/b", "", "")}, 0x90},
 		{"Invalid group name", []mqtt.Packet{message(" ", "", "")}, 0x90},
@@ -134,8 +158,9 @@ func TestMQTTDropped(t *testing.T) {
 	c.expectClosed()
 }
 
-// A CONNECT that is broken or of an unknown level gets an answer that its client
-// can read.
+// A CONNECT that is broken or of an unknown level gets an answer if its version
+// has one. A malformed CONNECT of MQTT 3.1.1 used to be answered with "server
+// unavailable", which asks the client to try again later.
 func TestMQTTConnectBroken(t *testing.T) {
 	srv := emulator.Start(t, emulator.Options{})
 	for packet, want := range map[string]struct {
@@ -144,9 +169,9 @@ func TestMQTTConnectBroken(t *testing.T) {
 	}{
 		"\x10\x0f\x00\x06MQIsdp\x03\x02\x00\x3c\x00\x01a":   {mqtt.V311, mqtt.V311UnacceptableVersion},
 		"\x10\x0d\x00\x04MQTT\x06\x02\x00\x3c\x00\x01a":     {mqtt.V311, mqtt.V311UnacceptableVersion},
-		"\x10\x0d\x00\x04MQTT\x04\x03\x00\x3c\x00\x01a":     {mqtt.V311, mqtt.V311ServerUnavailable},
+		"\x10\x0d\x00\x04MQTT\x04\x03\x00\x3c\x00\x01a":     {mqtt.V311, noAnswer},
 		"\x10\x0e\x00\x04MQTT\x05\x03\x00\x3c\x00\x00\x01a": {mqtt.V5, mqtt.MalformedPacket},
-		"\x10\x80\x80\x80\x01":                              {mqtt.V311, mqtt.V311ServerUnavailable},
+		"\x10\x80\x80\x80\x01":                              {mqtt.V311, noAnswer},
 	} {
 		c, _, err := tryDialMQTT(t, srv, dialOptions{})
 		if err != nil {
@@ -156,8 +181,10 @@ func TestMQTTConnectBroken(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.packets.Version = want.version
-		if got, ok := c.recv().(*mqtt.Connack); !ok || got.Code != want.code {
-			t.Errorf("%q: %+v", packet, got)
+		if want.code != noAnswer {
+			if got, ok := c.recv().(*mqtt.Connack); !ok || got.Code != want.code {
+				t.Errorf("%q: %+v", packet, got)
+			}
 		}
 		c.expectClosed()
 	}

@@ -20,6 +20,7 @@ type mqttSession struct {
 	mqttLink
 	outbox
 	subscriptions map[string]subscription // by topic
+	serverTopics  int                     // how many of them are topics of the service's own
 	received      map[uint16]struct{}     // messages of QoS 2 that the client has not released
 	willTimer     *timer
 }
@@ -41,7 +42,7 @@ type mqttLink struct {
 	expiry    time.Duration // how long the session outlives the link
 	window    int           // unacknowledged messages that the client takes at once
 	maxPacket int
-	terse     bool // the client wants no reason strings, or has no room for them
+	terse     bool // the client wants no reason strings (Request Problem Information)
 	will      *mqtt.Publish
 	willDelay time.Duration
 	heard     time.Time // when its last packet came
@@ -51,14 +52,11 @@ type mqttLink struct {
 	byClient bool
 }
 
-// roomForReasons is the Maximum Packet Size from which a client gets reason
-// strings: they must not make a packet larger than it takes.
-const roomForReasons = 2048
-
 func newMQTTLink(p *mqtt.Connect, s *Server) mqttLink {
 	l := mqttLink{
 		physical: newID(), version: p.Version, maxPacket: 1 << 28,
-		keepAlive: time.Duration(p.KeepAlive) * time.Second, window: s.opts.MaxMessages,
+		keepAlive: time.Duration(p.KeepAlive) * time.Second,
+		window:    min(s.opts.MaxMessages, 1<<16-1), // no more packet identifiers
 	}
 	// The service preserves sessions for up to 30 seconds (MQTT support status).
 	if asked, ok := p.Properties.Int(mqtt.SessionExpiry); ok {
@@ -80,13 +78,26 @@ func newMQTTLink(p *mqtt.Connect, s *Server) mqttLink {
 	if n, ok := p.Properties.Int(mqtt.RequestProblem); ok {
 		l.terse = n == 0
 	}
-	l.terse = l.terse || l.maxPacket < roomForReasons
 	if w := p.Will; w != nil {
 		delay, _ := w.Properties.Int(mqtt.WillDelay)
 		l.willDelay = time.Duration(delay) * time.Second
 		l.will = &mqtt.Publish{QoS: w.QoS, Topic: w.Topic, Payload: w.Payload, Properties: w.Properties}
 	}
 	return l
+}
+
+// encode returns the bytes of any packet but PUBLISH. A reason string and user
+// properties are left out if the client has no room for them, or does not want
+// them (section 3.1.2.11.7). It reports false if the packet is too large even so.
+func (l *mqttLink) encode(p mqtt.Packet) ([]byte, bool) {
+	if t := p.Type(); l.terse && t != mqtt.TypeConnack && t != mqtt.TypeDisconnect {
+		p = mqtt.Brief(p)
+	}
+	b := l.version.Append(nil, p)
+	if len(b) > l.maxPacket {
+		b = l.version.Append(nil, mqtt.Brief(p))
+	}
+	return b, len(b) <= l.maxPacket
 }
 
 // connack is the answer to a client that is let in: what it gets of what it
@@ -143,6 +154,7 @@ func (c *conn) bindMQTT(l *link, next mqttLink, connack *mqtt.Connack) bool {
 	c.recovery = nil
 	s.mqttLink = next
 	s.heard = c.hub.srv.opts.Clock.Now()
+	s.progress = s.heard
 	c.link = l
 	c.pushPacket(connack)
 	c.resend()

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gorilla/websocket"
-
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/internal/mqtt"
 )
@@ -170,6 +168,26 @@ func TestMQTTTakeover(t *testing.T) {
 		}
 	}
 
+	// The session of another user cannot be taken over or ended, not even while
+	// its client is away. It used to be handed over, with its roles and messages.
+	alice, _ := dialMQTT(t, srv, dialOptions{user: "alice", roles: anything}, &mqtt.Connect{ClientID: "alice", Properties: mqtt.Properties{{ID: mqtt.SessionExpiry, Int: 30}}})
+	for _, user := range []string{"mallory", ""} {
+		for _, p := range []mqtt.Connect{{}, {CleanStart: true}, {Version: mqtt.V311}, {Version: mqtt.V311, CleanStart: true}} {
+			p.ClientID = "alice"
+			want := mqtt.NotAuthorized
+			if p.Version == mqtt.V311 {
+				want = mqtt.V311NotAuthorized
+			}
+			if _, answer := dialMQTT(t, srv, dialOptions{user: user}, &p); answer.Code != want {
+				t.Errorf("user %q, version %d: answer %+v", user, p.Version, answer)
+			}
+		}
+	}
+	alice.expectNothingElse()
+	if _, answer := dialMQTT(t, srv, dialOptions{user: "alice"}, &mqtt.Connect{ClientID: "alice"}); !answer.SessionPresent {
+		t.Errorf("alice herself: %+v", answer)
+	}
+
 	// The id of another client is not for the taking.
 	_, hello := dialJSON(t, srv, dialOptions{})
 	for strings.ContainsRune(hello.ConnectionID, '-') { // not a client id in the first place
@@ -274,7 +292,7 @@ func TestMQTTWillForbidden(t *testing.T) {
 	waitForReason(t, srv, "permission to send to group 'will'")
 }
 
-// No more messages fly than the client takes at once.
+// No more messages are in flight than the client takes at once.
 func TestMQTTReceiveMaximum(t *testing.T) {
 	srv := emulator.Start(t, emulator.Options{})
 	c, _ := dialMQTT(t, srv, dialOptions{roles: anything}, &mqtt.Connect{ClientID: "a", Properties: mqtt.Properties{{ID: mqtt.ReceiveMaximum, Int: 2}}})
@@ -322,43 +340,6 @@ func TestMQTTMessageExpiry(t *testing.T) {
 	fromREST.Properties.AddData(mqtt.ContentType, "text/plain")
 	a.expect(late, fromREST)
 	a.expectNothingElse()
-}
-
-// A client that falls behind is closed, as those of other protocols are.
-func TestMQTTSlow(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{MaxMessages: 3})
-	c := connectMQTT(t, srv, "a", anything...)
-	c.subscribe("t", 1)
-	for id := range uint16(3) {
-		send(t, srv, "groups/t/:send", "x")
-		c.expect(withQoS(1, id+1, message("t", "text/plain", "x")))
-	}
-	send(t, srv, "groups/t/:send", "x")
-	c.expectEnd(mqtt.QuotaExceeded)
-	if e := waitFor(t, srv, emulator.KindDisconnected, "a"); e.Status != websocket.ClosePolicyViolation {
-		t.Error(e)
-	}
-}
-
-// A packet that is too large for the client counts as sent.
-func TestMQTTMaximumPacketSize(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
-	c, _ := dialMQTT(t, srv, dialOptions{roles: anything}, &mqtt.Connect{ClientID: "a", Properties: mqtt.Properties{{ID: mqtt.MaximumPacketSize, Int: 100}}})
-	c.subscribe("t", 1)
-	send(t, srv, "groups/t/:send", strings.Repeat("x", 100))
-	send(t, srv, "groups/t/:send", "x")
-	c.expect(withQoS(1, 2, message("t", "text/plain", "x")))
-	waitForReason(t, srv, "Maximum Packet Size")
-
-	// There is no room for a reason string either.
-	c.send(withQoS(1, 1, message("$webpubsub/x", "", "")))
-	if got, ok := c.recv().(*mqtt.Ack); !ok || got.Code != mqtt.TopicNameInvalid || got.Properties != nil {
-		t.Errorf("got %+v", got)
-	}
-	c.send(mqtt.Ping{Kind: mqtt.TypePingresp})
-	if got, ok := c.recv().(*mqtt.Disconnect); !ok || got.Code != mqtt.ProtocolError || got.Properties != nil {
-		t.Errorf("got %+v", got)
-	}
 }
 
 // What is cut before its acknowledgement is written has happened, and what is

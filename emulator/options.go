@@ -84,7 +84,10 @@ type Options struct {
 	// Default: 30 s, as in the service.
 	RecoveryWindow time.Duration
 	// MaxMessages and MaxBytes bound what is kept for one connection, queued or
-	// not acknowledged; one that falls behind further is closed with 1008.
+	// not acknowledged; one that falls behind further is closed with 1008. For an
+	// MQTT client MaxMessages bounds the messages in flight and, separately, those
+	// that wait to be sent. More may wait while its client is connected and
+	// acknowledged a message in the last 10 seconds, up to MaxBytes.
 	// Default: 1,000 messages and 16 MiB, as in the service.
 	MaxMessages, MaxBytes int
 	// Transport carries the events to the event handlers, for example to a handler

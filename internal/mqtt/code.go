@@ -1,6 +1,9 @@
 package mqtt
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Code is a reason code of MQTT 5.0, or a return code of a CONNACK or SUBACK
 // packet of MQTT 3.1.1.
@@ -52,40 +55,55 @@ const (
 	V311NotAuthorized         Code = 5
 )
 
-// Refuses reports whether a CONNACK packet of the version may refuse a
-// connection with the code (section 3.2.2.2).
-func (c Code) Refuses(v Version) bool {
-	if v != V5 {
-		return c >= V311UnacceptableVersion && c <= V311NotAuthorized
-	}
-	switch c {
-	case UnspecifiedError, MalformedPacket, ProtocolError, ImplementationError, UnsupportedProtocolVersion,
-		ClientIdentifierNotValid, BadUserNameOrPassword, NotAuthorized, ServerUnavailable, ServerBusy, Banned,
-		BadAuthenticationMethod, TopicNameInvalid, PacketTooLarge, QuotaExceeded, PayloadFormatInvalid,
-		RetainNotSupported, QoSNotSupported, UseAnotherServer, ServerMoved, ConnectionRateExceeded:
-		return true
-	}
-	return false
+// reasonCodes are the codes that each packet of MQTT 5.0 may have (section 2.4).
+var reasonCodes = [TypeAuth + 1]string{
+	TypeConnack:    "\x00\x80\x81\x82\x83\x84\x85\x86\x87\x88\x89\x8a\x8c\x90\x95\x97\x99\x9a\x9b\x9c\x9d\x9f",
+	TypePuback:     "\x00\x10\x80\x83\x87\x90\x91\x97\x99",
+	TypePubrec:     "\x00\x10\x80\x83\x87\x90\x91\x97\x99",
+	TypePubrel:     "\x00\x92",
+	TypePubcomp:    "\x00\x92",
+	TypeSuback:     "\x00\x01\x02\x80\x83\x87\x8f\x91\x97\x9e\xa1\xa2",
+	TypeUnsuback:   "\x00\x11\x80\x83\x87\x8f\x91",
+	TypeDisconnect: "\x00\x04\x80\x81\x82\x83\x87\x89\x8b\x8d\x8e\x8f\x90\x93\x94\x95\x96\x97\x98\x99\x9a\x9b\x9c\x9d\x9e\x9f\xa0\xa1\xa2",
+	TypeAuth:       "\x00\x18\x19",
 }
 
-// Connack returns the code by which a CONNACK packet of the version says what c
-// says in MQTT 5.0. MQTT 3.1.1 has five codes; what none of them fits is
-// "server unavailable" there.
-func (c Code) Connack(v Version) Code {
+// allowed reports whether a packet of the type and version may have the code.
+func (c Code) allowed(v Version, t Type) bool {
+	switch {
+	case v == V5:
+		return strings.IndexByte(reasonCodes[t], byte(c)) >= 0
+	case t == TypeSuback:
+		return c <= 2 || c == UnspecifiedError
+	}
+	return c <= V311NotAuthorized
+}
+
+// Refuses reports whether a CONNACK packet of the version may refuse a
+// connection with the code (section 3.2.2.2).
+func (c Code) Refuses(v Version) bool { return c != Success && c.allowed(v, TypeConnack) }
+
+// Connack returns the code by which a CONNACK packet of the version reports what
+// c means in MQTT 5.0. It returns false if there is none, as for most codes in
+// MQTT 3.1.1: then a server closes the connection without a CONNACK packet
+// (MQTT 3.1.1, section 3.2.2.3).
+func (c Code) Connack(v Version) (Code, bool) {
 	if v == V5 {
-		return c
+		return c, c.Refuses(v)
 	}
 	switch c {
 	case UnsupportedProtocolVersion:
-		return V311UnacceptableVersion
+		return V311UnacceptableVersion, true
 	case ClientIdentifierNotValid:
-		return V311IdentifierRejected
+		return V311IdentifierRejected, true
+	case ServerUnavailable, ServerBusy:
+		return V311ServerUnavailable, true
 	case BadUserNameOrPassword:
-		return V311BadUserNameOrPassword
+		return V311BadUserNameOrPassword, true
 	case NotAuthorized, Banned:
-		return V311NotAuthorized
+		return V311NotAuthorized, true
 	}
-	return V311ServerUnavailable
+	return 0, false
 }
 
 // Error is a packet that breaks the protocol. The connection is to be closed,

@@ -40,7 +40,7 @@ func (d *decoder) packet(v Version, t Type, flags byte) Packet {
 		if flags > 1 {
 			d.fail(malformed("reserved flags of CONNACK are set"))
 		}
-		return &Connack{SessionPresent: flags == 1, Code: Code(d.byte()), Properties: d.propertiesOf(v, t)}
+		return &Connack{SessionPresent: flags == 1, Code: d.code(v, t), Properties: d.propertiesOf(v, t)}
 	case TypePublish:
 		return d.publish(v, flags)
 	case TypePuback, TypePubrec, TypePubrel, TypePubcomp:
@@ -50,13 +50,7 @@ func (d *decoder) packet(v Version, t Type, flags byte) Packet {
 	case TypeSubscribe:
 		return d.subscribe(v)
 	case TypeSuback:
-		s := &Suback{PacketID: d.packetID(), Properties: d.propertiesOf(v, t), Codes: d.codes()}
-		for _, c := range s.Codes {
-			if v != V5 && c > 2 && c != UnspecifiedError {
-				d.fail(malformed("a return code of SUBACK is reserved in MQTT 3.1.1"))
-			}
-		}
-		return s
+		return &Suback{PacketID: d.packetID(), Properties: d.propertiesOf(v, t), Codes: d.codes(v, t)}
 	case TypeUnsubscribe:
 		u := &Unsubscribe{PacketID: d.packetID(), Properties: d.propertiesOf(v, t)}
 		for d.err == nil && len(d.b) > 0 {
@@ -69,7 +63,7 @@ func (d *decoder) packet(v Version, t Type, flags byte) Packet {
 	case TypeUnsuback:
 		u := &Unsuback{PacketID: d.packetID(), Properties: d.propertiesOf(v, t)}
 		if v == V5 {
-			u.Codes = d.codes()
+			u.Codes = d.codes(v, t)
 		}
 		return u
 	case TypePingreq, TypePingresp:
@@ -109,6 +103,7 @@ func (d *decoder) connect() Packet {
 		w := &Will{QoS: flags >> 3 & 3, Retain: flags&0x20 != 0}
 		w.Properties = d.propertiesOf(version, inWill)
 		w.Topic, w.Payload = d.string(), d.bytes()
+		d.checkResponseTopic(w.Properties)
 		c.Will = w
 	}
 	if flags&0x80 != 0 {
@@ -118,7 +113,11 @@ func (d *decoder) connect() Packet {
 	if flags&0x40 != 0 {
 		c.Password = d.bytes()
 	}
+	_, method := c.Properties.Data(AuthenticationMethod)
+	_, data := c.Properties.Data(AuthenticationData)
 	switch {
+	case data && !method:
+		d.fail(violation("authentication data needs an authentication method (section 3.1.2.11.10)"))
 	case flags&0x01 != 0:
 		d.fail(malformed("the reserved flag of CONNECT is set"))
 	case flags&0x18 == 0x18:
@@ -143,6 +142,7 @@ func (d *decoder) publish(v Version, flags byte) Packet {
 		p.PacketID = d.packetID()
 	}
 	p.Properties = d.propertiesOf(v, TypePublish)
+	d.checkResponseTopic(p.Properties)
 	p.Payload = d.b
 	d.b = nil
 	_, alias := p.Properties.Int(TopicAlias)
@@ -161,8 +161,15 @@ func (d *decoder) subscribe(v Version) Packet {
 		f := Filter{Topic: d.string()}
 		o := d.byte()
 		f.QoS, f.NoLocal, f.RetainAsPublished, f.RetainHandling = o&3, o&4 != 0, o&8 != 0, o>>4&3
-		if o&3 == 3 || o&0x30 == 0x30 || o&0xc0 != 0 || v == V311 && o > 2 {
-			d.fail(malformed(fmt.Sprintf("subscription options cannot be 0x%02x", o)))
+		switch {
+		case o&0xc0 != 0, v == V311 && o > 2:
+			d.fail(malformed(fmt.Sprintf("reserved bits of the subscription options 0x%02x are set", o)))
+		case f.QoS == 3:
+			d.fail(violation("a subscription has QoS 3 (section 3.8.3.1)"))
+		case f.RetainHandling == 3:
+			d.fail(violation("the retain handling of a subscription is 3 (section 3.8.3.1)"))
+		case f.NoLocal && strings.HasPrefix(f.Topic, "$share/"):
+			d.fail(violation("a shared subscription has the option No Local (section 3.8.3.1)"))
 		}
 		s.Filters = append(s.Filters, f)
 	}
@@ -176,7 +183,7 @@ func (d *decoder) subscribe(v Version) Packet {
 // code is 0. MQTT 3.1.1 has neither.
 func (d *decoder) outcome(v Version, t Type) (c Code, p Properties) {
 	if v == V5 && len(d.b) > 0 {
-		c = Code(d.byte())
+		c = d.code(v, t)
 		if len(d.b) > 0 {
 			p = d.propertiesOf(v, t)
 		}
@@ -191,13 +198,34 @@ func (d *decoder) propertiesOf(v Version, t Type) Properties {
 	return d.properties(t)
 }
 
-// codes reads reason codes to the end of the packet.
-func (d *decoder) codes() (out []Code) {
-	for _, c := range d.b {
-		out = append(out, Code(c))
+// code reads a reason code, or a return code of MQTT 3.1.1.
+func (d *decoder) code(v Version, t Type) Code {
+	c := Code(d.byte())
+	if d.err == nil && !c.allowed(v, t) {
+		d.fail(violation(fmt.Sprintf("%v cannot have the reason code 0x%02x (section 2.4)", t, byte(c))))
 	}
-	d.b = nil
+	return c
+}
+
+// codes reads reason codes to the end of the packet.
+func (d *decoder) codes(v Version, t Type) (out []Code) {
+	for d.err == nil && len(d.b) > 0 {
+		out = append(out, d.code(v, t))
+	}
 	return out
+}
+
+func (d *decoder) checkResponseTopic(p Properties) {
+	if topic, ok := p.Data(ResponseTopic); ok && !ValidTopicName(topic) {
+		d.fail(violation("a response topic has at least one character, and no wildcards (section 3.3.2.3.5)"))
+	}
+}
+
+// ValidTopicName reports whether s can be the topic of a message: it is not
+// empty, UTF-8 of at most 65,535 bytes, and has no wildcard and no U+0000
+// (section 4.7).
+func ValidTopicName(s string) bool {
+	return s != "" && len(s) < 1<<16 && utf8.ValidString(s) && !strings.ContainsAny(s, "+#\x00")
 }
 
 // decoder reads from b until an error occurs. After that it yields zeros.
@@ -252,12 +280,18 @@ func (d *decoder) varint() (n uint32) {
 		c := d.byte()
 		n |= uint32(c&0x7f) << shift
 		if c < 0x80 {
+			if c == 0 && shift > 0 {
+				d.fail(errOverlong)
+			}
 			return n
 		}
 	}
 	d.fail(malformed("a variable byte integer has more than four bytes"))
 	return 0
 }
+
+// errOverlong is MQTT-1.5.5-1.
+var errOverlong = malformed("a variable byte integer has more bytes than it needs")
 
 func (d *decoder) bytes() []byte { return d.take(int(d.uint16())) }
 

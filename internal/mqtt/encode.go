@@ -1,11 +1,15 @@
 package mqtt
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"strings"
+)
 
 // Append adds the packet, as it looks in the version, to b. A CONNECT packet
 // looks as its own version says. It does not check what [Version.Decode]
 // checks. A text or field of more than 65,535 bytes is cut, since its length
-// has two bytes.
+// has two bytes, and what no text of MQTT can have is replaced in properties
+// (section 1.5.4): most of them come from an application.
 func (v Version) Append(b []byte, p Packet) []byte {
 	flags, body := byte(0), make([]byte, 0, 64)
 	switch p := p.(type) {
@@ -120,6 +124,14 @@ func appendVarint(b []byte, n uint32) []byte {
 		b = append(b, byte(n)|0x80)
 	}
 	return append(b, byte(n))
+}
+
+func appendText(b []byte, s string) []byte {
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\ufffd"), "\x00", "\ufffd")
+	if len(s) >= 1<<16 {
+		s = strings.ToValidUTF8(s[:1<<16-1], "")
+	}
+	return appendString(b, s)
 }
 
 func appendString(b []byte, s string) []byte {

@@ -128,6 +128,8 @@ func TestBroken(t *testing.T) {
 		{"flags of SUBSCRIBE", mqtt.V5, "80 07 0001 00 0001 61 00", mqtt.MalformedPacket},
 		{"long remaining length", mqtt.V5, "30 ff ff ff ff 00", mqtt.MalformedPacket},
 		{"too large", mqtt.V5, "30 e9 07", mqtt.PacketTooLarge},
+		{"remaining length in more bytes than it needs", mqtt.V5, "c0 80 00", mqtt.MalformedPacket},
+		{"property length in more bytes than it needs", mqtt.V5, "30 05 0001 74 80 00", mqtt.MalformedPacket},
 		{"protocol name", mqtt.V5, "10 0f 0006 4d514973 6470 03 02 003c 0001 61", mqtt.UnsupportedProtocolVersion},
 		{"protocol level", mqtt.V5, "10 0d 0004 4d515454 06 02 003c 0001 61", mqtt.UnsupportedProtocolVersion},
 		{"reserved flag", mqtt.V5, "10 0d 0004 4d515454 04 03 003c 0001 61", mqtt.MalformedPacket},
@@ -153,9 +155,20 @@ func TestBroken(t *testing.T) {
 		{"property list too long", mqtt.V5, "30 04 0001 74 05", mqtt.MalformedPacket},
 		{"no filter", mqtt.V5, "82 03 0001 00", mqtt.ProtocolError},
 		{"no filter to end", mqtt.V5, "a2 03 0001 00", mqtt.ProtocolError},
-		{"subscription QoS 3", mqtt.V5, "82 07 0001 00 0001 61 03", mqtt.MalformedPacket},
-		{"retain handling 3", mqtt.V5, "82 07 0001 00 0001 61 30", mqtt.MalformedPacket},
+		{"subscription QoS 3", mqtt.V5, "82 07 0001 00 0001 61 03", mqtt.ProtocolError},
+		{"retain handling 3", mqtt.V5, "82 07 0001 00 0001 61 30", mqtt.ProtocolError},
+		{"reserved subscription options", mqtt.V5, "82 07 0001 00 0001 61 40", mqtt.MalformedPacket},
+		{"no local of a shared subscription", mqtt.V5, "82 10 0001 00 000a 247368617265 2f672f74 05", mqtt.ProtocolError},
 		{"no local in 3.1.1", mqtt.V311, "82 06 0001 0001 61 04", mqtt.MalformedPacket},
+		{"subscription QoS 3 in 3.1.1", mqtt.V311, "82 06 0001 0001 61 03", mqtt.MalformedPacket},
+		{"response topic with a wildcard", mqtt.V5, "30 08 0001 74 04 08 0001 23", mqtt.ProtocolError},
+		{"empty response topic", mqtt.V5, "30 07 0001 74 03 08 0000", mqtt.ProtocolError},
+		{"response topic of a will", mqtt.V5, "10 19 0004 4d515454 05 04 003c 00 0001 61 04 08 0001 2b 0001 77 0001 78", mqtt.ProtocolError},
+		{"authentication data without a method", mqtt.V5, "10 12 0004 4d515454 05 02 003c 04 16 0001 78 0001 61", mqtt.ProtocolError},
+		{"code that PUBACK does not have", mqtt.V5, "40 03 0001 92", mqtt.ProtocolError},
+		{"code that PUBREL does not have", mqtt.V5, "62 03 0001 80", mqtt.ProtocolError},
+		{"code that DISCONNECT does not have", mqtt.V5, "e0 01 01", mqtt.ProtocolError},
+		{"code that AUTH does not have", mqtt.V5, "f0 01 01", mqtt.ProtocolError},
 		{"CONNACK flags", mqtt.V5, "20 03 02 00 00", mqtt.MalformedPacket},
 	} {
 		r := mqtt.NewReader(bytes.NewReader(raw(t, tt.hex)), 1000)
@@ -174,15 +187,99 @@ func TestBroken(t *testing.T) {
 func TestCodes(t *testing.T) {
 	for v5, v3 := range map[mqtt.Code]mqtt.Code{
 		mqtt.UnsupportedProtocolVersion: 1, mqtt.ClientIdentifierNotValid: 2, mqtt.BadUserNameOrPassword: 4,
-		mqtt.NotAuthorized: 5, mqtt.Banned: 5, mqtt.UnspecifiedError: 3, mqtt.RetainNotSupported: 3,
+		mqtt.NotAuthorized: 5, mqtt.Banned: 5, mqtt.ServerBusy: 3,
+		mqtt.UnspecifiedError: 0, mqtt.RetainNotSupported: 0, mqtt.MalformedPacket: 0, // MQTT 3.1.1 has none
 	} {
-		if got := v5.Connack(mqtt.V311); got != v3 || !got.Refuses(mqtt.V311) || !v5.Refuses(mqtt.V5) || v5.Connack(mqtt.V5) != v5 {
+		got, ok := v5.Connack(mqtt.V311)
+		if got != v3 || ok != (v3 != 0) || got.Refuses(mqtt.V311) != ok || !v5.Refuses(mqtt.V5) {
 			t.Errorf("0x%02x is %d in MQTT 3.1.1, want %d", byte(v5), got, v3)
+		}
+		if got, ok := v5.Connack(mqtt.V5); got != v5 || !ok {
+			t.Errorf("0x%02x became 0x%02x", byte(v5), byte(got))
 		}
 	}
 	for _, c := range []mqtt.Code{0, 4, 0x8d, 0xa2} {
 		if c.Refuses(mqtt.V5) {
 			t.Errorf("0x%02x refuses no connection", byte(c))
+		}
+	}
+}
+
+// The limit is that of the property Maximum Packet Size, which counts the fixed
+// header too. Packets of one to four bytes more used to be accepted.
+func TestMaximumPacketSize(t *testing.T) {
+	for _, size := range []int{100, 129, 130, 5000} {
+		p := &mqtt.Publish{Topic: "t"}
+		for len(mqtt.V311.Append(nil, p)) < size {
+			p.Payload = append(p.Payload, 'x')
+		}
+		b := mqtt.V311.Append(nil, p)
+		if got, err := mqtt.NewReader(bytes.NewReader(b), len(b)).Next(); err != nil {
+			t.Errorf("%d bytes of %d: %v, %v", len(b), len(b), got, err)
+		}
+		var broken *mqtt.Error
+		if got, err := mqtt.NewReader(bytes.NewReader(b), len(b)-1).Next(); !errors.As(err, &broken) || broken.Code != mqtt.PacketTooLarge {
+			t.Errorf("%d bytes of %d: %v, %v", len(b), len(b)-1, got, err)
+		}
+	}
+}
+
+// An application's texts become properties, and a client must close the
+// connection where one is not UTF-8, or has U+0000.
+func TestTextsAreLegal(t *testing.T) {
+	long := strings.Repeat("é", 40_000)
+	for text, want := range map[string]string{
+		"a\x00b": "a\ufffdb",
+		"\xff":   "\ufffd",
+		long:     long[:65_534],
+	} {
+		var sent mqtt.Connack
+		sent.Properties.AddData(mqtt.ReasonString, text)
+		sent.Properties.AddUser(text, text)
+		r := mqtt.NewReader(bytes.NewReader(mqtt.V5.Append(nil, &sent)), 1<<20)
+		r.Version = mqtt.V5
+		got, err := r.Next()
+		if err != nil {
+			t.Errorf("%.20q: %v", text, err)
+			continue
+		}
+		p := got.(*mqtt.Connack).Properties
+		if reason, _ := p.Data(mqtt.ReasonString); reason != want || p[1].Data != want || p[1].Value != want {
+			t.Errorf("%.20q became %.20q, %.20q, %.20q", text, reason, p[1].Data, p[1].Value)
+		}
+	}
+}
+
+func TestBrief(t *testing.T) {
+	var all, rest mqtt.Properties
+	all.AddData(mqtt.ReasonString, "why")
+	all.AddUser("k", "v")
+	all.AddInt(mqtt.ServerKeepAlive, 9)
+	rest.AddInt(mqtt.ServerKeepAlive, 9)
+	for _, tt := range []struct{ packet, brief mqtt.Packet }{
+		{&mqtt.Connack{Code: 0x80, Properties: all}, &mqtt.Connack{Code: 0x80, Properties: rest}},
+		{&mqtt.Ack{Kind: mqtt.TypePuback, PacketID: 1, Properties: all}, &mqtt.Ack{Kind: mqtt.TypePuback, PacketID: 1, Properties: rest}},
+		{&mqtt.Suback{PacketID: 1, Properties: all}, &mqtt.Suback{PacketID: 1, Properties: rest}},
+		{&mqtt.Unsuback{PacketID: 1, Properties: all}, &mqtt.Unsuback{PacketID: 1, Properties: rest}},
+		{&mqtt.Disconnect{Code: 0x80, Properties: all}, &mqtt.Disconnect{Code: 0x80, Properties: rest}},
+		{&mqtt.Publish{Topic: "t", Properties: all}, &mqtt.Publish{Topic: "t", Properties: all}},
+	} {
+		if got := mqtt.Brief(tt.packet); !reflect.DeepEqual(got, tt.brief) {
+			t.Errorf("%+v\nis   %+v\nwant %+v", tt.packet, got, tt.brief)
+		}
+	}
+	if len(all) != 3 || all[0].ID != mqtt.ReasonString {
+		t.Errorf("the packet's own properties became %+v", all)
+	}
+}
+
+func TestValidTopicName(t *testing.T) {
+	for s, want := range map[string]bool{
+		"a": true, "a/b": true, "/": true, " ": true, "$SYS/x": true, "é": true, strings.Repeat("x", 65_535): true,
+		"": false, "c++": false, "a#b": false, "\x00": false, "\xff": false, strings.Repeat("x", 65_536): false,
+	} {
+		if mqtt.ValidTopicName(s) != want {
+			t.Errorf("%.20q: %v", s, !want)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // PropertyID names a property (section 2.2.2.2).
@@ -85,6 +86,10 @@ func (p Properties) Only(ids ...PropertyID) Properties {
 		}
 	}
 	return out
+}
+
+func (p Properties) brief() Properties {
+	return slices.DeleteFunc(slices.Clone(p), func(q Property) bool { return q.ID == ReasonString || q.ID == UserProperty })
 }
 
 // AddInt appends a number.
@@ -224,10 +229,12 @@ func appendProperties(b []byte, list Properties) []byte {
 			body = binary.BigEndian.AppendUint32(body, p.Int)
 		case formVarint:
 			body = appendVarint(body, p.Int)
-		case formString, formBytes:
+		case formString:
+			body = appendText(body, p.Data)
+		case formBytes:
 			body = appendString(body, p.Data)
 		case formPair:
-			body = appendString(appendString(body, p.Data), p.Value)
+			body = appendText(appendText(body, p.Data), p.Value)
 		}
 	}
 	return append(appendVarint(b, uint32(len(body))), body...)

@@ -16,8 +16,8 @@ type Reader struct {
 	Version Version
 }
 
-// NewReader returns a reader of packets that have at most max bytes behind the
-// fixed header.
+// NewReader returns a reader of packets of at most max bytes, which are counted
+// as the property Maximum Packet Size counts them: with the fixed header.
 func NewReader(r io.Reader, max int) *Reader {
 	return &Reader{r: bufio.NewReaderSize(r, 512), max: max, Version: V311}
 }
@@ -29,7 +29,7 @@ func (r *Reader) Next() (Packet, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := 0
+	n, header := 0, 2
 	for shift := 0; ; shift += 7 {
 		c, err := r.r.ReadByte()
 		if err != nil {
@@ -37,14 +37,18 @@ func (r *Reader) Next() (Packet, error) {
 		}
 		n |= int(c&0x7f) << shift
 		if c < 0x80 {
+			if c == 0 && shift > 0 {
+				return nil, errOverlong
+			}
 			break
 		}
 		if shift == 21 {
 			return nil, malformed("the remaining length has more than four bytes")
 		}
+		header++
 	}
-	if n > r.max {
-		return nil, &Error{PacketTooLarge, fmt.Sprintf("a packet of %d bytes is too large: at most %d are allowed", n, r.max)}
+	if header+n > r.max {
+		return nil, &Error{PacketTooLarge, fmt.Sprintf("a packet of %d bytes is too large: at most %d are allowed", header+n, r.max)}
 	}
 	// The buffer grows with what arrives: a length alone costs nothing.
 	var body bytes.Buffer

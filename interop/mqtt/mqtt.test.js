@@ -94,6 +94,34 @@ for (const protocolVersion of [4, 5]) {
     assert.equal((await messages.next()).text, "and back");
   });
 
+  test(about("mqtt-publish", "a burst that is larger than what may be in flight"), limit, async (t) => {
+    const hub = newHub();
+    const { messages } = await connect(t, hub, version).then(async (c) => (await c.client.subscribeAsync("room", { qos: 1 }), c));
+    const { client } = await connect(t, hub, version);
+    for (let i = 0; i < 3000; i += 500) {
+      await Promise.all(Array.from({ length: 500 }, (_, j) => client.publishAsync("room", String(i + j), { qos: 1 })));
+    }
+    for (let i = 0; i < 3000; i++) assert.equal((await messages.next()).text, String(i));
+  });
+
+  test(about("mqtt-refuse", "the session of another user, and groups that are no topics"), limit, async (t) => {
+    const hub = newHub();
+    const session = protocolVersion === 5 ? { properties: { sessionExpiryInterval: 30 } } : { clean: false };
+    const { client, messages, id } = await connect(t, hub, { ...version, ...session, clientId: clientId(), token: { roles: allRoles, userId: "alice" } });
+    for (const clean of [true, false]) {
+      const mallory = connect(t, hub, { ...version, clean, clientId: id, token: { roles: allRoles, userId: "mallory" } });
+      await assert.rejects(mallory, /Not authorized/);
+    }
+    const server = service(hub);
+    for (const group of ["c++", "a#b"]) {
+      await server.group(group).addConnection(id);
+      await server.group(group).sendToAll("no topic", { contentType: "text/plain" });
+    }
+    await client.subscribeAsync("room");
+    await server.group("room").sendToAll("a topic", { contentType: "text/plain" });
+    assert.equal((await messages.next()).text, "a topic");
+  });
+
   test(about("mqtt-will", "the will of a client that vanishes"), limit, async (t) => {
     const hub = newHub();
     const watcher = await connect(t, hub, version);

@@ -33,12 +33,12 @@ def new_hub():
 class Client:
     """A client with what it got in queues."""
 
-    def __init__(self, test, hub, version, token=None, setting="WEBPUBSUB_CONNECTION_STRING", will=None, client_id=None, **connect):
+    def __init__(self, test, hub, version, token=None, setting="WEBPUBSUB_CONNECTION_STRING", will=None, client_id=None, manual_ack=False, **connect):
         access = service(hub, setting).get_client_access_token(client_protocol="MQTT", **(token or {"roles": ROLES}))
         url = urlsplit(access["url"])
         self.id = client_id or f"paho{os.getpid()}x{next(numbers)}"
         clean = {} if version == paho.MQTTv5 else {"clean_session": connect.pop("clean_session", True)}
-        self.paho = paho.Client(paho.CallbackAPIVersion.VERSION2, self.id, protocol=version, transport="websockets", **clean)
+        self.paho = paho.Client(paho.CallbackAPIVersion.VERSION2, self.id, protocol=version, transport="websockets", manual_ack=manual_ack, **clean)
         self.paho.ws_set_options(path=f"{url.path}?{url.query}")
         self.paho.reconnect_delay_set(1, 1)
         if will:
@@ -153,6 +153,35 @@ class V311(BothVersions, unittest.TestCase):
 
 class V5(BothVersions, unittest.TestCase):
     version = paho.MQTTv5
+
+    def test_receive_maximum(self):
+        """mqtt-session: a client that comes back may take fewer messages at once"""
+        hub = new_hub()
+
+        def connect(receive_maximum, client_id=None):
+            properties = Properties(PacketTypes.CONNECT)
+            properties.SessionExpiryInterval = 30
+            properties.ReceiveMaximum = receive_maximum
+            return Client(self, hub, self.version, client_id=client_id, manual_ack=True, clean_start=False, properties=properties)
+
+        first = connect(20)
+        first.subscribe("room", 1)
+        for i in range(10):
+            service(hub).send_to_group("room", str(i), content_type="text/plain")
+        for i in range(10):
+            self.assertEqual(first.receive().payload, str(i).encode())
+        first.paho.disconnect()
+        first.disconnects.get(timeout=LIMIT)
+
+        second = connect(3, first.id)
+        self.assertTrue(second.session_present)
+        for i in range(10):
+            message = second.receive()
+            self.assertEqual(message.payload, str(i).encode())
+            if i == 0:
+                second.subscribe("other", 1)  # its answer comes behind what was sent before
+                self.assertEqual(second.messages.qsize(), 2)
+            second.paho.ack(message.mid, message.qos)
 
     def test_properties(self):
         """mqtt-properties: they travel with events"""
