@@ -85,6 +85,26 @@ func TestGroupsThatAreNoTopics(t *testing.T) {
 	c.expectNothingElse()
 }
 
+// A topic with levels works between clients. REST calls on its group succeed and
+// reach nobody, as in the service, which showed in production first: the journal
+// says so when a client joins it.
+func TestTopicsThatRESTCannotReach(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	c := connectMQTT(t, srv, "a", anything...)
+	c.subscribe("tenant/1", 0)
+	c.send(message("tenant/1", "", "x"))
+	c.expect(message("tenant/1", "", "x"))
+	send(t, srv, "groups/tenant%2F1/:send", "y")
+	c.expectNothingElse()
+	if e := waitFor(t, srv, emulator.KindJoined, "a"); !strings.Contains(e.Reason, "REST calls on it reach nobody") {
+		t.Errorf("journal %+v", e)
+	}
+	c.subscribe("tenant.1", 0)
+	if e := waitForNth(t, srv, emulator.KindJoined, "a", 2); e.Reason != "" {
+		t.Errorf("journal %+v", e)
+	}
+}
+
 // What MQTT clients say to each other keeps its properties.
 func TestMQTTProperties(t *testing.T) {
 	srv := emulator.Start(t, emulator.Options{})
