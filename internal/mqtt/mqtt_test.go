@@ -125,6 +125,9 @@ func TestBroken(t *testing.T) {
 	}{
 		{"type 0", mqtt.V5, "00 00", mqtt.MalformedPacket},
 		{"AUTH in 3.1.1", mqtt.V311, "f0 00", mqtt.MalformedPacket},
+		{"flags of PUBREL", mqtt.V5, "60 02 0001", mqtt.MalformedPacket},
+		{"flags of UNSUBSCRIBE", mqtt.V5, "a0 06 0001 00 0001 61", mqtt.MalformedPacket},
+		{"flags of DISCONNECT", mqtt.V5, "e1 00", mqtt.MalformedPacket},
 		{"flags of SUBSCRIBE", mqtt.V5, "80 07 0001 00 0001 61 00", mqtt.MalformedPacket},
 		{"long remaining length", mqtt.V5, "30 ff ff ff ff 00", mqtt.MalformedPacket},
 		{"too large", mqtt.V5, "30 e9 07", mqtt.PacketTooLarge},
@@ -145,6 +148,7 @@ func TestBroken(t *testing.T) {
 		{"no topic", mqtt.V5, "30 03 0000 00", mqtt.ProtocolError},
 		{"wildcard topic", mqtt.V5, "30 04 0001 23 00", mqtt.TopicNameInvalid},
 		{"U+0000", mqtt.V5, "30 04 0001 00 00", mqtt.MalformedPacket},
+		{"surrogate", mqtt.V5, "30 06 0003 eda080 00", mqtt.MalformedPacket},
 		{"not UTF-8", mqtt.V5, "30 04 0001 ff 00", mqtt.MalformedPacket},
 		{"unknown property", mqtt.V5, "30 06 0001 74 02 04 00", mqtt.MalformedPacket},
 		{"property beyond the table", mqtt.V5, "30 07 0001 74 03 8101 00", mqtt.MalformedPacket},

@@ -11,12 +11,12 @@
 // Section numbers in this package are those of the MQTT 5.0 specification.
 //
 // Two existing codecs were compared with this one before it was kept. The packets
-// package of github.com/mochi-mqtt/server (v2.7.9) accepts 19 of the 47 malformed
+// package of github.com/mochi-mqtt/server (v2.7.9) accepts 19 of the 51 malformed
 // packets in this package's tests, among them properties that occur twice,
 // response topics with wildcards and undefined reason codes, and reports the
 // others by a code without the rule. The one of github.com/eclipse/paho.golang
-// (v0.23.0) is for clients of MQTT 5.0: it cannot read MQTT 3.1.1, accepts 29 of
-// the 42 that it can read, and has no limit for the size of a packet. An emulator
+// (v0.23.0) is for clients of MQTT 5.0: it cannot read MQTT 3.1.1, accepts 32 of
+// the 46 that it can read, and has no limit for the size of a packet. An emulator
 // that accepts what the service closes a connection for hides errors, and the
 // checks that were missing would have been most of this package.
 package mqtt
