@@ -46,7 +46,7 @@ func New(c Config) (*App, error) {
 		a.service, err = service.NewClientFromConnectionString(c.ConnectionString, c.Hub, c.ClientOptions)
 		events.ConnectionStrings = []string{c.ConnectionString}
 	case c.ServiceURI != "" && c.Credential != nil:
-		a.service, err = service.NewClient(c.ServiceURI, c.Credential, c.Hub, c.ClientOptions)
+		a.service, err = service.NewClient(c.ServiceURI, c.Hub, c.Credential, c.ClientOptions)
 		events.AllowedOrigins = []string{c.ServiceURI}
 	default:
 		err = fmt.Errorf("Config needs ConnectionString (setting %s), or ServiceURI (setting %s) and Credential", settingConnection, settingServiceURI)

@@ -206,7 +206,7 @@ func (a *App) others(ctx context.Context, e *handler.Event, room string) map[str
 		return nil
 	}
 	users := make(map[string]bool)
-	for c, err := range a.service.Connections(ctx, groupPrefix+room, &service.ListConnectionsOptions{Top: maxMembers}) {
+	for c, err := range a.service.ListConnectionsInGroup(ctx, groupPrefix+room, &service.ListConnectionsInGroupOptions{Top: maxMembers}) {
 		if err != nil {
 			a.log.WarnContext(ctx, "the members of a room could not be listed", "room", room, "error", err)
 			return nil

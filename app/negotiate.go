@@ -53,7 +53,7 @@ func (a *App) negotiate(w http.ResponseWriter, r *http.Request) {
 	}
 	// Roles and the first room are granted by the connect event, which sees
 	// every connection; the token says only who it is.
-	token, err := a.service.GetClientAccessToken(r.Context(), &service.ClientAccessTokenOptions{UserID: user})
+	token, err := a.service.GetClientAccessToken(r.Context(), &service.GetClientAccessTokenOptions{UserID: user})
 	if err != nil {
 		a.log.ErrorContext(r.Context(), "negotiate got no token from the service", "error", err)
 		refuse(w, http.StatusBadGateway, "the service gave no token; the log says why")

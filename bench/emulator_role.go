@@ -46,7 +46,7 @@ func emulatorEndpoint(ctx context.Context, connectionString, protocol string, gr
 	if err != nil {
 		return endpoint{}, err
 	}
-	t, err := c.GetClientAccessToken(ctx, &service.ClientAccessTokenOptions{Groups: groups, Roles: []string{webpubsub.RoleSendToAnyGroup, webpubsub.RoleJoinLeaveAnyGroup}})
+	t, err := c.GetClientAccessToken(ctx, &service.GetClientAccessTokenOptions{Groups: groups, Roles: []string{webpubsub.RoleSendToAnyGroup, webpubsub.RoleJoinLeaveAnyGroup}})
 	if err != nil {
 		return endpoint{}, err
 	}

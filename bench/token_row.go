@@ -45,7 +45,7 @@ func tokenOurs([]string) error {
 	if err != nil {
 		return err
 	}
-	o := &service.ClientAccessTokenOptions{UserID: "alice", Roles: []string{webpubsub.RoleJoinLeaveAnyGroup, webpubsub.RoleSendToAnyGroup}, Groups: []string{"lobby"}}
+	o := &service.GetClientAccessTokenOptions{UserID: "alice", Roles: []string{webpubsub.RoleJoinLeaveAnyGroup, webpubsub.RoleSendToAnyGroup}, Groups: []string{"lobby"}}
 	return commands("ready", func(line string) (any, error) {
 		d, err := time.ParseDuration(line)
 		if err != nil {

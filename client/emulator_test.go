@@ -32,7 +32,7 @@ func accessTo(tb testing.TB, srv *emulator.Server, user string) client.Credentia
 		tb.Fatal(err)
 	}
 	return func(ctx context.Context) (string, error) {
-		token, err := hub.GetClientAccessToken(ctx, &service.ClientAccessTokenOptions{
+		token, err := hub.GetClientAccessToken(ctx, &service.GetClientAccessTokenOptions{
 			UserID: user,
 			Roles:  []string{webpubsub.RoleJoinLeaveAnyGroup, webpubsub.RoleSendToAnyGroup},
 		})

@@ -36,7 +36,7 @@ func local() (client.Credential, func()) {
 		panic(err)
 	}
 	credential := func(ctx context.Context) (string, error) {
-		token, err := hub.GetClientAccessToken(ctx, &service.ClientAccessTokenOptions{
+		token, err := hub.GetClientAccessToken(ctx, &service.GetClientAccessTokenOptions{
 			UserID: "alice",
 			Roles:  []string{webpubsub.RoleJoinLeaveAnyGroup, webpubsub.RoleSendToGroup("room")},
 		})

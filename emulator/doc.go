@@ -57,7 +57,7 @@
 // in Azure with a managed identity runs here unchanged:
 //
 //	srv := emulator.Start(t, emulator.Options{TLS: true, AllowUnverifiedEntra: true})
-//	chat, err := service.NewClient(srv.URL(), cred, "chat", &service.ClientOptions{
+//	chat, err := service.NewClient(srv.URL(), "chat", cred, &service.ClientOptions{
 //		ClientOptions: azcore.ClientOptions{Transport: srv.Client()},
 //	})
 //

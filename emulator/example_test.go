@@ -28,7 +28,7 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(chat.Health(context.Background()))
+	fmt.Println(chat.GetServiceStatus(context.Background(), nil))
 	// Output: <nil>
 }
 

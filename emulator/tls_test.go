@@ -50,13 +50,13 @@ func TestTokenCredentialOverTLS(t *testing.T) {
 	if !strings.HasPrefix(srv.URL(), "https://") || !strings.HasPrefix(srv.ClientURL("chat"), "wss://") || !strings.Contains(srv.ConnectionString(), "Endpoint="+srv.URL()+";") {
 		t.Errorf("addresses %s, %s, %s", srv.URL(), srv.ClientURL("chat"), srv.ConnectionString())
 	}
-	chat, err := service.NewClient(srv.URL(), entra{}, "chat", &service.ClientOptions{
+	chat, err := service.NewClient(srv.URL(), "chat", entra{}, &service.ClientOptions{
 		ClientOptions: azcore.ClientOptions{Transport: srv.Client()},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	access, err := chat.GetClientAccessToken(t.Context(), &service.ClientAccessTokenOptions{
+	access, err := chat.GetClientAccessToken(t.Context(), &service.GetClientAccessTokenOptions{
 		UserID: "alice", Groups: []string{"g", "h"}, Roles: anything, Expiry: 30 * time.Minute,
 	})
 	if err != nil {
@@ -92,7 +92,7 @@ func TestTokenCredentialOverTLS(t *testing.T) {
 	}
 
 	// Each protocol has its own tokens, and its own endpoint for them.
-	mqtt, err := chat.GetClientAccessToken(t.Context(), &service.ClientAccessTokenOptions{Protocol: service.ClientProtocolMQTT})
+	mqtt, err := chat.GetClientAccessToken(t.Context(), &service.GetClientAccessTokenOptions{Protocol: service.ClientProtocolMQTT})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func TestDashboard(t *testing.T) {
 	}
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	for _, user := range []string{"alice", "bob"} {
-		token, err := chat.GetClientAccessToken(t.Context(), &service.ClientAccessTokenOptions{UserID: user, Groups: []string{"lobby"}})
+		token, err := chat.GetClientAccessToken(t.Context(), &service.GetClientAccessTokenOptions{UserID: user, Groups: []string{"lobby"}})
 		if err != nil {
 			t.Fatal(err)
 		}

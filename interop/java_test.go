@@ -37,7 +37,7 @@ func TestLikeJavaClient(t *testing.T) {
 	}
 	dial := func(recovery url.Values) *websocket.Conn {
 		t.Helper()
-		access, err := chat.GetClientAccessToken(t.Context(), &service.ClientAccessTokenOptions{
+		access, err := chat.GetClientAccessToken(t.Context(), &service.GetClientAccessTokenOptions{
 			UserID: "alice", Roles: []string{webpubsub.RoleJoinLeaveAnyGroup, webpubsub.RoleSendToAnyGroup},
 		})
 		if err != nil {

@@ -1,16 +1,16 @@
 package service
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
 	"example.com/webpubsub/internal/token"
 )
@@ -18,11 +18,45 @@ import (
 // ServiceName is the key of Web PubSub in cloud.Configuration.Services.
 const ServiceName cloud.ServiceName = "webpubsub"
 
-// requestTokenLifetime is short because a token serves one request. Together
-// with the five minutes that the service adds, the clock may be ten minutes slow.
+// requestTokenLifetime is short because a token is used for one request.
+// Together with the five minutes that the service adds, the clock may be ten
+// minutes slow.
 const requestTokenLifetime = 5 * time.Minute
 
-// scope returns the scope to ask Entra for.
+// KeyCredential returns the access key of a resource that the next token is
+// signed with. It is called for every request and every client access token,
+// concurrently, so it should cache a key that is expensive to get. A request
+// fails if it returns an error or an empty key, and is not retried then.
+//
+// [NewKeyCredential] returns a KeyCredential for a fixed key. To rotate keys
+// without restarting the program, pass a function that returns the current key:
+//
+//	var key atomic.Value // of string
+//	credential := func(context.Context) (string, error) { return key.Load().(string), nil }
+type KeyCredential func(ctx context.Context) (accessKey string, err error)
+
+// NewKeyCredential returns a credential for a fixed access key. It returns nil
+// if the key is empty, which [NewClientWithKeyCredential] rejects.
+func NewKeyCredential(accessKey string) KeyCredential {
+	if accessKey == "" {
+		return nil
+	}
+	return func(context.Context) (string, error) { return accessKey, nil }
+}
+
+// sign returns a token that is signed with the current key.
+func (k KeyCredential) sign(ctx context.Context, claims token.Claims) (string, error) {
+	key, err := k(ctx)
+	if err != nil {
+		return "", fmt.Errorf("get access key: %w", err)
+	}
+	if key == "" {
+		return "", errors.New("access key is empty: the KeyCredential returned none")
+	}
+	return token.Sign(key, claims)
+}
+
+// scope returns the scope to request a token for.
 func scope(c cloud.Configuration) string {
 	audience := "https://webpubsub.azure.com"
 	if a := c.Services[ServiceName].Audience; a != "" {
@@ -45,44 +79,23 @@ func (p withAuth) Do(req *policy.Request) (*http.Response, error) {
 	return p.Policy.Do(req)
 }
 
-// keyPolicy signs one token per try: the audience is the URL as it stands,
+// keyPolicy signs one token per try: the audience is the URL as it is sent,
 // query included (Azure Web PubSub reference, data plane REST API). The claims
 // iat and nbf are left out, as the official clients for Go, Java and Python
-// leave them out: they add nothing to a token this short, and nbf makes a
-// machine whose clock is fast fail.
-type keyPolicy struct{ key *azcore.KeyCredential }
+// leave them out: they add nothing to a token this short, and nbf makes requests
+// fail on a machine whose clock is fast.
+type keyPolicy struct{ key KeyCredential }
 
 func (p keyPolicy) Do(req *policy.Request) (*http.Response, error) {
-	jwt, err := sign(p.key, token.Claims{
+	jwt, err := p.key.sign(req.Raw().Context(), token.Claims{
 		Audience: req.Raw().URL.String(),
 		Expires:  time.Now().Add(requestTokenLifetime),
 	})
 	if err != nil {
-		return nil, final{err}
+		return nil, nonRetriableError{err}
 	}
 	req.Raw().Header.Set("Authorization", "Bearer "+jwt)
 	return req.Next()
-}
-
-func sign(cred *azcore.KeyCredential, claims token.Claims) (string, error) {
-	key := readKey(cred)
-	if key == "" {
-		return "", errors.New("the access key has been updated to nothing")
-	}
-	return token.Sign(key, claims)
-}
-
-// readKey returns the current key. azcore keeps the key to itself and offers
-// only a policy that writes it into a header; so it writes it into the header
-// of a request that goes nowhere: with no policy left, Do fails after that.
-func readKey(cred *azcore.KeyCredential) string {
-	const header = "Key"
-	scratch, err := runtime.NewRequestFromRequest(&http.Request{URL: &url.URL{Scheme: "https"}, Header: http.Header{}})
-	if err != nil {
-		return ""
-	}
-	_, _ = runtime.NewKeyCredentialPolicy(cred, header, nil).Do(scratch)
-	return scratch.Raw().Header.Get(header)
 }
 
 // proxyPolicy sends requests for the endpoint to the reverse proxy.
@@ -93,7 +106,7 @@ func (p proxyPolicy) Do(req *policy.Request) (*http.Response, error) {
 	if rest, ok := strings.CutPrefix(raw.URL.String(), p.endpoint); ok {
 		u, err := url.Parse(p.proxy + rest)
 		if err != nil {
-			return nil, final{err}
+			return nil, nonRetriableError{err}
 		}
 		raw.URL, raw.Host = u, u.Host
 	}

@@ -38,10 +38,10 @@ func TestDefectsOfAzwebpubsub(t *testing.T) {
 	o := &service.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: srv.Client()}}
 	makers := map[string]func(endpoint string) (*service.Client, error){
 		"key": func(endpoint string) (*service.Client, error) {
-			return service.NewClientWithKey(endpoint, azcore.NewKeyCredential(emulator.DefaultAccessKey), "chat", o)
+			return service.NewClientWithKeyCredential(endpoint, "chat", service.NewKeyCredential(emulator.DefaultAccessKey), o)
 		},
 		"identity": func(endpoint string) (*service.Client, error) {
-			return service.NewClient(endpoint, identity{}, "chat", o)
+			return service.NewClient(endpoint, "chat", identity{}, o)
 		},
 	}
 	for name, newClient := range makers {
@@ -60,7 +60,7 @@ func TestDefectsOfAzwebpubsub(t *testing.T) {
 
 			// "I set a user and no expiry." It asked for a token of 0 minutes, and
 			// the service answered 400.
-			unset, err := c.GetClientAccessToken(t.Context(), &service.ClientAccessTokenOptions{UserID: "alice"})
+			unset, err := c.GetClientAccessToken(t.Context(), &service.GetClientAccessTokenOptions{UserID: "alice"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -72,7 +72,7 @@ func TestDefectsOfAzwebpubsub(t *testing.T) {
 
 			// "I computed the expiry from two dates, the wrong way round." It made a
 			// token that had expired already, and the browser got a bare 401.
-			_, err = c.GetClientAccessToken(t.Context(), &service.ClientAccessTokenOptions{Expiry: -time.Hour})
+			_, err = c.GetClientAccessToken(t.Context(), &service.GetClientAccessTokenOptions{Expiry: -time.Hour})
 			if err == nil || !strings.Contains(err.Error(), "Expiry is negative") {
 				t.Errorf("a negative expiry: %v", err)
 			}
@@ -88,7 +88,7 @@ func TestDefectsOfAzwebpubsub(t *testing.T) {
 				connectOver(t, srv, c)
 				// "I asked whether the connection may send." 200 and 404 were both a
 				// success without an answer.
-				may, err := c.HasPermission(t.Context(), service.PermissionSendToGroup, "nobody", "g")
+				may, err := c.HasPermission(t.Context(), service.PermissionSendToGroup, "nobody", "g", nil)
 				if err != nil || may {
 					t.Errorf("endpoint with %q: %v, %v", slashes, may, err)
 				}

@@ -11,11 +11,11 @@ import (
 )
 
 func BenchmarkClientAccessToken(b *testing.B) {
-	c, err := service.NewClientWithKey("https://contoso.example", azcore.NewKeyCredential(testKey), "chat", nil)
+	c, err := service.NewClientWithKeyCredential("https://contoso.example", "chat", service.NewKeyCredential(testKey), nil)
 	if err != nil {
 		b.Fatal(err)
 	}
-	o := &service.ClientAccessTokenOptions{UserID: "alice", Roles: []string{webpubsub.RoleJoinLeaveGroup("g")}, Groups: []string{"g"}}
+	o := &service.GetClientAccessTokenOptions{UserID: "alice", Roles: []string{webpubsub.RoleJoinLeaveGroup("g")}, Groups: []string{"g"}}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := c.GetClientAccessToken(b.Context(), o); err != nil {
@@ -26,7 +26,7 @@ func BenchmarkClientAccessToken(b *testing.B) {
 
 // BenchmarkSendToAll measures the client alone: the transport answers at once.
 func BenchmarkSendToAll(b *testing.B) {
-	c, err := service.NewClientWithKey("https://contoso.example", azcore.NewKeyCredential(testKey), "chat", &service.ClientOptions{
+	c, err := service.NewClientWithKeyCredential("https://contoso.example", "chat", service.NewKeyCredential(testKey), &service.ClientOptions{
 		ClientOptions: azcore.ClientOptions{Transport: transport(func(r *http.Request) (*http.Response, error) {
 			return response(r, http.StatusAccepted), nil
 		})},

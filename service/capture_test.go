@@ -104,7 +104,7 @@ func (c *capture) keyClient(t testing.TB, o *service.ClientOptions) *service.Cli
 	if o == nil {
 		o = c.options()
 	}
-	client, err := service.NewClientWithKey(c.URL, azcore.NewKeyCredential(testKey), "chat", o)
+	client, err := service.NewClientWithKeyCredential(c.URL, "chat", service.NewKeyCredential(testKey), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func (c *capture) entraClient(t testing.TB, o *service.ClientOptions) *service.C
 	if o == nil {
 		o = c.options()
 	}
-	client, err := service.NewClient(c.URL, &entra{}, "chat", o)
+	client, err := service.NewClient(c.URL, "chat", &entra{}, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,20 +1,18 @@
 package service
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
 
 	"example.com/webpubsub/internal/connstr"
 	"example.com/webpubsub/internal/names"
@@ -37,75 +35,89 @@ const (
 
 var apiVersions = []string{v2021, v2022, v2023, v2401, v2412}
 
-// ClientOptions configures a [Client]. The zero value, or nil, is ready to use.
+// ClientOptions contains the optional parameters of the Client constructors. The
+// zero value, or nil, selects the defaults.
 type ClientOptions struct {
-	// ClientOptions are the options that every client of the Azure SDK has.
+	// ClientOptions are the options of every client of the Azure SDK.
 	//
-	// APIVersion is 2024-12-01 by default; 2021-10-01, 2022-11-01, 2023-07-01
-	// and 2024-01-01 are accepted too. A call that needs a newer version than
-	// the chosen one fails before anything is sent, since the service would
-	// ignore a filter that it does not know and deliver to everybody.
+	// APIVersion can be 2021-10-01, 2022-11-01, 2023-07-01, 2024-01-01 or
+	// 2024-12-01. A call that needs a newer version than the selected one returns
+	// an error, since the service would ignore, for example, a filter that it does
+	// not know and deliver to every connection. Default: 2024-12-01.
 	//
-	// Cloud matters to [NewClient] only: it decides for which audience tokens
-	// are asked. The public cloud and Azure China are known; for any other,
-	// set Cloud.Services[ServiceName].Audience.
+	// Cloud selects the audience of tokens and is used by [NewClient] only. The
+	// public cloud and Azure China are known; for any other, set
+	// Cloud.Services[ServiceName].Audience. Default: the public cloud.
+	//
+	// Transport sends the requests. The CheckRedirect function of an *http.Client
+	// is not used: redirects are never followed. Default: an http.Client with the
+	// settings of the Azure SDK.
 	azcore.ClientOptions
 
-	// ReverseProxyEndpoint is where requests go when the service stands behind a
-	// gateway such as API Management: it replaces the endpoint in every request,
-	// while tokens stay signed for the endpoint itself. The URL of a client
-	// access token keeps the endpoint. Default: requests go to the endpoint.
+	// ReverseProxyEndpoint is the URL of a gateway in front of the service, such as
+	// API Management. Requests are sent to it in place of the endpoint; tokens are
+	// still signed for the endpoint, and the URL of a client access token still
+	// contains the endpoint. Default: requests are sent to the endpoint.
 	ReverseProxyEndpoint string
 
-	// RetrySends lets a send be repeated after an unclear outcome, as every
-	// other call is: the message arrives at least once, perhaps twice. Default:
-	// false, see Retries in the package documentation.
+	// RetrySends retries sends like every other request: a message is delivered at
+	// least once, possibly twice. Default: false, see Retries in the package
+	// documentation.
 	RetrySends bool
+
+	// Logger receives a warning when a client is granted a user ID, role or group
+	// that the REST API cannot address, at most one for each of the three.
+	// Default: slog.Default().
+	Logger *slog.Logger
 }
 
-// Client calls the REST API of one hub. Make it with [NewClient],
-// [NewClientWithKey] or [NewClientFromConnectionString].
+// Client sends requests for one hub. It is created by [NewClient],
+// [NewClientWithKeyCredential] or [NewClientFromConnectionString].
 type Client struct {
 	az         *azcore.Client
 	endpoint   string
 	hub        string
 	apiVersion string
-	key        *azcore.KeyCredential // nil with a token credential
+	key        KeyCredential // nil with a token credential
+	logger     *slog.Logger
+
+	mu     sync.Mutex
+	warned map[string]bool // kinds of unaddressable names that were logged
 }
 
 // NewClient returns a client that authenticates with Microsoft Entra. The
-// endpoint is the resource's URL, for example
-// https://contoso.webpubsub.azure.com; with http it is refused unless
-// InsecureAllowCredentialWithHTTP is set.
-func NewClient(endpoint string, cred azcore.TokenCredential, hub string, o *ClientOptions) (*Client, error) {
-	if cred == nil {
-		return nil, errors.New("service: the credential is nil: pass one of azidentity, or use NewClientWithKey")
+// endpoint is the URL of the resource, for example
+// https://contoso.webpubsub.azure.com. It must be https, unless
+// ClientOptions.InsecureAllowCredentialWithHTTP is set.
+func NewClient(endpoint, hub string, credential azcore.TokenCredential, options *ClientOptions) (*Client, error) {
+	if credential == nil {
+		return nil, errors.New("service: credential is nil: pass a credential of azidentity, or use NewClientWithKeyCredential")
 	}
-	return newClient(endpoint, hub, o, cred, nil)
+	return newClient(endpoint, hub, options, credential, nil)
 }
 
-// NewClientWithKey returns a client that signs its tokens with an access key of
-// the resource. The key may be replaced while the client is in use, with
-// [azcore.KeyCredential.Update].
-func NewClientWithKey(endpoint string, key *azcore.KeyCredential, hub string, o *ClientOptions) (*Client, error) {
-	if key == nil || *key == (azcore.KeyCredential{}) || readKey(key) == "" {
-		return nil, errors.New("service: the access key is empty: take one from the resource's Keys page")
+// NewClientWithKeyCredential returns a client that signs its tokens with an
+// access key of the resource: service.NewKeyCredential(accessKey), or a function
+// that returns the current key.
+func NewClientWithKeyCredential(endpoint, hub string, credential KeyCredential, options *ClientOptions) (*Client, error) {
+	if credential == nil {
+		return nil, errors.New("service: access key is empty: copy one from the Keys page of the resource")
 	}
-	return newClient(endpoint, hub, o, nil, key)
+	return newClient(endpoint, hub, options, nil, credential)
 }
 
 // NewClientFromConnectionString returns a client for a connection string as the
-// portal shows it, Endpoint=…;AccessKey=…;Version=1.0; and authenticates as
-// [NewClientWithKey] does.
-func NewClientFromConnectionString(connectionString, hub string, o *ClientOptions) (*Client, error) {
+// portal displays it, Endpoint=…;AccessKey=…;Version=1.0; and authenticates like
+// [NewClientWithKeyCredential].
+func NewClientFromConnectionString(connectionString, hub string, options *ClientOptions) (*Client, error) {
 	cs, err := connstr.Parse(connectionString)
 	if err != nil {
 		return nil, fmt.Errorf("service: %w", err)
 	}
-	return NewClientWithKey(cs.Endpoint, azcore.NewKeyCredential(cs.AccessKey), hub, o)
+	return NewClientWithKeyCredential(cs.Endpoint, hub, NewKeyCredential(cs.AccessKey), options)
 }
 
-func newClient(endpoint, hub string, o *ClientOptions, cred azcore.TokenCredential, key *azcore.KeyCredential) (*Client, error) {
+func newClient(endpoint, hub string, o *ClientOptions, cred azcore.TokenCredential, key KeyCredential) (*Client, error) {
 	if o == nil {
 		o = &ClientOptions{}
 	}
@@ -116,7 +128,7 @@ func newClient(endpoint, hub string, o *ClientOptions, cred azcore.TokenCredenti
 	if err := names.Hub(hub); err != nil {
 		return nil, fmt.Errorf("service: %w", err)
 	}
-	c := &Client{endpoint: endpoint, hub: hub, apiVersion: v2412, key: key}
+	c := &Client{endpoint: endpoint, hub: hub, apiVersion: v2412, key: key, logger: o.Logger}
 	if o.APIVersion != "" {
 		if !slices.Contains(apiVersions, o.APIVersion) {
 			return nil, fmt.Errorf("service: unknown APIVersion %q: use one of %s", o.APIVersion, strings.Join(apiVersions, ", "))
@@ -130,29 +142,30 @@ func newClient(endpoint, hub string, o *ClientOptions, cred azcore.TokenCredenti
 	target := endpoint
 	if o.ReverseProxyEndpoint != "" {
 		if target, err = connstr.Endpoint(o.ReverseProxyEndpoint, ""); err != nil {
-			return nil, fmt.Errorf("service: reverse proxy: %w", err)
+			return nil, fmt.Errorf("service: ReverseProxyEndpoint: %w", err)
 		}
 	}
 	if key != nil {
 		perRetry = append(perRetry, withAuth{keyPolicy{key}})
 	} else {
-		// azcore would refuse too, but only at the first call, and it does not
-		// see that a proxy is reached without TLS.
+		// azcore would fail too, but only at the first call, and it does not see
+		// that a gateway is reached without TLS.
 		if !o.InsecureAllowCredentialWithHTTP && (isHTTP(endpoint) || isHTTP(target)) {
-			return nil, errors.New("service: a token credential is not sent over http, where anybody can read it: use https, or an access key, or set ClientOptions.InsecureAllowCredentialWithHTTP")
+			return nil, errors.New("service: token credentials require https: use an https endpoint or an access key, or set ClientOptions.InsecureAllowCredentialWithHTTP")
 		}
 		perRetry = append(perRetry, withAuth{runtime.NewBearerTokenPolicy(cred, []string{scope(o.Cloud)}, &policy.BearerTokenOptions{
 			InsecureAllowCredentialWithHTTP: o.InsecureAllowCredentialWithHTTP,
 		})})
 	}
 	if target != endpoint {
-		// After the token: its audience is the endpoint, not the proxy.
+		// After the token: its audience is the endpoint, not the gateway.
 		perRetry = append(perRetry, proxyPolicy{endpoint: endpoint, proxy: target})
 	}
 	az := o.ClientOptions
 	// The version is set by newRequest; azcore's policy would encode the query
 	// a second time.
 	az.APIVersion = ""
+	az.Transport = newTransport(o.Transport)
 	c.az, err = azcore.NewClient(moduleName, moduleVersion, runtime.PipelineOptions{
 		AllowedHeaders:         []string{"api-supported-versions", "x-ms-error-code"},
 		AllowedQueryParameters: []string{"clientType", "maxpagesize", "messageTtlSeconds", "minutesToExpire", "top"},
@@ -166,113 +179,25 @@ func newClient(endpoint, hub string, o *ClientOptions, cred azcore.TokenCredenti
 	return c, nil
 }
 
-// Endpoint returns the resource's URL, without a trailing slash.
+// Endpoint returns the URL of the resource, without a trailing slash.
 func (c *Client) Endpoint() string { return c.endpoint }
 
-// Hub returns the hub that the client is bound to.
+// Hub returns the name of the hub.
 func (c *Client) Hub() string { return c.hub }
 
-// Health asks whether the service is up. It returns nil when it is; the call
-// needs no permission and sends no credential.
-func (c *Client) Health(ctx context.Context) error {
-	_, err := c.do(ctx, request{name: "Health", verb: http.MethodHead, path: []string{"api", "health"}, anonymous: true}, http.StatusOK)
+// GetServiceStatusOptions contains the optional parameters of
+// [Client.GetServiceStatus]. There are none yet.
+type GetServiceStatusOptions struct{}
+
+// GetServiceStatus reports whether the service is available: it returns nil if
+// it is. The request needs no permission and contains no credential.
+func (c *Client) GetServiceStatus(ctx context.Context, _ *GetServiceStatusOptions) error {
+	_, err := c.do(ctx, request{name: "GetServiceStatus", verb: http.MethodHead, path: []string{"api", "health"}, anonymous: true}, http.StatusOK)
 	return err
 }
 
-// request is one call of the REST API.
-type request struct {
-	name string // the method's, for spans and errors
-	verb string
-	path []string // segments, not yet escaped
-	query,
-	header map[string][]string
-	body        []byte
-	contentType string
-	send        bool // not to be repeated
-	secret      bool // the answer must not be logged
-	anonymous   bool // no credential is sent
-}
-
-// hubPath returns the segments of a path below the hub.
-func (c *Client) hubPath(segments ...string) []string {
-	return append([]string{"api", "hubs", c.hub}, segments...)
-}
-
-// do sends a request and returns the response if its status is one of ok.
-func (c *Client) do(ctx context.Context, r request, ok ...int) (resp *http.Response, err error) {
-	ctx, end := runtime.StartSpan(ctx, "Client."+r.name, c.az.Tracer(), nil)
-	defer func() { end(err) }()
-	req, err := c.newRequest(ctx, r)
-	if err != nil {
-		return nil, fmt.Errorf("service: %s: %w", r.name, err)
-	}
-	resp, err = c.az.Pipeline().Do(req)
-	if err == nil && !runtime.HasStatusCode(resp, ok...) {
-		err = runtime.NewResponseError(resp)
-	}
-	if err != nil {
-		return nil, c.explain(r.name, err)
-	}
-	return resp, nil
-}
-
-func (c *Client) newRequest(ctx context.Context, r request) (*policy.Request, error) {
-	u := c.endpoint
-	for i, s := range r.path {
-		if i > 0 && r.path[i-1] == "groups" {
-			if err := names.Group(s); err != nil {
-				return nil, err
-			}
-		}
-		if err := checkSegment(s); err != nil {
-			return nil, err
-		}
-		u += "/" + url.PathEscape(s)
-	}
-	query := make(url.Values)
-	maps.Copy(query, r.query)
-	query.Set("api-version", c.apiVersion)
-	// A blank is %20 in every part of a URL, "+" in some only; the audience of
-	// the token repeats the URL.
-	u += "?" + strings.ReplaceAll(query.Encode(), "+", "%20")
-	req, err := runtime.NewRequest(ctx, r.verb, u)
-	if err != nil {
-		return nil, err
-	}
-	maps.Copy(req.Raw().Header, r.header)
-	req.Raw().Header.Set("Accept", "application/json")
-	if r.contentType != "" {
-		if err := req.SetBody(streaming.NopCloser(bytes.NewReader(r.body)), r.contentType); err != nil {
-			return nil, err
-		}
-	}
-	if r.send {
-		req.SetOperationValue(isSend{})
-	}
-	if r.anonymous {
-		req.SetOperationValue(isAnonymous{})
-	}
-	if r.secret {
-		runtime.SkipBodyDownload(req)
-	}
-	return req, nil
-}
-
-// checkSegment refuses what cannot be one segment of a URL's path. Servers and
-// proxies resolve "." and ".." even when they are percent-encoded (RFC 3986,
-// section 6.2.2): a send to the group ".." would become a send to the hub.
-func checkSegment(s string) error {
-	switch s {
-	case "":
-		return errors.New("the user id or connection id is empty")
-	case ".", "..":
-		return fmt.Errorf("the name or id %q cannot be part of a URL: choose another", s)
-	}
-	return nil
-}
-
-// need fails when the chosen API version is older than the feature.
-func (c *Client) need(version, feature string) error {
+// requireVersion fails if the selected API version is older than the feature.
+func (c *Client) requireVersion(version, feature string) error {
 	if c.apiVersion < version {
 		return fmt.Errorf("%s needs API version %s, the client is set to %s", feature, version, c.apiVersion)
 	}

@@ -2,6 +2,7 @@ package service_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -25,7 +26,7 @@ type sender interface {
 var _ sender = (*service.Client)(nil)
 
 func TestConstructorsRefuse(t *testing.T) {
-	key := azcore.NewKeyCredential(testKey)
+	key := service.NewKeyCredential(testKey)
 	version := func(v string) *service.ClientOptions {
 		return &service.ClientOptions{ClientOptions: azcore.ClientOptions{APIVersion: v}}
 	}
@@ -35,28 +36,33 @@ func TestConstructorsRefuse(t *testing.T) {
 		make func() (*service.Client, error)
 		want string
 	}{
-		{"no endpoint", func() (*service.Client, error) { return service.NewClientWithKey("", key, "chat", nil) }, "not an http or https URL"},
-		{"websocket endpoint", func() (*service.Client, error) { return service.NewClientWithKey("wss://h", key, "chat", nil) }, "not an http or https URL"},
-		{"endpoint with query", func() (*service.Client, error) { return service.NewClientWithKey("https://h?x=1", key, "chat", nil) }, "only scheme, host, port and path"},
-		{"no hub", func() (*service.Client, error) { return service.NewClientWithKey("https://h", key, "", nil) }, "invalid hub name"},
-		{"hub with slash", func() (*service.Client, error) { return service.NewClientWithKey("https://h", key, "a/b", nil) }, "invalid hub name"},
-		{"nil key", func() (*service.Client, error) { return service.NewClientWithKey("https://h", nil, "chat", nil) }, "access key is empty"},
-		{"zero key", func() (*service.Client, error) {
-			return service.NewClientWithKey("https://h", &azcore.KeyCredential{}, "chat", nil)
+		{"no endpoint", func() (*service.Client, error) { return service.NewClientWithKeyCredential("", "chat", key, nil) }, "not an http or https URL"},
+		{"websocket endpoint", func() (*service.Client, error) {
+			return service.NewClientWithKeyCredential("wss://h", "chat", key, nil)
+		}, "not an http or https URL"},
+		{"endpoint with query", func() (*service.Client, error) {
+			return service.NewClientWithKeyCredential("https://h?x=1", "chat", key, nil)
+		}, "only scheme, host, port and path"},
+		{"no hub", func() (*service.Client, error) { return service.NewClientWithKeyCredential("https://h", "", key, nil) }, "invalid hub name"},
+		{"hub with slash", func() (*service.Client, error) {
+			return service.NewClientWithKeyCredential("https://h", "a/b", key, nil)
+		}, "invalid hub name"},
+		{"nil key", func() (*service.Client, error) {
+			return service.NewClientWithKeyCredential("https://h", "chat", nil, nil)
 		}, "access key is empty"},
 		{"empty key", func() (*service.Client, error) {
-			return service.NewClientWithKey("https://h", azcore.NewKeyCredential(""), "chat", nil)
+			return service.NewClientWithKeyCredential("https://h", "chat", service.NewKeyCredential(""), nil)
 		}, "access key is empty"},
-		{"nil credential", func() (*service.Client, error) { return service.NewClient("https://h", nil, "chat", nil) }, "credential is nil"},
-		{"Entra over http", func() (*service.Client, error) { return service.NewClient("http://h", &entra{}, "chat", nil) }, "InsecureAllowCredentialWithHTTP"},
+		{"nil credential", func() (*service.Client, error) { return service.NewClient("https://h", "chat", nil, nil) }, "credential is nil"},
+		{"Entra over http", func() (*service.Client, error) { return service.NewClient("http://h", "chat", &entra{}, nil) }, "InsecureAllowCredentialWithHTTP"},
 		{"Entra over an http proxy", func() (*service.Client, error) {
-			return service.NewClient("https://h", &entra{}, "chat", proxy("http://p"))
+			return service.NewClient("https://h", "chat", &entra{}, proxy("http://p"))
 		}, "InsecureAllowCredentialWithHTTP"},
 		{"bad proxy", func() (*service.Client, error) {
-			return service.NewClientWithKey("https://h", key, "chat", proxy("ftp://p"))
-		}, "reverse proxy"},
+			return service.NewClientWithKeyCredential("https://h", "chat", key, proxy("ftp://p"))
+		}, "ReverseProxyEndpoint"},
 		{"preview version", func() (*service.Client, error) {
-			return service.NewClientWithKey("https://h", key, "chat", version("2021-08-01-preview"))
+			return service.NewClientWithKeyCredential("https://h", "chat", key, version("2021-08-01-preview"))
 		}, "use one of 2021-10-01, 2022-11-01"},
 		{"connection string without key", func() (*service.Client, error) {
 			return service.NewClientFromConnectionString("Endpoint=https://h;", "chat", nil)
@@ -86,7 +92,7 @@ func TestEndpointForms(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var got *http.Request
-		c, err := service.NewClientWithKey(tt.endpoint, azcore.NewKeyCredential(testKey), "chat", &service.ClientOptions{
+		c, err := service.NewClientWithKeyCredential(tt.endpoint, "chat", service.NewKeyCredential(testKey), &service.ClientOptions{
 			ClientOptions: azcore.ClientOptions{Transport: transport(func(r *http.Request) (*http.Response, error) {
 				got = r
 				return response(r, http.StatusAccepted), nil
@@ -143,13 +149,13 @@ func TestAPIVersions(t *testing.T) {
 			return c.SendToUser(ctx, "u", hi, &webpubsub.SendOptions{Excluded: []string{"c"}})
 		}, 202},
 		{"leave all groups", "2022-11-01", func(ctx context.Context, c *service.Client) error {
-			return c.RemoveConnectionFromAllGroups(ctx, "c")
+			return c.RemoveConnectionFromAllGroups(ctx, "c", nil)
 		}, 204},
 		{"TTL", "2023-07-01", func(ctx context.Context, c *service.Client) error {
 			return c.SendToAll(ctx, hi, &webpubsub.SendOptions{TTL: time.Second})
 		}, 202},
 		{"bulk", "2023-07-01", func(ctx context.Context, c *service.Client) error {
-			return c.AddConnectionsToGroups(ctx, []string{"g"}, "")
+			return c.AddConnectionsToGroups(ctx, []string{"g"}, "", nil)
 		}, 200},
 		{"list", "2024-12-01", func(ctx context.Context, c *service.Client) error {
 			_, err := c.NewListConnectionsInGroupPager("g", nil).NextPage(ctx)
@@ -198,7 +204,7 @@ func TestEntraScope(t *testing.T) {
 		cred := &entra{}
 		o := srv.options()
 		o.Cloud = tt.cloud
-		c, err := service.NewClient(srv.URL, cred, "chat", o)
+		c, err := service.NewClient(srv.URL, "chat", cred, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -231,14 +237,14 @@ func TestReverseProxy(t *testing.T) {
 	gateway := newCapture(t, false)
 	o := gateway.options()
 	o.ReverseProxyEndpoint = gateway.URL + "/webpubsub/"
-	c, err := service.NewClientWithKey("https://contoso.example/base", azcore.NewKeyCredential(testKey), "chat", o)
+	c, err := service.NewClientWithKeyCredential("https://contoso.example/base", "chat", service.NewKeyCredential(testKey), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.SendToGroup(t.Context(), "a/b", webpubsub.Text("x"), &webpubsub.SendOptions{Filter: "userId eq 'a b'"}); err != nil {
+	if err := c.SendToGroup(t.Context(), "a+b c", webpubsub.Text("x"), &webpubsub.SendOptions{Filter: "userId eq 'a b'"}); err != nil {
 		t.Fatal(err)
 	}
-	const rest = "/api/hubs/chat/groups/a%2Fb/:send?api-version=2024-12-01&filter=userId%20eq%20%27a%20b%27"
+	const rest = "/api/hubs/chat/groups/a+b%20c/:send?api-version=2024-12-01&filter=userId%20eq%20%27a%20b%27"
 	r := gateway.one(t)
 	if r.uri != "/webpubsub"+rest || r.host != strings.TrimPrefix(gateway.URL, "http://") {
 		t.Errorf("request for %s at %s", r.uri, r.host)
@@ -255,31 +261,45 @@ func TestReverseProxy(t *testing.T) {
 	}
 }
 
-// TestKeyRotation checks that an updated key counts from the next request on.
+// The key is asked for when a token is signed, so a program can rotate keys
+// without a restart.
 func TestKeyRotation(t *testing.T) {
 	srv := newCapture(t, false)
-	key := azcore.NewKeyCredential("first")
-	c, err := service.NewClientWithKey(srv.URL, key, "chat", srv.options())
+	var key string
+	var keyErr error
+	c, err := service.NewClientWithKeyCredential(srv.URL, "chat", func(context.Context) (string, error) { return key, keyErr }, srv.options())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, k := range []string{"first", "second"} {
-		key.Update(k)
+	for _, key = range []string{"first", "second"} {
 		if err := c.SendToAll(t.Context(), webpubsub.Text("x"), nil); err != nil {
 			t.Fatal(err)
 		}
-		verify(t, bearer(srv.one(t)), k)
+		verify(t, bearer(srv.one(t)), key)
 		token, err := c.GetClientAccessToken(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		verify(t, token.Token, k)
+		verify(t, token.Token, key)
 	}
-	key.Update("")
-	if err := c.SendToAll(t.Context(), webpubsub.Text("x"), nil); err == nil || len(srv.take()) > 0 {
-		t.Errorf("send with an empty key: %v", err)
-	}
-	if _, err := c.GetClientAccessToken(t.Context(), nil); err == nil {
-		t.Error("a client access token is signed with an empty key")
+	// Neither an empty key nor an error of the vault is retried or sent.
+	vault := errors.New("vault is sealed")
+	for _, tt := range []struct {
+		key  string
+		err  error
+		want string
+	}{{"", nil, "access key is empty"}, {"", vault, "get access key: vault is sealed"}} {
+		key, keyErr = tt.key, tt.err
+		sendErr := c.SendToAll(t.Context(), webpubsub.Text("x"), nil)
+		_, existsErr := c.UserExists(t.Context(), "u", nil)
+		_, tokenErr := c.GetClientAccessToken(t.Context(), nil)
+		for _, err := range []error{sendErr, existsErr, tokenErr} {
+			if err == nil || !strings.Contains(err.Error(), tt.want) || tt.err != nil && !errors.Is(err, tt.err) {
+				t.Errorf("got %v, want an error with %q", err, tt.want)
+			}
+		}
+		if r := srv.take(); len(r) > 0 {
+			t.Errorf("requests were sent: %v", r)
+		}
 	}
 }

@@ -2,80 +2,136 @@ package service
 
 import (
 	"context"
-	"errors"
 	"net/http"
 )
 
-// CloseOptions tells more about closing connections. The zero value, or nil,
-// closes every connection that the call names, without a reason.
-type CloseOptions struct {
-	// Excluded lists connection ids that stay open.
+// CloseAllConnectionsOptions contains the optional parameters of
+// [Client.CloseAllConnections].
+type CloseAllConnectionsOptions struct {
+	// Excluded lists the IDs of connections that stay open. Default: none.
 	Excluded []string
-	// Reason is told to clients that use a subprotocol, in their message
-	// "disconnected".
+	// Reason is sent to clients that use a subprotocol, in their "disconnected"
+	// message. Default: none.
 	Reason string
 }
 
-func (o *CloseOptions) query() map[string][]string {
+// CloseGroupConnectionsOptions contains the optional parameters of
+// [Client.CloseGroupConnections].
+type CloseGroupConnectionsOptions struct {
+	// Excluded lists the IDs of connections that stay open. Default: none.
+	Excluded []string
+	// Reason is sent to clients that use a subprotocol, in their "disconnected"
+	// message. Default: none.
+	Reason string
+}
+
+// CloseUserConnectionsOptions contains the optional parameters of
+// [Client.CloseUserConnections].
+type CloseUserConnectionsOptions struct {
+	// Excluded lists the IDs of connections that stay open. Default: none.
+	Excluded []string
+	// Reason is sent to clients that use a subprotocol, in their "disconnected"
+	// message. Default: none.
+	Reason string
+}
+
+// CloseConnectionOptions contains the optional parameters of
+// [Client.CloseConnection].
+type CloseConnectionOptions struct {
+	// Reason is sent to a client that uses a subprotocol, in its "disconnected"
+	// message. Default: none.
+	Reason string
+}
+
+// CloseAllConnections closes the connections of the hub.
+func (c *Client) CloseAllConnections(ctx context.Context, options *CloseAllConnectionsOptions) error {
+	if options == nil {
+		options = &CloseAllConnectionsOptions{}
+	}
+	return c.closeMany(ctx, "CloseAllConnections", options.Excluded, options.Reason, ":closeConnections")
+}
+
+// CloseGroupConnections closes the connections in a group.
+func (c *Client) CloseGroupConnections(ctx context.Context, group string, options *CloseGroupConnectionsOptions) error {
+	if options == nil {
+		options = &CloseGroupConnectionsOptions{}
+	}
+	return c.closeMany(ctx, "CloseGroupConnections", options.Excluded, options.Reason, "groups", group, ":closeConnections")
+}
+
+// CloseUserConnections closes the connections of a user.
+func (c *Client) CloseUserConnections(ctx context.Context, userID string, options *CloseUserConnectionsOptions) error {
+	if options == nil {
+		options = &CloseUserConnectionsOptions{}
+	}
+	return c.closeMany(ctx, "CloseUserConnections", options.Excluded, options.Reason, "users", userID, ":closeConnections")
+}
+
+func (c *Client) closeMany(ctx context.Context, method string, excluded []string, reason string, path ...string) error {
+	query := reasonQuery(reason)
+	if ids := nonEmpty(excluded); len(ids) > 0 {
+		query["excluded"] = ids
+	}
+	_, err := c.do(ctx, request{name: method, verb: http.MethodPost, path: c.hubPath(path...), query: query}, http.StatusNoContent)
+	return err
+}
+
+// CloseConnection closes a connection. It is not an error if the connection does
+// not exist.
+func (c *Client) CloseConnection(ctx context.Context, connectionID string, options *CloseConnectionOptions) error {
+	if options == nil {
+		options = &CloseConnectionOptions{}
+	}
+	return c.delete(ctx, "CloseConnection", reasonQuery(options.Reason), "connections", connectionID)
+}
+
+func reasonQuery(reason string) map[string][]string {
 	query := make(map[string][]string)
-	if o == nil {
-		return query
-	}
-	if excluded := someIDs(o.Excluded); len(excluded) > 0 {
-		query["excluded"] = excluded
-	}
-	if o.Reason != "" {
-		query["reason"] = []string{o.Reason}
+	if reason != "" {
+		query["reason"] = []string{reason}
 	}
 	return query
 }
 
-// CloseAllConnections closes the connections of the hub.
-func (c *Client) CloseAllConnections(ctx context.Context, o *CloseOptions) error {
-	return c.close(ctx, "CloseAllConnections", o, ":closeConnections")
-}
-
-// CloseGroupConnections closes the connections in a group.
-func (c *Client) CloseGroupConnections(ctx context.Context, group string, o *CloseOptions) error {
-	return c.close(ctx, "CloseGroupConnections", o, "groups", group, ":closeConnections")
-}
-
-// CloseUserConnections closes the connections of a user.
-func (c *Client) CloseUserConnections(ctx context.Context, userID string, o *CloseOptions) error {
-	return c.close(ctx, "CloseUserConnections", o, "users", userID, ":closeConnections")
-}
-
-func (c *Client) close(ctx context.Context, method string, o *CloseOptions, path ...string) error {
-	_, err := c.do(ctx, request{name: method, verb: http.MethodPost, path: c.hubPath(path...), query: o.query()}, http.StatusNoContent)
-	return err
-}
-
-// CloseConnection closes one connection. A connection that does not exist is
-// no error. CloseOptions.Excluded is refused: there is nothing to choose from.
-func (c *Client) CloseConnection(ctx context.Context, connectionID string, o *CloseOptions) error {
-	query := o.query()
-	if query["excluded"] != nil {
-		return errors.New("service: CloseConnection: closing one connection takes no Excluded")
+// nonEmpty drops empty IDs, which no connection has.
+func nonEmpty(ids []string) []string {
+	var out []string
+	for _, id := range ids {
+		if id != "" {
+			out = append(out, id)
+		}
 	}
-	return c.delete(ctx, "CloseConnection", query, "connections", connectionID)
+	return out
 }
+
+// ConnectionExistsOptions contains the optional parameters of
+// [Client.ConnectionExists]. There are none yet.
+type ConnectionExistsOptions struct{}
 
 // ConnectionExists reports whether a connection is open.
-func (c *Client) ConnectionExists(ctx context.Context, connectionID string) (bool, error) {
+func (c *Client) ConnectionExists(ctx context.Context, connectionID string, _ *ConnectionExistsOptions) (bool, error) {
 	return c.exists(ctx, "ConnectionExists", nil, "connections", connectionID)
 }
 
-// GroupExists reports whether any connection is in a group.
-func (c *Client) GroupExists(ctx context.Context, group string) (bool, error) {
+// GroupExistsOptions contains the optional parameters of [Client.GroupExists].
+// There are none yet.
+type GroupExistsOptions struct{}
+
+// GroupExists reports whether a group has any connection.
+func (c *Client) GroupExists(ctx context.Context, group string, _ *GroupExistsOptions) (bool, error) {
 	return c.exists(ctx, "GroupExists", nil, "groups", group)
 }
 
+// UserExistsOptions contains the optional parameters of [Client.UserExists].
+// There are none yet.
+type UserExistsOptions struct{}
+
 // UserExists reports whether a user has any open connection.
-func (c *Client) UserExists(ctx context.Context, userID string) (bool, error) {
+func (c *Client) UserExists(ctx context.Context, userID string, _ *UserExistsOptions) (bool, error) {
 	return c.exists(ctx, "UserExists", nil, "users", userID)
 }
 
-// exists asks a question that is answered by 200 or 404.
+// exists sends a HEAD request, whose status 200 means true and 404 false.
 func (c *Client) exists(ctx context.Context, method string, query map[string][]string, path ...string) (bool, error) {
 	resp, err := c.do(ctx, request{name: method, verb: http.MethodHead, path: c.hubPath(path...), query: query},
 		http.StatusOK, http.StatusNotFound)

@@ -15,19 +15,19 @@ import (
 )
 
 // Do sends a request that this package has no method for, such as one of a
-// preview version, with all that the methods have: credential, retries, spans,
-// reverse proxy. The URL is a path below the endpoint, with the api-version and
-// whatever else belongs into the query:
+// preview version, with the credential, retries, spans and reverse proxy of the
+// methods. The URL is a path below the endpoint, with api-version and all other
+// query parameters:
 //
 //	req, err := http.NewRequestWithContext(ctx, "GET", "/api/hubs/chat/rooms?api-version=2026-08-01-preview", nil)
 //	resp, err := chat.Do(req)
 //
-// Every status is an answer, not an error, and the caller closes the body. The
-// body of the request is read into memory. POST and PATCH are repeated as
-// cautiously as a send.
+// Do returns a nil error for any HTTP status code except a redirect, which is not
+// followed; the caller must close the response body. The request body is read
+// into memory. POST and PATCH are retried like sends.
 func (c *Client) Do(r *http.Request) (resp *http.Response, err error) {
 	if r.URL.Host != "" || r.URL.Scheme != "" || r.URL.Opaque != "" || !strings.HasPrefix(r.URL.Path, "/") {
-		// A token must not go where its audience is not.
+		// A token must not be sent to another host than its audience.
 		return nil, errors.New("service: Do: the URL must be a path below the endpoint, such as /api/hubs/chat/:send?api-version=2024-12-01")
 	}
 	ctx, end := runtime.StartSpan(r.Context(), "Client.Do", c.az.Tracer(), nil)
@@ -52,8 +52,11 @@ func (c *Client) Do(r *http.Request) (resp *http.Response, err error) {
 	}
 	resp, err = c.az.Pipeline().Do(req)
 	var re *azcore.ResponseError
-	if errors.As(err, &re) { // how sendOnce keeps a status from being retried
-		return re.RawResponse, nil
+	if errors.As(err, &re) { // how sendOnce prevents retries of a status
+		resp, err = re.RawResponse, nil
+	}
+	if err == nil && redirectTarget(resp) != "" {
+		err = runtime.NewResponseError(resp)
 	}
 	if err != nil {
 		return nil, c.explain("Do", err)

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-
 	"example.com/webpubsub/service"
 )
 
@@ -17,7 +15,7 @@ func TestDo(t *testing.T) {
 	gateway := newCapture(t, false)
 	o := gateway.options()
 	o.ReverseProxyEndpoint = gateway.URL + "/gate"
-	behind, err := service.NewClientWithKey(srv.URL+"/base", azcore.NewKeyCredential(testKey), "chat", o)
+	behind, err := service.NewClientWithKeyCredential(srv.URL+"/base", "chat", service.NewKeyCredential(testKey), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,8 +65,8 @@ func TestDo(t *testing.T) {
 	}
 }
 
-// A credential goes to the endpoint and nowhere else.
-func TestDoStaysHome(t *testing.T) {
+// A credential is sent to the endpoint only.
+func TestDoRejectsOtherHosts(t *testing.T) {
 	srv := newCapture(t, false)
 	c := srv.keyClient(t, nil)
 	for _, target := range []string{srv.URL + "/api/health", "https://example.com/api", "//example.com/api", "api/health", ""} {

@@ -27,7 +27,7 @@ type frame struct {
 	Data                                                      any
 }
 
-func connect(t *testing.T, c *service.Client, o *service.ClientAccessTokenOptions) *peer {
+func connect(t *testing.T, c *service.Client, o *service.GetClientAccessTokenOptions) *peer {
 	t.Helper()
 	return connectWith(t, nil, c, o)
 }
@@ -38,7 +38,7 @@ func connectOver(t *testing.T, srv *emulator.Server, c *service.Client) *peer {
 	return connectWith(t, &tls.Config{RootCAs: srv.CertPool()}, c, nil)
 }
 
-func connectWith(t *testing.T, config *tls.Config, c *service.Client, o *service.ClientAccessTokenOptions) *peer {
+func connectWith(t *testing.T, config *tls.Config, c *service.Client, o *service.GetClientAccessTokenOptions) *peer {
 	t.Helper()
 	token, err := c.GetClientAccessToken(t.Context(), o)
 	if err != nil {
@@ -93,10 +93,10 @@ func TestAgainstEmulator(t *testing.T) {
 			}
 		}
 	}
-	check("health", c.Health(ctx))
+	check("health", c.GetServiceStatus(ctx, nil))
 
-	alice := connect(t, c, &service.ClientAccessTokenOptions{UserID: "alice", Groups: []string{"from token"}})
-	bob := connect(t, c, &service.ClientAccessTokenOptions{UserID: "bob's"})
+	alice := connect(t, c, &service.GetClientAccessTokenOptions{UserID: "alice", Groups: []string{"from token"}})
+	bob := connect(t, c, &service.GetClientAccessTokenOptions{UserID: "bob's"})
 	nobody := connect(t, c, nil)
 	everybody := []*peer{alice, bob, nobody}
 
@@ -121,9 +121,9 @@ func TestAgainstEmulator(t *testing.T) {
 	only("JSON to all", c.SendToAll(ctx, webpubsub.JSON(7), nil), 7.0, everybody...)
 	only("binary to all", c.SendToAll(ctx, webpubsub.Binary([]byte{5, 1, 1}), nil), "BQEB", everybody...)
 	only("to all but alice", c.SendToAll(ctx, hi, &webpubsub.SendOptions{Excluded: []string{alice.id}}), "hi", bob, nobody)
-	only("filter", c.SendToAll(ctx, hi, &webpubsub.SendOptions{Filter: service.Filter("userId eq %s", "bob's")}), "hi", bob)
-	only("filter in quotes", c.SendToAll(ctx, hi, &webpubsub.SendOptions{Filter: service.Filter("startswith(userId, '%s')", "bob'")}), "hi", bob)
-	only("anonymous", c.SendToAll(ctx, hi, &webpubsub.SendOptions{Filter: service.Filter("userId eq %v", nil)}), "hi", nobody)
+	only("filter", c.SendToAll(ctx, hi, &webpubsub.SendOptions{Filter: webpubsub.FilterUsers("bob's")}), "hi", bob)
+	only("filter by prefix", c.SendToAll(ctx, hi, &webpubsub.SendOptions{Filter: webpubsub.FilterUserPrefix("bob'")}), "hi", bob)
+	only("anonymous", c.SendToAll(ctx, hi, &webpubsub.SendOptions{Filter: webpubsub.FilterAnonymous()}), "hi", nobody)
 	only("to user", c.SendToUser(ctx, "bob's", hi, nil), "hi", bob)
 	only("to user but the sender", c.SendToUser(ctx, "alice", hi, &webpubsub.SendOptions{Excluded: []string{alice.id}, Filter: "true or true"}), "hi")
 	only("to user but another", c.SendToUser(ctx, "alice", hi, &webpubsub.SendOptions{Excluded: []string{bob.id, nobody.id}}), "hi", alice)
@@ -132,39 +132,38 @@ func TestAgainstEmulator(t *testing.T) {
 	only("to group of the token", c.SendToGroup(ctx, "from token", hi, nil), "hi", alice)
 
 	const group = "günter & co?#+"
-	g := c.Group(group)
-	answer("group exists", false)(g.Exists(ctx))
-	check("add connection", g.AddConnection(ctx, nobody.id))
-	check("add user", g.AddUser(ctx, "alice"))
-	answer("group exists", true)(g.Exists(ctx))
-	only("to group", g.Send(ctx, hi, nil), "hi", alice, nobody)
-	only("to group but alice", g.Send(ctx, hi, &webpubsub.SendOptions{Excluded: []string{alice.id}}), "hi", nobody)
+	answer("group exists", false)(c.GroupExists(ctx, group, nil))
+	check("add connection", c.AddConnectionToGroup(ctx, group, nobody.id, nil))
+	check("add user", c.AddUserToGroup(ctx, group, "alice", nil))
+	answer("group exists", true)(c.GroupExists(ctx, group, nil))
+	only("to group", c.SendToGroup(ctx, group, hi, nil), "hi", alice, nobody)
+	only("to group but alice", c.SendToGroup(ctx, group, hi, &webpubsub.SendOptions{Excluded: []string{alice.id}}), "hi", nobody)
 	members := map[string]string{}
-	for conn, err := range g.Connections(ctx, &service.ListConnectionsOptions{PageSize: 1}) {
+	for conn, err := range c.ListConnectionsInGroup(ctx, group, &service.ListConnectionsInGroupOptions{MaxPageSize: 1}) {
 		check("list", err)
 		members[conn.ConnectionID] = conn.UserID
 	}
 	if len(members) != 2 || members[alice.id] != "alice" || members[nobody.id] != "" {
 		t.Errorf("members %v", members)
 	}
-	check("bulk add", c.AddConnectionsToGroups(ctx, []string{group, "g2"}, service.Filter("connectionId in %s", []string{bob.id})))
-	only("to group of three", g.Send(ctx, hi, nil), "hi", everybody...)
-	check("bulk remove", c.RemoveConnectionsFromGroups(ctx, []string{group}, "userId ne null"))
-	only("to group of one", g.Send(ctx, hi, nil), "hi", nobody)
-	check("remove connection", g.RemoveConnection(ctx, nobody.id))
-	check("remove user", g.RemoveUser(ctx, "alice"))
-	check("remove user from all", c.RemoveUserFromAllGroups(ctx, "alice"))
-	check("remove connection from all", c.RemoveConnectionFromAllGroups(ctx, bob.id))
+	check("bulk add", c.AddConnectionsToGroups(ctx, []string{group, "g2"}, webpubsub.FilterConnections(bob.id), nil))
+	only("to group of three", c.SendToGroup(ctx, group, hi, nil), "hi", everybody...)
+	check("bulk remove", c.RemoveConnectionsFromGroups(ctx, []string{group}, "userId ne null", nil))
+	only("to group of one", c.SendToGroup(ctx, group, hi, nil), "hi", nobody)
+	check("remove connection", c.RemoveConnectionFromGroup(ctx, group, nobody.id, nil))
+	check("remove user", c.RemoveUserFromGroup(ctx, group, "alice", nil))
+	check("remove user from all", c.RemoveUserFromAllGroups(ctx, "alice", nil))
+	check("remove connection from all", c.RemoveConnectionFromAllGroups(ctx, bob.id, nil))
 	for _, name := range []string{group, "g2", "from token"} {
-		answer("left "+name, false)(c.GroupExists(ctx, name))
+		answer("left "+name, false)(c.GroupExists(ctx, name, nil))
 	}
 
-	answer("permission", false)(g.HasPermission(ctx, service.PermissionSendToGroup, bob.id))
-	check("grant", g.GrantPermission(ctx, service.PermissionSendToGroup, bob.id))
-	answer("permission", true)(g.HasPermission(ctx, service.PermissionSendToGroup, bob.id))
-	answer("other permission", false)(g.HasPermission(ctx, service.PermissionJoinLeaveGroup, bob.id))
-	check("revoke", g.RevokePermission(ctx, service.PermissionSendToGroup, bob.id))
-	answer("permission", false)(g.HasPermission(ctx, service.PermissionSendToGroup, bob.id))
+	answer("permission", false)(c.HasPermission(ctx, service.PermissionSendToGroup, bob.id, group, nil))
+	check("grant", c.GrantPermission(ctx, service.PermissionSendToGroup, bob.id, group, nil))
+	answer("permission", true)(c.HasPermission(ctx, service.PermissionSendToGroup, bob.id, group, nil))
+	answer("other permission", false)(c.HasPermission(ctx, service.PermissionJoinLeaveGroup, bob.id, group, nil))
+	check("revoke", c.RevokePermission(ctx, service.PermissionSendToGroup, bob.id, group, nil))
+	answer("permission", false)(c.HasPermission(ctx, service.PermissionSendToGroup, bob.id, group, nil))
 
 	refused := func(what string, err error, status int, code string) {
 		t.Helper()
@@ -173,26 +172,26 @@ func TestAgainstEmulator(t *testing.T) {
 			t.Errorf("%s: error %v, want %d %s", what, err, status, code)
 		}
 	}
-	refused("add unknown connection", g.AddConnection(ctx, "gone"), 404, "Error.Connection.NotExisted")
-	refused("add unknown user", g.AddUser(ctx, "gone"), 404, "Warning.User.NotExisted")
-	refused("grant to unknown", g.GrantPermission(ctx, service.PermissionSendToGroup, "gone"), 404, "Info.Connection.NotExisted")
+	refused("add unknown connection", c.AddConnectionToGroup(ctx, group, "gone", nil), 404, "Error.Connection.NotExisted")
+	refused("add unknown user", c.AddUserToGroup(ctx, group, "gone", nil), 404, "Warning.User.NotExisted")
+	refused("grant to unknown", c.GrantPermission(ctx, service.PermissionSendToGroup, "gone", group, nil), 404, "Info.Connection.NotExisted")
 	refused("bad filter", c.SendToAll(ctx, hi, &webpubsub.SendOptions{Filter: "invalid filter"}), 400, "Error.BadRequest")
-	check("revoke of unknown", g.RevokePermission(ctx, service.PermissionSendToGroup, "gone"))
+	check("revoke of unknown", c.RevokePermission(ctx, service.PermissionSendToGroup, "gone", group, nil))
 	check("close unknown", c.CloseConnection(ctx, "gone", nil))
 
-	answer("user", true)(c.UserExists(ctx, "bob's"))
-	check("close user", c.CloseUserConnections(ctx, "bob's", &service.CloseOptions{Reason: "until tomorrow"}))
+	answer("user", true)(c.UserExists(ctx, "bob's", nil))
+	check("close user", c.CloseUserConnections(ctx, "bob's", &service.CloseUserConnectionsOptions{Reason: "until tomorrow"}))
 	if f := bob.read(t); f.Event != "disconnected" || f.Message != "Application server closed the connection. Reason: until tomorrow" {
 		t.Errorf("bob was told %+v", f)
 	}
-	answer("user", false)(c.UserExists(ctx, "bob's"))
-	check("close all but one", c.CloseAllConnections(ctx, &service.CloseOptions{Excluded: []string{nobody.id}}))
-	answer("alice", false)(c.ConnectionExists(ctx, alice.id))
-	answer("nobody", true)(c.ConnectionExists(ctx, nobody.id))
+	answer("user", false)(c.UserExists(ctx, "bob's", nil))
+	check("close all but one", c.CloseAllConnections(ctx, &service.CloseAllConnectionsOptions{Excluded: []string{nobody.id}}))
+	answer("alice", false)(c.ConnectionExists(ctx, alice.id, nil))
+	answer("nobody", true)(c.ConnectionExists(ctx, nobody.id, nil))
 	check("close one", c.CloseConnection(ctx, nobody.id, nil))
-	answer("nobody", false)(c.ConnectionExists(ctx, nobody.id))
+	answer("nobody", false)(c.ConnectionExists(ctx, nobody.id, nil))
 
-	stranger, err := service.NewClientWithKey(srv.URL(), azcore.NewKeyCredential("another key, long enough to be one"), "chat", &service.ClientOptions{
+	stranger, err := service.NewClientWithKeyCredential(srv.URL(), "chat", service.NewKeyCredential("another key, long enough to be one"), &service.ClientOptions{
 		ClientOptions: azcore.ClientOptions{Transport: srv.Client()},
 	})
 	check("other key", err)

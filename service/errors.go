@@ -11,57 +11,64 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 )
 
-// explain puts the method and what to do about it in front of an error.
+// explain prefixes an error with the method and the remedy.
 func (c *Client) explain(method string, err error) error {
 	var re *azcore.ResponseError
 	if errors.As(err, &re) {
-		if hint := c.hint(method, re.StatusCode); hint != "" {
-			return fmt.Errorf("service: %s: %s: %w", method, hint, err)
+		if r := c.remedy(method, re); r != "" {
+			return fmt.Errorf("service: %s: %s: %w", method, r, err)
 		}
 	}
 	return fmt.Errorf("service: %s: %w", method, err)
 }
 
-func (c *Client) hint(method string, status int) string {
-	switch status {
+func (c *Client) remedy(method string, re *azcore.ResponseError) string {
+	if re.RawResponse != nil {
+		if target := redirectTarget(re.RawResponse); target != "" {
+			return fmt.Sprintf("redirected to %q, which is not followed: set the endpoint to the URL of the resource, and a gateway as ReverseProxyEndpoint", target)
+		}
+	}
+	switch re.StatusCode {
 	case http.StatusUnauthorized:
 		if c.key != nil {
-			return "the service refused the token: check that the access key and the endpoint are of the same resource, " +
-				"that a gateway in front of it is given as ReverseProxyEndpoint, and this machine's clock"
+			return "the service rejected the access token: check that the access key belongs to this endpoint, " +
+				"that a gateway is set as ReverseProxyEndpoint, and the system clock"
 		}
-		return "the service refused the Entra token: check that the credential's tenant is the resource's, the cloud, and this machine's clock"
+		return "the service rejected the Entra token: check that the tenant of the credential is that of the resource, the cloud, and the system clock"
 	case http.StatusForbidden:
 		if c.key != nil {
-			return "the service refused the access key: keys may be disabled on the resource (then use NewClient), or its network rules exclude this machine"
+			return "the service rejected the access key: access keys may be disabled on the resource (then use NewClient), or its network rules exclude this machine"
 		}
-		return `the identity may not do this: give it the role "Web PubSub Service Owner" on the resource (a new role takes some minutes to count), ` +
-			"and check that the resource's network rules admit this machine"
+		return `the identity is not authorized: assign it the role "Web PubSub Service Owner" on the resource (an assignment can take several minutes to take effect), ` +
+			"and check the network rules of the resource"
 	case http.StatusNotFound:
 		switch method {
 		case "AddUserToGroup":
-			return "the user has no open connection: membership belongs to connections, not to users, so add users once they are connected, " +
-				"or name the groups in the client access token or in the reply to the connect event"
+			return "the user has no open connection: membership belongs to connections, not to users, so add users after they have connected, " +
+				"or set the groups in the client access token or in the response to the connect event"
 		case "AddConnectionToGroup", "GrantPermission":
-			return "there is no such connection, or it has been closed"
+			return "the connection does not exist, or has been closed"
 		}
 	case http.StatusTooManyRequests:
 		return "too many requests for the units of the resource: send less often, or add units"
+	case http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge:
+		return "the request URL is too long: use fewer excluded connections, a shorter filter, or shorter names"
 	}
 	return ""
 }
 
-// final is an error after which azcore does not try again.
-type final struct{ error }
+// nonRetriableError is an error after which azcore does not retry.
+type nonRetriableError struct{ error }
 
-func (e final) Unwrap() error { return e.error }
+func (e nonRetriableError) Unwrap() error { return e.error }
 
 // NonRetriable marks the error for azcore's retry policy.
-func (final) NonRetriable() {}
+func (nonRetriableError) NonRetriable() {}
 
 type isSend struct{}
 
-// sendOnce keeps the retry policy from repeating a send unless it is certain
-// that the service did not take it.
+// sendOnce prevents the retry policy from retrying a send unless it is certain
+// that the service did not accept it.
 type sendOnce struct{}
 
 func (sendOnce) Do(req *policy.Request) (*http.Response, error) {
@@ -73,17 +80,17 @@ func (sendOnce) Do(req *policy.Request) (*http.Response, error) {
 		if neverSent(err) {
 			return resp, err
 		}
-		return resp, final{err}
+		return resp, nonRetriableError{err}
 	}
 	if resp.StatusCode == http.StatusAccepted || resp.StatusCode == http.StatusTooManyRequests {
 		return resp, nil
 	}
-	// The response goes along for policy.WithCaptureResponse.
-	return resp, final{runtime.NewResponseError(resp)}
+	// The response is returned too, for policy.WithCaptureResponse.
+	return resp, nonRetriableError{runtime.NewResponseError(resp)}
 }
 
-// neverSent reports whether no connection was made, so that no byte of the
-// request can have left.
+// neverSent reports whether no connection was established, so that no byte of
+// the request can have been sent.
 func neverSent(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect")

@@ -39,23 +39,25 @@ func TestHints(t *testing.T) {
 		{"429", false, send, 429, "", "", []string{"add units"}},
 		{
 			"user without connection", false,
-			func(ctx context.Context, c *service.Client) error { return c.AddUserToGroup(ctx, "g", "fake-user") },
+			func(ctx context.Context, c *service.Client) error {
+				return c.AddUserToGroup(ctx, "g", "fake-user", nil)
+			},
 			404, "{\"code\":\"Warning.User.NotExisted\",\"message\":\"User `fake-user` is not found.\"}", "Warning.User.NotExisted",
 			[]string{"no open connection", "membership belongs to connections", "`fake-user` is not found"},
 		},
 		{
 			"closed connection", false,
-			func(ctx context.Context, c *service.Client) error { return c.AddConnectionToGroup(ctx, "g", "c") },
+			func(ctx context.Context, c *service.Client) error { return c.AddConnectionToGroup(ctx, "g", "c", nil) },
 			404, "", "",
-			[]string{"no such connection"},
+			[]string{"connection does not exist"},
 		},
 		{
 			"grant to a closed connection", false,
 			func(ctx context.Context, c *service.Client) error {
-				return c.GrantPermission(ctx, service.PermissionSendToGroup, "c", "g")
+				return c.GrantPermission(ctx, service.PermissionSendToGroup, "c", "g", nil)
 			},
 			404, "", "",
-			[]string{"no such connection"},
+			[]string{"connection does not exist"},
 		},
 		{
 			"bad filter", false, send, 400,
@@ -95,7 +97,7 @@ func TestErrorCodeFromHeader(t *testing.T) {
 		w.Header().Set("x-ms-error-code", "Error.BadRequest")
 		w.WriteHeader(http.StatusBadRequest)
 	}
-	_, err := srv.keyClient(t, nil).UserExists(t.Context(), "u")
+	_, err := srv.keyClient(t, nil).UserExists(t.Context(), "u", nil)
 	var re *azcore.ResponseError
 	if !errors.As(err, &re) || re.ErrorCode != "Error.BadRequest" {
 		t.Errorf("error %v", err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/gorilla/websocket"
@@ -31,7 +32,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	// A client asks for a token, and connects with it.
-	token, err := chat.GetClientAccessToken(ctx, &service.ClientAccessTokenOptions{UserID: "alice"})
+	token, err := chat.GetClientAccessToken(ctx, &service.GetClientAccessTokenOptions{UserID: "alice"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -64,24 +65,26 @@ func ExampleNewClientFromConnectionString() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(chat.Hub(), chat.Health(context.Background()))
+	fmt.Println(chat.Hub(), chat.GetServiceStatus(context.Background(), nil))
 	// Output: chat <nil>
 }
 
-func ExampleNewClientWithKey() {
+func ExampleNewClientWithKeyCredential() {
 	srv, err := emulator.New(emulator.Options{AccessKey: "the first secret", SecondaryKey: "the second secret"})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer srv.Close()
 
-	key := azcore.NewKeyCredential("the first secret")
-	chat, err := service.NewClientWithKey(srv.URL(), key, "chat", nil)
+	var current atomic.Value // the key, as read from a vault from time to time
+	current.Store("the first secret")
+	key := func(context.Context) (string, error) { return current.Load().(string), nil }
+	chat, err := service.NewClientWithKeyCredential(srv.URL(), "chat", key, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	key.Update("the second secret") // counts from the next request on
-	exists, err := chat.UserExists(context.Background(), "alice")
+	current.Store("the second secret") // used from the next request on
+	exists, err := chat.UserExists(context.Background(), "alice", nil)
 	fmt.Println(exists, err)
 	// Output: false <nil>
 }
@@ -96,24 +99,24 @@ func ExampleNewClient() {
 	}
 	defer srv.Close()
 
-	chat, err := service.NewClient(srv.URL(), identity{}, "chat", &service.ClientOptions{
+	chat, err := service.NewClient(srv.URL(), "chat", identity{}, &service.ClientOptions{
 		ClientOptions: azcore.ClientOptions{Transport: srv.Client()}, // trusts the emulator's certificate
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	exists, err := chat.UserExists(context.Background(), "alice")
+	exists, err := chat.UserExists(context.Background(), "alice", nil)
 	fmt.Println(exists, err)
 	// Output: false <nil>
 }
 
 // A negotiate endpoint hands the token to the browser as JSON.
 func ExampleClient_GetClientAccessToken() {
-	chat, err := service.NewClientWithKey("https://contoso.webpubsub.azure.com", azcore.NewKeyCredential("secret"), "chat", nil)
+	chat, err := service.NewClientWithKeyCredential("https://contoso.webpubsub.azure.com", "chat", service.NewKeyCredential("secret"), nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	token, err := chat.GetClientAccessToken(context.Background(), &service.ClientAccessTokenOptions{
+	token, err := chat.GetClientAccessToken(context.Background(), &service.GetClientAccessTokenOptions{
 		UserID: "alice",
 		Roles:  []string{webpubsub.RoleSendToGroup("news"), webpubsub.RoleJoinLeaveGroup("news")},
 		Groups: []string{"news"},
@@ -136,14 +139,6 @@ func ExampleClient_GetClientAccessToken() {
 	// wss://contoso.webpubsub.azure.com/client/hubs/chat?access_token=REDACTED
 }
 
-func ExampleFilter() {
-	fmt.Println(service.Filter("userId ne %s and %s in groups", "o'brien", "news"))
-	fmt.Println(service.Filter("userId in %s or length(userId) gt %d", []string{"alice", "bob"}, 20))
-	// Output:
-	// userId ne 'o''brien' and 'news' in groups
-	// userId in ('alice','bob') or length(userId) gt 20
-}
-
 // local runs an emulator with one client, alice, who is in the group news. The
 // examples below begin with it.
 func local() (chat *service.Client, alice *websocket.Conn, stop func()) {
@@ -155,7 +150,7 @@ func local() (chat *service.Client, alice *websocket.Conn, stop func()) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	token, err := chat.GetClientAccessToken(context.Background(), &service.ClientAccessTokenOptions{UserID: "alice", Groups: []string{"news"}})
+	token, err := chat.GetClientAccessToken(context.Background(), &service.GetClientAccessTokenOptions{UserID: "alice", Groups: []string{"news"}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -173,7 +168,7 @@ func ExampleClient_SendToAll() {
 
 	for user, text := range map[string]string{"alice": "not for alice", "bob": "for everybody but bob"} {
 		err := chat.SendToAll(ctx, webpubsub.Text(text), &webpubsub.SendOptions{
-			Filter: service.Filter("userId ne %s", user),
+			Filter: webpubsub.FilterUsers(user).Not(),
 		})
 		if err != nil {
 			log.Fatal(err)
@@ -190,18 +185,18 @@ func ExampleClient_AddConnectionsToGroups() {
 	defer stop()
 
 	// Who reads the news gets the weather, too.
-	if err := chat.AddConnectionsToGroups(ctx, []string{"weather"}, "'news' in groups"); err != nil {
+	if err := chat.AddConnectionsToGroups(ctx, []string{"weather"}, webpubsub.FilterGroup("news"), nil); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(chat.GroupExists(ctx, "weather"))
+	fmt.Println(chat.GroupExists(ctx, "weather", nil))
 	// Output: true <nil>
 }
 
-func ExampleClient_Connections() {
+func ExampleClient_ListConnectionsInGroup() {
 	chat, _, stop := local()
 	defer stop()
 
-	for conn, err := range chat.Connections(context.Background(), "news", nil) {
+	for conn, err := range chat.ListConnectionsInGroup(context.Background(), "news", nil) {
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -214,7 +209,7 @@ func ExampleClient_NewListConnectionsInGroupPager() {
 	chat, _, stop := local()
 	defer stop()
 
-	pager := chat.NewListConnectionsInGroupPager("news", &service.ListConnectionsOptions{PageSize: 100})
+	pager := chat.NewListConnectionsInGroupPager("news", &service.ListConnectionsInGroupOptions{MaxPageSize: 100})
 	for pager.More() {
 		page, err := pager.NextPage(context.Background())
 		if err != nil {
@@ -229,7 +224,7 @@ func ExampleClient_CloseUserConnections() {
 	chat, alice, stop := local()
 	defer stop()
 
-	if err := chat.CloseUserConnections(context.Background(), "alice", &service.CloseOptions{Reason: "until tomorrow"}); err != nil {
+	if err := chat.CloseUserConnections(context.Background(), "alice", &service.CloseUserConnectionsOptions{Reason: "until tomorrow"}); err != nil {
 		log.Fatal(err)
 	}
 	_, _, err := alice.ReadMessage()
@@ -237,45 +232,44 @@ func ExampleClient_CloseUserConnections() {
 	// Output: websocket: close 1000 (normal): until tomorrow
 }
 
-func ExampleClient_Group() {
+func ExampleClient_SendToGroup() {
 	ctx := context.Background()
 	chat, alice, stop := local()
 	defer stop()
 
-	news := chat.Group("news")
-	if err := news.Send(ctx, webpubsub.JSON(map[string]string{"title": "hello"}), nil); err != nil {
+	if err := chat.SendToGroup(ctx, "news", webpubsub.JSON(map[string]string{"title": "hello"}), nil); err != nil {
 		log.Fatal(err)
 	}
 	_, data, err := alice.ReadMessage()
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(string(data))
+	fmt.Println(string(data), err)
+	// Output: {"title":"hello"} <nil>
+}
 
-	err = news.AddUser(ctx, "bob") // who is not connected
+func ExampleClient_AddUserToGroup() {
+	chat, _, stop := local()
+	defer stop()
+
+	err := chat.AddUserToGroup(context.Background(), "news", "bob", nil) // bob is not connected
 	var re *azcore.ResponseError
 	if errors.As(err, &re) && re.StatusCode == http.StatusNotFound {
 		fmt.Println(re.ErrorCode)
 	}
-	// Output:
-	// {"title":"hello"}
-	// Warning.User.NotExisted
+	// Output: Warning.User.NotExisted
 }
 
-func ExampleGroup_GrantPermission() {
+func ExampleClient_GrantPermission() {
 	ctx := context.Background()
 	chat, _, stop := local()
 	defer stop()
 
-	news := chat.Group("news")
-	for conn, err := range news.Connections(ctx, nil) {
+	for conn, err := range chat.ListConnectionsInGroup(ctx, "news", nil) {
 		if err != nil {
 			log.Fatal(err)
 		}
-		if err := news.GrantPermission(ctx, service.PermissionSendToGroup, conn.ConnectionID); err != nil {
+		if err := chat.GrantPermission(ctx, service.PermissionSendToGroup, conn.ConnectionID, "news", nil); err != nil {
 			log.Fatal(err)
 		}
-		fmt.Println(news.HasPermission(ctx, service.PermissionSendToGroup, conn.ConnectionID))
+		fmt.Println(chat.HasPermission(ctx, service.PermissionSendToGroup, conn.ConnectionID, "news", nil))
 	}
 	// Output: true <nil>
 }

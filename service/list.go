@@ -2,9 +2,9 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -12,48 +12,51 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 )
 
-// ConnectionInfo is one connection of a list.
+// ConnectionInfo describes a connection in a group.
 type ConnectionInfo struct {
-	// ConnectionID is the id that the service gave the connection.
+	// ConnectionID is the ID that the service has assigned to the connection.
 	ConnectionID string `json:"connectionId"`
 	// UserID is empty for an anonymous connection.
 	UserID string `json:"userId"`
 }
 
-// ConnectionPage is one page of a list of connections.
-type ConnectionPage struct {
-	// Value holds the connections of the page, ordered by connection id.
-	Value []ConnectionInfo `json:"value"`
-	// NextLink is the service's URL of the next page, empty on the last.
-	NextLink string `json:"nextLink"`
-	// ContinuationToken continues the list after this page in another process,
-	// through [ListConnectionsOptions]. Empty on the last page.
-	ContinuationToken string `json:"-"`
-}
-
-// ListConnectionsOptions narrows a list. The zero value, or nil, lists all.
-type ListConnectionsOptions struct {
-	// Top is the most connections to list in all. Default: no limit.
+// ListConnectionsInGroupOptions contains the optional parameters of
+// [Client.ListConnectionsInGroup] and [Client.NewListConnectionsInGroupPager].
+type ListConnectionsInGroupOptions struct {
+	// Top is the maximum number of connections to list. Default: no limit.
 	Top int
-	// PageSize is the most connections of one page, 1 to 200. Default: the
-	// service decides, which is 200.
-	PageSize int
-	// ContinuationToken starts after the page that it was taken from.
+	// MaxPageSize is the maximum number of connections in one page, 1 to 200.
+	// Default: 200.
+	MaxPageSize int
+	// ContinuationToken continues a list after the page that it was taken from.
+	// Default: the list starts with the first connection.
 	ContinuationToken string
 }
 
-// Connections lists the connections in a group, asking for pages as they are
-// needed. The first error ends the list.
+// ListConnectionsInGroupResponse is one page of the connections in a group.
+type ListConnectionsInGroupResponse struct {
+	// Value contains the connections of the page, ordered by connection ID.
+	Value []ConnectionInfo `json:"value"`
+	// NextLink is the URL of the next page, as the service reports it. It is empty
+	// for the last page.
+	NextLink string `json:"nextLink"`
+	// ContinuationToken continues the list after this page, also in another
+	// process, see [ListConnectionsInGroupOptions]. It is empty for the last page.
+	ContinuationToken string `json:"-"`
+}
+
+// ListConnectionsInGroup returns an iterator over the connections in a group. It
+// requests pages as they are needed and ends with the first error.
 //
-//	for conn, err := range chat.Connections(ctx, "news", nil) {
+//	for conn, err := range chat.ListConnectionsInGroup(ctx, "news", nil) {
 //		if err != nil {
 //			return err
 //		}
 //		fmt.Println(conn.ConnectionID, conn.UserID)
 //	}
-func (c *Client) Connections(ctx context.Context, group string, o *ListConnectionsOptions) iter.Seq2[ConnectionInfo, error] {
+func (c *Client) ListConnectionsInGroup(ctx context.Context, group string, options *ListConnectionsInGroupOptions) iter.Seq2[ConnectionInfo, error] {
 	return func(yield func(ConnectionInfo, error) bool) {
-		pager := c.NewListConnectionsInGroupPager(group, o)
+		pager := c.NewListConnectionsInGroupPager(group, options)
 		for pager.More() {
 			page, err := pager.NextPage(ctx)
 			if err != nil {
@@ -69,56 +72,56 @@ func (c *Client) Connections(ctx context.Context, group string, o *ListConnectio
 	}
 }
 
-// NewListConnectionsInGroupPager lists the connections in a group page by page.
-// A group that nobody joined has one empty page. [Client.Connections] is the
-// simpler way where pages do not matter.
-func (c *Client) NewListConnectionsInGroupPager(group string, o *ListConnectionsOptions) *runtime.Pager[ConnectionPage] {
-	if o == nil {
-		o = &ListConnectionsOptions{}
+// NewListConnectionsInGroupPager returns a pager over the connections in a
+// group. A group without connections has one empty page. Use
+// [Client.ListConnectionsInGroup] if pages do not matter.
+func (c *Client) NewListConnectionsInGroupPager(group string, options *ListConnectionsInGroupOptions) *runtime.Pager[ListConnectionsInGroupResponse] {
+	if options == nil {
+		options = &ListConnectionsInGroupOptions{}
 	}
-	return runtime.NewPager(runtime.PagingHandler[ConnectionPage]{
-		More: func(p ConnectionPage) bool { return p.NextLink != "" },
-		Fetcher: func(ctx context.Context, last *ConnectionPage) (ConnectionPage, error) {
-			return c.listPage(ctx, group, o, last)
+	return runtime.NewPager(runtime.PagingHandler[ListConnectionsInGroupResponse]{
+		More: func(p ListConnectionsInGroupResponse) bool { return p.NextLink != "" },
+		Fetcher: func(ctx context.Context, last *ListConnectionsInGroupResponse) (ListConnectionsInGroupResponse, error) {
+			return c.listPage(ctx, group, options, last)
 		},
 		Tracer: c.az.Tracer(),
 	})
 }
 
-func (c *Client) listPage(ctx context.Context, group string, o *ListConnectionsOptions, last *ConnectionPage) (ConnectionPage, error) {
+func (c *Client) listPage(ctx context.Context, group string, o *ListConnectionsInGroupOptions, last *ListConnectionsInGroupResponse) (ListConnectionsInGroupResponse, error) {
 	const method = "ListConnectionsInGroup"
 	query, err := c.listQuery(o, last)
 	if err != nil {
-		return ConnectionPage{}, fmt.Errorf("service: %s: %w", method, err)
+		return ListConnectionsInGroupResponse{}, fmt.Errorf("service: %s: %w", method, err)
 	}
 	resp, err := c.do(ctx, request{
 		name: method, verb: http.MethodGet, path: c.hubPath("groups", group, "connections"), query: query,
 	}, http.StatusOK)
 	if err != nil {
-		return ConnectionPage{}, err
+		return ListConnectionsInGroupResponse{}, err
 	}
-	var page ConnectionPage
+	var page ListConnectionsInGroupResponse
 	if err := runtime.UnmarshalAsJSON(resp, &page); err != nil {
-		return ConnectionPage{}, fmt.Errorf("service: %s: %w", method, err)
+		return ListConnectionsInGroupResponse{}, fmt.Errorf("service: %s: %w", method, err)
 	}
 	if page.NextLink != "" {
 		next, err := url.Parse(page.NextLink)
 		if err != nil {
-			return ConnectionPage{}, fmt.Errorf("service: %s: the service's nextLink is not a URL", method)
+			return ListConnectionsInGroupResponse{}, fmt.Errorf("service: %s: the nextLink of the response is not a URL", method)
 		}
 		page.ContinuationToken = next.Query().Get("continuationToken")
 		if page.ContinuationToken == "" || query["continuationToken"] != nil && page.ContinuationToken == query["continuationToken"][0] {
-			return ConnectionPage{}, fmt.Errorf("service: %s: the service's nextLink does not lead on", method)
+			return ListConnectionsInGroupResponse{}, fmt.Errorf("service: %s: the nextLink of the response does not continue the list", method)
 		}
 	}
 	return page, nil
 }
 
-// listQuery returns the query of the page after last, or of the first. Of
-// nextLink only the query counts: the request goes to the client's own endpoint
-// whatever host the link names, so that no link can lead a token astray, and a
-// service behind a gateway need not know the gateway's name.
-func (c *Client) listQuery(o *ListConnectionsOptions, last *ConnectionPage) (map[string][]string, error) {
+// listQuery returns the query for the page after last, or for the first page if
+// last is nil. Only the query of nextLink is used: the request is sent to the
+// client's own endpoint, so that a link cannot direct a token to another host,
+// and a service behind a gateway need not know the gateway's name.
+func (c *Client) listQuery(o *ListConnectionsInGroupOptions, last *ListConnectionsInGroupResponse) (map[string][]string, error) {
 	if last != nil {
 		next, err := url.Parse(last.NextLink)
 		if err != nil {
@@ -126,21 +129,21 @@ func (c *Client) listQuery(o *ListConnectionsOptions, last *ConnectionPage) (map
 		}
 		return next.Query(), nil
 	}
-	if err := c.need(v2412, "listing connections"); err != nil {
+	if err := c.requireVersion(v2412, "listing connections"); err != nil {
 		return nil, err
 	}
-	if o.Top < 0 {
-		return nil, errors.New("the option Top is negative")
+	if o.Top < 0 || o.Top > math.MaxInt32 {
+		return nil, fmt.Errorf("Top %d: it must be from 1 to %d, or 0 for no limit", o.Top, math.MaxInt32)
 	}
-	if o.PageSize < 0 || o.PageSize > 200 {
-		return nil, fmt.Errorf("PageSize %d: it must be from 1 to 200", o.PageSize)
+	if o.MaxPageSize < 0 || o.MaxPageSize > 200 {
+		return nil, fmt.Errorf("MaxPageSize %d: it must be from 1 to 200, or 0 for the default", o.MaxPageSize)
 	}
 	query := make(map[string][]string)
 	if o.Top > 0 {
 		query["top"] = []string{strconv.Itoa(o.Top)}
 	}
-	if o.PageSize > 0 {
-		query["maxpagesize"] = []string{strconv.Itoa(o.PageSize)}
+	if o.MaxPageSize > 0 {
+		query["maxpagesize"] = []string{strconv.Itoa(o.MaxPageSize)}
 	}
 	if o.ContinuationToken != "" {
 		query["continuationToken"] = []string{o.ContinuationToken}

@@ -43,22 +43,22 @@ func (c *capture) members(n int, link string) {
 	}
 }
 
-// TestConnections has the cases of the official SDKs' live tests: members, top
+// TestListConnectionsInGroup has the cases of the official SDKs' live tests: members, top
 // and page size in, members and pages out.
-func TestConnections(t *testing.T) {
+func TestListConnectionsInGroup(t *testing.T) {
 	tests := []struct {
 		members int
-		options *service.ListConnectionsOptions
+		options *service.ListConnectionsInGroupOptions
 		want    int
 		pages   int
 	}{
 		{0, nil, 0, 1},
 		{6, nil, 6, 1},
-		{6, &service.ListConnectionsOptions{Top: 6}, 6, 1},
-		{6, &service.ListConnectionsOptions{Top: 3}, 3, 1},
-		{6, &service.ListConnectionsOptions{PageSize: 2}, 6, 3},
-		{6, &service.ListConnectionsOptions{Top: 5, PageSize: 2}, 5, 3},
-		{6, &service.ListConnectionsOptions{ContinuationToken: "4"}, 2, 1},
+		{6, &service.ListConnectionsInGroupOptions{Top: 6}, 6, 1},
+		{6, &service.ListConnectionsInGroupOptions{Top: 3}, 3, 1},
+		{6, &service.ListConnectionsInGroupOptions{MaxPageSize: 2}, 6, 3},
+		{6, &service.ListConnectionsInGroupOptions{Top: 5, MaxPageSize: 2}, 5, 3},
+		{6, &service.ListConnectionsInGroupOptions{ContinuationToken: "4"}, 2, 1},
 		{450, nil, 450, 3},
 	}
 	for _, tt := range tests {
@@ -66,7 +66,7 @@ func TestConnections(t *testing.T) {
 			srv := newCapture(t, false)
 			srv.members(tt.members, srv.URL)
 			n := 0
-			for conn, err := range srv.keyClient(t, nil).Connections(t.Context(), "g", tt.options) {
+			for conn, err := range srv.keyClient(t, nil).ListConnectionsInGroup(t.Context(), "g", tt.options) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -91,15 +91,15 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// TestListStays checks that pages are asked of the endpoint whatever host a
+// TestListIgnoresNextLinkHost checks that pages are asked of the endpoint whatever host a
 // nextLink names: a token must not go anywhere else.
-func TestListStays(t *testing.T) {
+func TestListIgnoresNextLinkHost(t *testing.T) {
 	evil := newCapture(t, false)
 	srv := newCapture(t, false)
 	for _, link := range []string{evil.URL, evil.URL + "/other/path", "//" + strings.TrimPrefix(evil.URL, "http://"), ""} {
 		srv.members(3, link)
 		var ids []string
-		for conn, err := range srv.keyClient(t, nil).Connections(t.Context(), "a/b", &service.ListConnectionsOptions{PageSize: 2}) {
+		for conn, err := range srv.keyClient(t, nil).ListConnectionsInGroup(t.Context(), "a b", &service.ListConnectionsInGroupOptions{MaxPageSize: 2}) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -109,7 +109,7 @@ func TestListStays(t *testing.T) {
 			t.Errorf("ids %v, want %v", ids, want)
 		}
 		r := srv.take()
-		if want := "/api/hubs/chat/groups/a%2Fb/connections?api-version=2024-12-01&continuationToken=2&maxpagesize=2&top=1"; len(r) != 2 || r[1].uri != want {
+		if want := "/api/hubs/chat/groups/a%20b/connections?api-version=2024-12-01&continuationToken=2&maxpagesize=2&top=1"; len(r) != 2 || r[1].uri != want {
 			t.Errorf("requests %v, want the second to be %s", r, want)
 		}
 	}
@@ -123,11 +123,11 @@ func TestListContinues(t *testing.T) {
 	srv := newCapture(t, false)
 	srv.members(5, srv.URL)
 	c := srv.keyClient(t, nil)
-	page, err := c.Group("g").NewListConnectionsPager(&service.ListConnectionsOptions{PageSize: 3}).NextPage(t.Context())
+	page, err := c.NewListConnectionsInGroupPager("g", &service.ListConnectionsInGroupOptions{MaxPageSize: 3}).NextPage(t.Context())
 	if err != nil || page.ContinuationToken != "3" {
 		t.Fatalf("first page %+v, %v", page, err)
 	}
-	page, err = c.Group("g").NewListConnectionsPager(&service.ListConnectionsOptions{ContinuationToken: page.ContinuationToken}).NextPage(t.Context())
+	page, err = c.NewListConnectionsInGroupPager("g", &service.ListConnectionsInGroupOptions{ContinuationToken: page.ContinuationToken}).NextPage(t.Context())
 	if err != nil || len(page.Value) != 2 || page.Value[0].ConnectionID != "c3" || page.ContinuationToken != "" {
 		t.Errorf("second page %+v, %v", page, err)
 	}
@@ -139,20 +139,20 @@ func TestListStops(t *testing.T) {
 	srv := newCapture(t, false)
 	srv.members(400, srv.URL)
 	c := srv.keyClient(t, nil)
-	for range c.Group("g").Connections(t.Context(), nil) {
+	for range c.ListConnectionsInGroup(t.Context(), "g", nil) {
 		break
 	}
 	srv.one(t)
 
-	last := func(ctx context.Context, o *service.ListConnectionsOptions) (n int, err error) {
-		for _, e := range c.Connections(ctx, "g", o) {
+	last := func(ctx context.Context, o *service.ListConnectionsInGroupOptions) (n int, err error) {
+		for _, e := range c.ListConnectionsInGroup(ctx, "g", o) {
 			n, err = n+1, e
 		}
 		return n, err
 	}
 	for body, want := range map[string]string{
-		`{"value":[],"nextLink":"https://h/?top=1"}`:               "does not lead on",
-		`{"value":[],"nextLink":"https://h/?continuationToken=1"}`: "does not lead on",
+		`{"value":[],"nextLink":"https://h/?top=1"}`:               "does not continue the list",
+		`{"value":[],"nextLink":"https://h/?continuationToken=1"}`: "does not continue the list",
 		`{"value":[],"nextLink":"https://h:port"}`:                 "not a URL",
 		`{"value":[`: "unmarshalling",
 	} {
@@ -162,8 +162,8 @@ func TestListStops(t *testing.T) {
 		}
 	}
 	srv.take()
-	for want, o := range map[string]service.ListConnectionsOptions{
-		"option Top is negative": {Top: -1}, "from 1 to 200": {PageSize: 201}, "PageSize -1": {PageSize: -1},
+	for want, o := range map[string]service.ListConnectionsInGroupOptions{
+		"Top -1": {Top: -1}, "Top 2147483648": {Top: 1 << 31}, "from 1 to 200": {MaxPageSize: 201}, "MaxPageSize -1": {MaxPageSize: -1},
 	} {
 		if _, err := last(t.Context(), &o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: error %v", o, err)

@@ -7,65 +7,97 @@ import (
 	"fmt"
 	"net/http"
 
+	"example.com/webpubsub"
 	"example.com/webpubsub/internal/names"
 )
 
-// AddConnectionToGroup puts an open connection into a group. It fails with 404
-// when there is no such connection.
-func (c *Client) AddConnectionToGroup(ctx context.Context, group, connectionID string) error {
+// AddConnectionToGroupOptions contains the optional parameters of
+// [Client.AddConnectionToGroup]. There are none yet.
+type AddConnectionToGroupOptions struct{}
+
+// AddConnectionToGroup adds a connection to a group. It fails with 404 if the
+// connection does not exist.
+func (c *Client) AddConnectionToGroup(ctx context.Context, group, connectionID string, _ *AddConnectionToGroupOptions) error {
 	return c.put(ctx, "AddConnectionToGroup", nil, "groups", group, "connections", connectionID)
 }
 
-// RemoveConnectionFromGroup takes a connection out of a group. A connection
-// that is not in it is no error.
-func (c *Client) RemoveConnectionFromGroup(ctx context.Context, group, connectionID string) error {
+// RemoveConnectionFromGroupOptions contains the optional parameters of
+// [Client.RemoveConnectionFromGroup]. There are none yet.
+type RemoveConnectionFromGroupOptions struct{}
+
+// RemoveConnectionFromGroup removes a connection from a group. It is not an
+// error if the connection is not in the group.
+func (c *Client) RemoveConnectionFromGroup(ctx context.Context, group, connectionID string, _ *RemoveConnectionFromGroupOptions) error {
 	return c.delete(ctx, "RemoveConnectionFromGroup", nil, "groups", group, "connections", connectionID)
 }
 
-// RemoveConnectionFromAllGroups takes a connection out of every group. A
-// connection that does not exist is no error.
-func (c *Client) RemoveConnectionFromAllGroups(ctx context.Context, connectionID string) error {
-	if err := c.need(v2022, "leaving all groups"); err != nil {
+// RemoveConnectionFromAllGroupsOptions contains the optional parameters of
+// [Client.RemoveConnectionFromAllGroups]. There are none yet.
+type RemoveConnectionFromAllGroupsOptions struct{}
+
+// RemoveConnectionFromAllGroups removes a connection from every group. It is
+// not an error if the connection does not exist.
+func (c *Client) RemoveConnectionFromAllGroups(ctx context.Context, connectionID string, _ *RemoveConnectionFromAllGroupsOptions) error {
+	if err := c.requireVersion(v2022, "leaving all groups"); err != nil {
 		return fmt.Errorf("service: RemoveConnectionFromAllGroups: %w", err)
 	}
 	return c.delete(ctx, "RemoveConnectionFromAllGroups", nil, "connections", connectionID, "groups")
 }
 
-// AddUserToGroup puts the connections that a user has now into a group. Later
-// connections of that user do not join by themselves: membership belongs to
-// connections. It fails with 404 when the user has no open connection.
-func (c *Client) AddUserToGroup(ctx context.Context, group, userID string) error {
+// AddUserToGroupOptions contains the optional parameters of
+// [Client.AddUserToGroup]. There are none yet.
+type AddUserToGroupOptions struct{}
+
+// AddUserToGroup adds the current connections of a user to a group. Membership
+// belongs to connections: later connections of the user do not join. It fails
+// with 404 if the user has no open connection.
+func (c *Client) AddUserToGroup(ctx context.Context, group, userID string, _ *AddUserToGroupOptions) error {
 	return c.put(ctx, "AddUserToGroup", nil, "users", userID, "groups", group)
 }
 
-// RemoveUserFromGroup takes a user's connections out of a group. A user who is
-// not in it is no error.
-func (c *Client) RemoveUserFromGroup(ctx context.Context, group, userID string) error {
+// RemoveUserFromGroupOptions contains the optional parameters of
+// [Client.RemoveUserFromGroup]. There are none yet.
+type RemoveUserFromGroupOptions struct{}
+
+// RemoveUserFromGroup removes the connections of a user from a group. It is not
+// an error if the user is not in the group.
+func (c *Client) RemoveUserFromGroup(ctx context.Context, group, userID string, _ *RemoveUserFromGroupOptions) error {
 	return c.delete(ctx, "RemoveUserFromGroup", nil, "users", userID, "groups", group)
 }
 
-// RemoveUserFromAllGroups takes a user's connections out of every group. A user
-// who is not connected is no error.
-func (c *Client) RemoveUserFromAllGroups(ctx context.Context, userID string) error {
+// RemoveUserFromAllGroupsOptions contains the optional parameters of
+// [Client.RemoveUserFromAllGroups]. There are none yet.
+type RemoveUserFromAllGroupsOptions struct{}
+
+// RemoveUserFromAllGroups removes the connections of a user from every group.
+// It is not an error if the user is not connected.
+func (c *Client) RemoveUserFromAllGroups(ctx context.Context, userID string, _ *RemoveUserFromAllGroupsOptions) error {
 	return c.delete(ctx, "RemoveUserFromAllGroups", nil, "users", userID, "groups")
 }
 
-// AddConnectionsToGroups puts every connection of the hub for which the filter
-// is true into all the groups, of which there must be one at least. An empty
-// filter selects every connection. A filter that selects nobody is no error.
-// See [Filter] for a safe way to write one.
-func (c *Client) AddConnectionsToGroups(ctx context.Context, groups []string, filter string) error {
+// AddConnectionsToGroupsOptions contains the optional parameters of
+// [Client.AddConnectionsToGroups]. There are none yet.
+type AddConnectionsToGroupsOptions struct{}
+
+// AddConnectionsToGroups adds the connections that the filter selects to all of
+// the groups, of which there must be at least one. The empty filter selects
+// every connection of the hub. It is not an error if no connection is selected.
+func (c *Client) AddConnectionsToGroups(ctx context.Context, groups []string, filter webpubsub.Filter, _ *AddConnectionsToGroupsOptions) error {
 	return c.bulk(ctx, "AddConnectionsToGroups", ":addToGroups", groups, filter)
 }
 
-// RemoveConnectionsFromGroups takes every connection of the hub for which the
-// filter is true out of all the groups, of which there must be one at least.
-// An empty filter selects every connection.
-func (c *Client) RemoveConnectionsFromGroups(ctx context.Context, groups []string, filter string) error {
+// RemoveConnectionsFromGroupsOptions contains the optional parameters of
+// [Client.RemoveConnectionsFromGroups]. There are none yet.
+type RemoveConnectionsFromGroupsOptions struct{}
+
+// RemoveConnectionsFromGroups removes the connections that the filter selects
+// from all of the groups, of which there must be at least one. The empty filter
+// selects every connection of the hub.
+func (c *Client) RemoveConnectionsFromGroups(ctx context.Context, groups []string, filter webpubsub.Filter, _ *RemoveConnectionsFromGroupsOptions) error {
 	return c.bulk(ctx, "RemoveConnectionsFromGroups", ":removeFromGroups", groups, filter)
 }
 
-func (c *Client) bulk(ctx context.Context, method, action string, groups []string, filter string) error {
+func (c *Client) bulk(ctx context.Context, method, action string, groups []string, filter webpubsub.Filter) error {
 	body, err := c.bulkBody(groups, filter)
 	if err != nil {
 		return fmt.Errorf("service: %s: %w", method, err)
@@ -76,8 +108,8 @@ func (c *Client) bulk(ctx context.Context, method, action string, groups []strin
 	return err
 }
 
-func (c *Client) bulkBody(groups []string, filter string) ([]byte, error) {
-	if err := c.need(v2023, "a change to many connections"); err != nil {
+func (c *Client) bulkBody(groups []string, filter webpubsub.Filter) ([]byte, error) {
+	if err := c.requireVersion(v2023, "changing the groups of many connections"); err != nil {
 		return nil, err
 	}
 	if len(groups) == 0 {
@@ -92,11 +124,11 @@ func (c *Client) bulkBody(groups []string, filter string) ([]byte, error) {
 		return nil, err
 	}
 	body, err := json.Marshal(struct {
-		Groups []string `json:"groups"`
-		Filter string   `json:"filter,omitempty"`
+		Groups []string         `json:"groups"`
+		Filter webpubsub.Filter `json:"filter,omitempty"`
 	}{groups, filter})
 	if err == nil && len(body) > maxBody {
-		err = fmt.Errorf("the request has %d bytes: the service takes at most %d", len(body), maxBody)
+		err = fmt.Errorf("the request body has %d bytes: the service accepts at most %d", len(body), maxBody)
 	}
 	return body, err
 }

@@ -46,7 +46,7 @@ func TestLogHasNoSecrets(t *testing.T) {
 		}
 	}
 	tls.answer(http.StatusOK, `{"token":"client-access-token-of-the-test"}`)
-	o := &service.ClientAccessTokenOptions{UserID: "alice-of-the-test"}
+	o := &service.GetClientAccessTokenOptions{UserID: "alice-of-the-test"}
 	if _, err := entra.GetClientAccessToken(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestTracing(t *testing.T) {
 	o := srv.options()
 	o.TracingProvider = provider
 	c := srv.keyClient(t, o)
-	if err := c.Group("g").Send(t.Context(), webpubsub.Text("x"), &webpubsub.SendOptions{Filter: "userId eq 'alice-of-the-test'"}); err != nil {
+	if err := c.SendToGroup(t.Context(), "g", webpubsub.Text("x"), &webpubsub.SendOptions{Filter: "userId eq 'alice-of-the-test'"}); err != nil {
 		t.Fatal(err)
 	}
 	if want := "Client.SendToGroup, HTTP POST, end of HTTP POST, end of Client.SendToGroup"; strings.Join(names, ", ") != want {

@@ -37,31 +37,31 @@ func discard(f func(context.Context, *service.Client) error) func(context.Contex
 
 // A name with everything that a path must escape, and what is left of it.
 const (
-	odd     = "a/b%2F c+d?e#ü"
-	oddPath = "a%2Fb%252F%20c+d%3Fe%23%C3%BC"
+	odd     = `a\b%2F c+d?e#ü`
+	oddPath = "a%5Cb%252F%20c+d%3Fe%23%C3%BC"
 )
 
 // operations lists all of the REST API, version 2024-12-01, in the order of its
 // specification, with more than one row where options change the request.
 var operations = []operation{
 	{
-		name:   "Health",
-		call:   discard(func(ctx context.Context, c *service.Client) error { return c.Health(ctx) }),
+		name:   "GetServiceStatus",
+		call:   discard(func(ctx context.Context, c *service.Client) error { return c.GetServiceStatus(ctx, nil) }),
 		method: "HEAD", uri: "/api/health?api-version=2024-12-01", status: 200,
 	},
 	{
 		name: "AddConnectionsToGroups",
 		call: discard(func(ctx context.Context, c *service.Client) error {
-			return c.AddConnectionsToGroups(ctx, []string{"g1", odd}, "userId eq 'it''s'")
+			return c.AddConnectionsToGroups(ctx, []string{"g1", odd}, "userId eq 'it''s'", nil)
 		}),
 		method: "POST", uri: "/api/hubs/chat/:addToGroups?api-version=2024-12-01",
-		contentType: "application/json", body: `{"groups":["g1","a/b%2F c+d?e#ü"],"filter":"userId eq 'it''s'"}`,
+		contentType: "application/json", body: `{"groups":["g1","a\\b%2F c+d?e#ü"],"filter":"userId eq 'it''s'"}`,
 		status: 200,
 	},
 	{
 		name: "RemoveConnectionsFromGroups",
 		call: discard(func(ctx context.Context, c *service.Client) error {
-			return c.RemoveConnectionsFromGroups(ctx, []string{"g1"}, "")
+			return c.RemoveConnectionsFromGroups(ctx, []string{"g1"}, "", nil)
 		}),
 		method: "POST", uri: "/api/hubs/chat/:removeFromGroups?api-version=2024-12-01",
 		contentType: "application/json", body: `{"groups":["g1"]}`, status: 200,
@@ -69,7 +69,7 @@ var operations = []operation{
 	{
 		name: "CloseAllConnections",
 		call: discard(func(ctx context.Context, c *service.Client) error {
-			return c.CloseAllConnections(ctx, &service.CloseOptions{Excluded: []string{"c 1", "c,2", ""}, Reason: "good night & bye"})
+			return c.CloseAllConnections(ctx, &service.CloseAllConnectionsOptions{Excluded: []string{"c 1", "c,2", ""}, Reason: "good night & bye"})
 		}),
 		method: "POST", uri: "/api/hubs/chat/:closeConnections?api-version=2024-12-01&excluded=c%201&excluded=c%2C2&reason=good%20night%20%26%20bye",
 		status: 204,
@@ -103,18 +103,18 @@ var operations = []operation{
 	},
 	{
 		name: "ConnectionExists",
-		call: func(ctx context.Context, c *service.Client) (any, error) { return c.ConnectionExists(ctx, odd) },
+		call: func(ctx context.Context, c *service.Client) (any, error) { return c.ConnectionExists(ctx, odd, nil) },
 		want: true, method: "HEAD", uri: "/api/hubs/chat/connections/" + oddPath + "?api-version=2024-12-01", status: 200,
 	},
 	{
 		name: "ConnectionExists, and it does not",
-		call: func(ctx context.Context, c *service.Client) (any, error) { return c.ConnectionExists(ctx, "c1") },
+		call: func(ctx context.Context, c *service.Client) (any, error) { return c.ConnectionExists(ctx, "c1", nil) },
 		want: false, method: "HEAD", uri: "/api/hubs/chat/connections/c1?api-version=2024-12-01", status: 404,
 	},
 	{
 		name: "CloseConnection",
 		call: discard(func(ctx context.Context, c *service.Client) error {
-			return c.CloseConnection(ctx, odd, &service.CloseOptions{Reason: "kicked"})
+			return c.CloseConnection(ctx, odd, &service.CloseConnectionOptions{Reason: "kicked"})
 		}),
 		method: "DELETE", uri: "/api/hubs/chat/connections/" + oddPath + "?api-version=2024-12-01&reason=kicked", status: 204,
 	},
@@ -129,36 +129,36 @@ var operations = []operation{
 	{
 		name: "RemoveConnectionFromAllGroups",
 		call: discard(func(ctx context.Context, c *service.Client) error {
-			return c.RemoveConnectionFromAllGroups(ctx, "c1")
+			return c.RemoveConnectionFromAllGroups(ctx, "c1", nil)
 		}),
 		method: "DELETE", uri: "/api/hubs/chat/connections/c1/groups?api-version=2024-12-01", status: 204,
 	},
 	{
 		name: "GroupExists",
-		call: func(ctx context.Context, c *service.Client) (any, error) { return c.Group(odd).Exists(ctx) },
+		call: func(ctx context.Context, c *service.Client) (any, error) { return c.GroupExists(ctx, odd, nil) },
 		want: true, method: "HEAD", uri: "/api/hubs/chat/groups/" + oddPath + "?api-version=2024-12-01", status: 200,
 	},
 	{
 		name: "CloseGroupConnections",
 		call: discard(func(ctx context.Context, c *service.Client) error {
-			return c.Group(odd).CloseConnections(ctx, &service.CloseOptions{Excluded: []string{"c1"}})
+			return c.CloseGroupConnections(ctx, odd, &service.CloseGroupConnectionsOptions{Excluded: []string{"c1"}})
 		}),
 		method: "POST", uri: "/api/hubs/chat/groups/" + oddPath + "/:closeConnections?api-version=2024-12-01&excluded=c1", status: 204,
 	},
 	{
 		name: "SendToGroup",
 		call: discard(func(ctx context.Context, c *service.Client) error {
-			return c.Group(odd).Send(ctx, webpubsub.Protobuf([]byte{10, 0}), &webpubsub.SendOptions{
-				Excluded: []string{"c1"}, Filter: service.Filter("userId ne %s", "it's"), TTL: time.Second,
+			return c.SendToGroup(ctx, odd, webpubsub.Protobuf([]byte{10, 0}), &webpubsub.SendOptions{
+				Excluded: []string{"c1"}, Filter: webpubsub.FilterUsers("it's").Not(), TTL: time.Second,
 			})
 		}),
-		method: "POST", uri: "/api/hubs/chat/groups/" + oddPath + "/:send?api-version=2024-12-01&excluded=c1&filter=userId%20ne%20%27it%27%27s%27&messageTtlSeconds=1",
+		method: "POST", uri: "/api/hubs/chat/groups/" + oddPath + "/:send?api-version=2024-12-01&excluded=c1&filter=not%20%28userId%20eq%20%27it%27%27s%27%29&messageTtlSeconds=1",
 		contentType: "application/x-protobuf", body: "\n\x00", status: 202,
 	},
 	{
 		name: "ListConnectionsInGroup",
 		call: func(ctx context.Context, c *service.Client) (any, error) {
-			page, err := c.Group(odd).NewListConnectionsPager(&service.ListConnectionsOptions{Top: 6, PageSize: 2, ContinuationToken: "x=="}).NextPage(ctx)
+			page, err := c.NewListConnectionsInGroupPager(odd, &service.ListConnectionsInGroupOptions{Top: 6, MaxPageSize: 2, ContinuationToken: "x=="}).NextPage(ctx)
 			return len(page.Value), err
 		},
 		want:   0,
@@ -168,49 +168,49 @@ var operations = []operation{
 	{
 		name: "AddConnectionToGroup",
 		call: discard(func(ctx context.Context, c *service.Client) error {
-			return c.Group(odd).AddConnection(ctx, "c1")
+			return c.AddConnectionToGroup(ctx, odd, "c1", nil)
 		}),
 		method: "PUT", uri: "/api/hubs/chat/groups/" + oddPath + "/connections/c1?api-version=2024-12-01", status: 200,
 	},
 	{
 		name: "RemoveConnectionFromGroup",
 		call: discard(func(ctx context.Context, c *service.Client) error {
-			return c.Group("g1").RemoveConnection(ctx, odd)
+			return c.RemoveConnectionFromGroup(ctx, "g1", odd, nil)
 		}),
 		method: "DELETE", uri: "/api/hubs/chat/groups/g1/connections/" + oddPath + "?api-version=2024-12-01", status: 204,
 	},
 	{
 		name: "HasPermission",
 		call: func(ctx context.Context, c *service.Client) (any, error) {
-			return c.Group("g 1").HasPermission(ctx, service.PermissionSendToGroup, "c1")
+			return c.HasPermission(ctx, service.PermissionSendToGroup, "c1", "g 1", nil)
 		},
 		want: true, method: "HEAD", uri: "/api/hubs/chat/permissions/sendToGroup/connections/c1?api-version=2024-12-01&targetName=g%201", status: 200,
 	},
 	{
 		name: "HasPermission, and it has not",
 		call: func(ctx context.Context, c *service.Client) (any, error) {
-			return c.HasPermission(ctx, service.PermissionJoinLeaveGroup, "c1", "g1")
+			return c.HasPermission(ctx, service.PermissionJoinLeaveGroup, "c1", "g1", nil)
 		},
 		want: false, method: "HEAD", uri: "/api/hubs/chat/permissions/joinLeaveGroup/connections/c1?api-version=2024-12-01&targetName=g1", status: 404,
 	},
 	{
 		name: "GrantPermission",
 		call: discard(func(ctx context.Context, c *service.Client) error {
-			return c.Group(odd).GrantPermission(ctx, service.PermissionJoinLeaveGroup, odd)
+			return c.GrantPermission(ctx, service.PermissionJoinLeaveGroup, odd, odd, nil)
 		}),
-		method: "PUT", uri: "/api/hubs/chat/permissions/joinLeaveGroup/connections/" + oddPath + "?api-version=2024-12-01&targetName=a%2Fb%252F%20c%2Bd%3Fe%23%C3%BC",
+		method: "PUT", uri: "/api/hubs/chat/permissions/joinLeaveGroup/connections/" + oddPath + "?api-version=2024-12-01&targetName=a%5Cb%252F%20c%2Bd%3Fe%23%C3%BC",
 		status: 200,
 	},
 	{
 		name: "RevokePermission",
 		call: discard(func(ctx context.Context, c *service.Client) error {
-			return c.Group("g1").RevokePermission(ctx, service.PermissionSendToGroup, "c1")
+			return c.RevokePermission(ctx, service.PermissionSendToGroup, "c1", "g1", nil)
 		}),
 		method: "DELETE", uri: "/api/hubs/chat/permissions/sendToGroup/connections/c1?api-version=2024-12-01&targetName=g1", status: 204,
 	},
 	{
 		name: "UserExists",
-		call: func(ctx context.Context, c *service.Client) (any, error) { return c.UserExists(ctx, odd) },
+		call: func(ctx context.Context, c *service.Client) (any, error) { return c.UserExists(ctx, odd, nil) },
 		want: false, method: "HEAD", uri: "/api/hubs/chat/users/" + oddPath + "?api-version=2024-12-01", status: 404,
 	},
 	{
@@ -226,7 +226,7 @@ var operations = []operation{
 			return c.SendToUser(ctx, odd, webpubsub.JSON("quoted"), &webpubsub.SendOptions{Filter: "'g1' in groups or 'g2' in groups", Excluded: []string{"a", "b's"}})
 		}),
 		method: "POST", uri: "/api/hubs/chat/users/" + oddPath + "/:send?api-version=2024-12-01" +
-			"&filter=%28%27g1%27%20in%20groups%20or%20%27g2%27%20in%20groups%29%20and%20not%20%28connectionId%20in%20%28%27a%27%2C%27b%27%27s%27%29%29",
+			"&filter=%28%27g1%27%20in%20groups%20or%20%27g2%27%20in%20groups%29%20and%20%28not%20%28connectionId%20in%20%28%27a%27%2C%27b%27%27s%27%29%29%29",
 		contentType: "application/json", body: `"quoted"`, status: 202,
 	},
 	{
@@ -234,27 +234,27 @@ var operations = []operation{
 		call: discard(func(ctx context.Context, c *service.Client) error {
 			return c.SendToUser(ctx, "u", webpubsub.Text("x"), &webpubsub.SendOptions{Excluded: []string{"a"}})
 		}),
-		method: "POST", uri: "/api/hubs/chat/users/u/:send?api-version=2024-12-01&filter=not%20%28connectionId%20in%20%28%27a%27%29%29",
+		method: "POST", uri: "/api/hubs/chat/users/u/:send?api-version=2024-12-01&filter=not%20%28connectionId%20eq%20%27a%27%29",
 		contentType: "text/plain", body: "x", status: 202,
 	},
 	{
 		name: "RemoveUserFromAllGroups",
 		call: discard(func(ctx context.Context, c *service.Client) error {
-			return c.RemoveUserFromAllGroups(ctx, "u")
+			return c.RemoveUserFromAllGroups(ctx, "u", nil)
 		}),
 		method: "DELETE", uri: "/api/hubs/chat/users/u/groups?api-version=2024-12-01", status: 204,
 	},
 	{
 		name: "AddUserToGroup",
 		call: discard(func(ctx context.Context, c *service.Client) error {
-			return c.Group(odd).AddUser(ctx, odd)
+			return c.AddUserToGroup(ctx, odd, odd, nil)
 		}),
 		method: "PUT", uri: "/api/hubs/chat/users/" + oddPath + "/groups/" + oddPath + "?api-version=2024-12-01", status: 200,
 	},
 	{
 		name: "RemoveUserFromGroup",
 		call: discard(func(ctx context.Context, c *service.Client) error {
-			return c.Group("g1").RemoveUser(ctx, "u")
+			return c.RemoveUserFromGroup(ctx, "g1", "u", nil)
 		}),
 		method: "DELETE", uri: "/api/hubs/chat/users/u/groups/g1?api-version=2024-12-01", status: 204,
 	},
@@ -292,7 +292,7 @@ func TestOperations(t *testing.T) {
 				}
 			}
 			auth := r.header.Get("Authorization")
-			if op.name == "Health" {
+			if op.name == "GetServiceStatus" {
 				if auth != "" {
 					t.Error("the health check carries a token")
 				}
@@ -361,7 +361,7 @@ func TestEntraOperations(t *testing.T) {
 			t.Errorf("%s: %v", op.name, err)
 		}
 		want := "Bearer " + entraToken
-		if op.name == "Health" {
+		if op.name == "GetServiceStatus" {
 			want = ""
 		}
 		if r := srv.one(t); r.header.Get("Authorization") != want || r.uri != op.uri {

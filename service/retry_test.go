@@ -57,7 +57,7 @@ func TestRetries(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tries := 0
-			c, err := service.NewClientWithKey("https://h", azcore.NewKeyCredential(testKey), "chat", &service.ClientOptions{
+			c, err := service.NewClientWithKeyCredential("https://h", "chat", service.NewKeyCredential(testKey), &service.ClientOptions{
 				RetrySends: tt.retrySends,
 				ClientOptions: azcore.ClientOptions{
 					Retry: policy.RetryOptions{RetryDelay: time.Nanosecond},
@@ -96,9 +96,9 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// TestRetryArrives checks that a repeated send carries its body and a token of
-// its own, and honours what the caller says about retries of one call.
-func TestRetryArrives(t *testing.T) {
+// TestRetryResendsBodyAndToken checks that a retried send has its body and a new
+// token, and honours what the caller says about retries of one call.
+func TestRetryResendsBodyAndToken(t *testing.T) {
 	srv := newCapture(t, false)
 	tries := 0
 	srv.reply = func(w http.ResponseWriter, _ *http.Request) {

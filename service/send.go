@@ -14,7 +14,7 @@ import (
 	"example.com/webpubsub/internal/names"
 )
 
-// maxBody is the most that the service takes in one request.
+// maxBody is the largest request body that the service accepts, in bytes.
 const maxBody = 1 << 20
 
 // maxTTL is the longest time to live (REST API specification, messageTtlSeconds).
@@ -23,46 +23,45 @@ const maxTTL = 300 * time.Second
 const metadataHeader = "X-Webpubsub-Metadata-"
 
 // SendToAll sends a message to every connection of the hub. Success means that
-// the service took the message, not that somebody received it. A message has at
-// most 1 MiB.
-func (c *Client) SendToAll(ctx context.Context, m webpubsub.Message, o *webpubsub.SendOptions) error {
-	return c.send(ctx, "SendToAll", toMany, m, o, ":send")
+// the service has accepted the message, not that a client has received it. A
+// message has at most 1 MiB.
+func (c *Client) SendToAll(ctx context.Context, message webpubsub.Message, options *webpubsub.SendOptions) error {
+	return c.send(ctx, "SendToAll", toMany, message, options, ":send")
 }
 
-// SendToGroup sends a message to the connections in a group. A group that has
-// none, or a name that nobody joined, is no error.
+// SendToGroup sends a message to the connections in a group. It is not an error
+// if the group has none.
 //
-// A group whose name contains a slash may not be reachable over REST: the
-// service does not decode %2F in paths (Azure Web PubSub reference, data plane
-// REST API).
-func (c *Client) SendToGroup(ctx context.Context, group string, m webpubsub.Message, o *webpubsub.SendOptions) error {
-	return c.send(ctx, "SendToGroup", toMany, m, o, "groups", group, ":send")
+// A group whose name contains a slash cannot be addressed, see Names in paths in
+// the package documentation.
+func (c *Client) SendToGroup(ctx context.Context, group string, message webpubsub.Message, options *webpubsub.SendOptions) error {
+	return c.send(ctx, "SendToGroup", toMany, message, options, "groups", group, ":send")
 }
 
-// SendToUser sends a message to every connection of a user. A user who is not
-// connected is no error. The REST API has no excluded parameter here, so
-// SendOptions.Excluded becomes a part of the filter.
-func (c *Client) SendToUser(ctx context.Context, userID string, m webpubsub.Message, o *webpubsub.SendOptions) error {
-	return c.send(ctx, "SendToUser", toUser, m, o, "users", userID, ":send")
+// SendToUser sends a message to every connection of a user. It is not an error
+// if the user is not connected. The REST API has no excluded parameter for this
+// operation, so SendOptions.Excluded is added to the filter.
+func (c *Client) SendToUser(ctx context.Context, userID string, message webpubsub.Message, options *webpubsub.SendOptions) error {
+	return c.send(ctx, "SendToUser", toUser, message, options, "users", userID, ":send")
 }
 
-// SendToConnection sends a message to one connection. A connection that does
-// not exist is no error. SendOptions.Excluded and Filter are refused: there is
-// nobody to choose from.
-func (c *Client) SendToConnection(ctx context.Context, connectionID string, m webpubsub.Message, o *webpubsub.SendOptions) error {
-	return c.send(ctx, "SendToConnection", toOne, m, o, "connections", connectionID, ":send")
+// SendToConnection sends a message to one connection. It is not an error if the
+// connection does not exist. SendOptions.Excluded and Filter must be empty: they
+// do not apply to a single connection.
+func (c *Client) SendToConnection(ctx context.Context, connectionID string, message webpubsub.Message, options *webpubsub.SendOptions) error {
+	return c.send(ctx, "SendToConnection", toOne, message, options, "connections", connectionID, ":send")
 }
 
-// audience says which send options the REST API has for a send.
-type audience int
+// addressees selects the options that the REST API has for a send.
+type addressees int
 
 const (
-	toMany audience = iota // excluded and filter
-	toUser                 // filter only
-	toOne                  // neither
+	toMany addressees = iota // excluded and filter
+	toUser                   // filter only
+	toOne                    // neither
 )
 
-func (c *Client) send(ctx context.Context, method string, to audience, m webpubsub.Message, o *webpubsub.SendOptions, path ...string) error {
+func (c *Client) send(ctx context.Context, method string, to addressees, m webpubsub.Message, o *webpubsub.SendOptions, path ...string) error {
 	header, err := checkMessage(m)
 	if err != nil {
 		return fmt.Errorf("service: %s: %w", method, err)
@@ -78,17 +77,17 @@ func (c *Client) send(ctx context.Context, method string, to audience, m webpubs
 	return err
 }
 
-// checkMessage returns the headers that carry the message's metadata, or why
-// the service would refuse the message.
+// checkMessage returns the headers that carry the metadata of the message, or
+// why the service would reject the message.
 func checkMessage(m webpubsub.Message) (map[string][]string, error) {
 	if m.Type == "" {
-		return nil, errors.New("the message is empty: make it with webpubsub.Text, JSON, Binary or Protobuf")
+		return nil, errors.New("the message is empty: create it with webpubsub.Text, JSON, Binary or Protobuf")
 	}
 	if err := m.Check(); err != nil {
 		return nil, err
 	}
 	if len(m.Data) > maxBody {
-		return nil, fmt.Errorf("the message has %d bytes: the service takes at most %d", len(m.Data), maxBody)
+		return nil, fmt.Errorf("the message has %d bytes: the service accepts at most %d", len(m.Data), maxBody)
 	}
 	if len(m.Metadata) == 0 {
 		return nil, nil
@@ -107,21 +106,18 @@ func checkMessage(m webpubsub.Message) (map[string][]string, error) {
 	return header, nil
 }
 
-func (c *Client) sendQuery(to audience, o *webpubsub.SendOptions) (map[string][]string, error) {
+func (c *Client) sendQuery(to addressees, o *webpubsub.SendOptions) (map[string][]string, error) {
 	if o == nil {
 		return nil, nil
 	}
-	excluded, filter := someIDs(o.Excluded), o.Filter
+	excluded, filter := nonEmpty(o.Excluded), o.Filter
 	if to == toOne && (len(excluded) > 0 || filter != "") {
-		return nil, errors.New("a send to one connection takes neither Excluded nor Filter")
+		return nil, errors.New("SendOptions.Excluded and Filter are not supported for a single connection")
 	}
 	query := make(map[string][]string)
 	if to == toUser && len(excluded) > 0 {
-		not := Filter("not (connectionId in %s)", excluded)
-		if filter != "" {
-			not = "(" + filter + ") and " + not
-		}
-		excluded, filter = nil, not
+		filter = filter.And(webpubsub.FilterConnections(excluded...).Not())
+		excluded = nil
 	}
 	if len(excluded) > 0 {
 		query["excluded"] = excluded
@@ -130,13 +126,13 @@ func (c *Client) sendQuery(to audience, o *webpubsub.SendOptions) (map[string][]
 		if err := c.checkFilter(filter); err != nil {
 			return nil, err
 		}
-		query["filter"] = []string{filter}
+		query["filter"] = []string{string(filter)}
 	}
 	if o.TTL != 0 {
 		if o.TTL < 0 || o.TTL > maxTTL || o.TTL%time.Second != 0 {
 			return nil, fmt.Errorf("TTL %v: it must be whole seconds, at most %v", o.TTL, maxTTL)
 		}
-		if err := c.need(v2023, "a TTL"); err != nil {
+		if err := c.requireVersion(v2023, "a TTL"); err != nil {
 			return nil, err
 		}
 		query["messageTtlSeconds"] = []string{strconv.Itoa(int(o.TTL / time.Second))}
@@ -144,13 +140,14 @@ func (c *Client) sendQuery(to audience, o *webpubsub.SendOptions) (map[string][]
 	return query, nil
 }
 
-// someIDs drops empty ids, which no connection has.
-func someIDs(ids []string) []string {
-	var out []string
-	for _, id := range ids {
-		if id != "" {
-			out = append(out, id)
-		}
+// checkFilter rejects a filter that the service would change or that the
+// selected API version would ignore. The empty filter is valid in every version.
+func (c *Client) checkFilter(filter webpubsub.Filter) error {
+	if filter == "" {
+		return nil
 	}
-	return out
+	if err := checkUTF8("the filter", string(filter)); err != nil {
+		return err
+	}
+	return c.requireVersion(v2022, "a filter")
 }

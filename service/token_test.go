@@ -21,19 +21,19 @@ func TestClientAccessTokenFromKey(t *testing.T) {
 	tests := []struct {
 		name     string
 		hub      string
-		options  *service.ClientAccessTokenOptions
+		options  *service.GetClientAccessTokenOptions
 		audience string
 		expiry   time.Duration
 	}{
 		{"nil options", "chat", nil, "https://contoso.example/client/hubs/chat", time.Hour},
-		{"zero options", "chat", &service.ClientAccessTokenOptions{}, "https://contoso.example/client/hubs/chat", time.Hour},
-		{"everything", "chat", &service.ClientAccessTokenOptions{
+		{"zero options", "chat", &service.GetClientAccessTokenOptions{}, "https://contoso.example/client/hubs/chat", time.Hour},
+		{"everything", "chat", &service.GetClientAccessTokenOptions{
 			UserID: "alice ü", Roles: []string{webpubsub.RoleSendToAnyGroup, webpubsub.RoleJoinLeaveGroup("g")}, Groups: []string{"g", "h"}, Expiry: 90 * time.Second,
 		}, "https://contoso.example/client/hubs/chat", 90 * time.Second},
-		{"a moment", "chat", &service.ClientAccessTokenOptions{Expiry: 1}, "https://contoso.example/client/hubs/chat", time.Second},
-		{"longest", "chat", &service.ClientAccessTokenOptions{Expiry: 1<<63 - 1}, "https://contoso.example/client/hubs/chat", 1<<63 - 1},
-		{"MQTT", "chat", &service.ClientAccessTokenOptions{Protocol: service.ClientProtocolMQTT}, "https://contoso.example/clients/mqtt/hubs/chat", time.Hour},
-		{"Socket.IO", "chat", &service.ClientAccessTokenOptions{Protocol: service.ClientProtocolSocketIO}, "https://contoso.example/clients/socketio/hubs/chat", time.Hour},
+		{"a moment", "chat", &service.GetClientAccessTokenOptions{Expiry: 1}, "https://contoso.example/client/hubs/chat", time.Second},
+		{"longest", "chat", &service.GetClientAccessTokenOptions{Expiry: 1<<63 - 1}, "https://contoso.example/client/hubs/chat", 1<<63 - 1},
+		{"MQTT", "chat", &service.GetClientAccessTokenOptions{Protocol: service.ClientProtocolMQTT}, "https://contoso.example/clients/mqtt/hubs/chat", time.Hour},
+		{"Socket.IO", "chat", &service.GetClientAccessTokenOptions{Protocol: service.ClientProtocolSocketIO}, "https://contoso.example/clients/socketio/hubs/chat", time.Hour},
 		{"odd hub", "a[b],c`d", nil, "https://contoso.example/client/hubs/a%5Bb%5D%2Cc%60d", time.Hour},
 	}
 	for _, tt := range tests {
@@ -60,7 +60,7 @@ func TestClientAccessTokenFromKey(t *testing.T) {
 			claims := verify(t, got.Token, testKey)
 			o := tt.options
 			if o == nil {
-				o = &service.ClientAccessTokenOptions{}
+				o = &service.GetClientAccessTokenOptions{}
 			}
 			if claims.Audience != tt.audience || claims.UserID != o.UserID || !slices.Equal(claims.Roles, o.Roles) || !slices.Equal(claims.Groups, o.Groups) {
 				t.Errorf("claims %v", claims.All)
@@ -84,19 +84,19 @@ func TestClientAccessTokenFromKey(t *testing.T) {
 func TestClientAccessTokenFromEntra(t *testing.T) {
 	tests := []struct {
 		name    string
-		options *service.ClientAccessTokenOptions
+		options *service.GetClientAccessTokenOptions
 		query   string
 		path    string
 	}{
 		{"nil options", nil, "minutesToExpire=60", "/client/hubs/chat"},
-		{"zero options", &service.ClientAccessTokenOptions{}, "minutesToExpire=60", "/client/hubs/chat"},
-		{"everything", &service.ClientAccessTokenOptions{
+		{"zero options", &service.GetClientAccessTokenOptions{}, "minutesToExpire=60", "/client/hubs/chat"},
+		{"everything", &service.GetClientAccessTokenOptions{
 			UserID: "a b&c", Roles: []string{"r1", "r 2"}, Groups: []string{"g1", "g2"}, Expiry: 5 * time.Minute, Protocol: service.ClientProtocolMQTT,
 		}, "clientType=mqtt&group=g1&group=g2&minutesToExpire=5&role=r1&role=r%202&userId=a%20b%26c", "/clients/mqtt/hubs/chat"},
-		{"Socket.IO", &service.ClientAccessTokenOptions{Protocol: service.ClientProtocolSocketIO}, "clientType=socketio&minutesToExpire=60", "/clients/socketio/hubs/chat"},
-		{"part of a minute", &service.ClientAccessTokenOptions{Expiry: time.Second}, "minutesToExpire=1", "/client/hubs/chat"},
-		{"minute and a half", &service.ClientAccessTokenOptions{Expiry: 90 * time.Second}, "minutesToExpire=2", "/client/hubs/chat"},
-		{"longest", &service.ClientAccessTokenOptions{Expiry: 1<<63 - 1}, "minutesToExpire=153722868", "/client/hubs/chat"},
+		{"Socket.IO", &service.GetClientAccessTokenOptions{Protocol: service.ClientProtocolSocketIO}, "clientType=socketio&minutesToExpire=60", "/clients/socketio/hubs/chat"},
+		{"part of a minute", &service.GetClientAccessTokenOptions{Expiry: time.Second}, "minutesToExpire=1", "/client/hubs/chat"},
+		{"minute and a half", &service.GetClientAccessTokenOptions{Expiry: 90 * time.Second}, "minutesToExpire=2", "/client/hubs/chat"},
+		{"longest", &service.GetClientAccessTokenOptions{Expiry: 1<<63 - 1}, "minutesToExpire=153722868", "/client/hubs/chat"},
 	}
 	srv := newCapture(t, true)
 	srv.answer(http.StatusOK, `{"token":"from.the+service"}`)
@@ -132,13 +132,13 @@ func TestClientAccessTokenRefused(t *testing.T) {
 	srv := newCapture(t, true)
 	entra := srv.entraClient(t, nil)
 	tests := []struct {
-		options service.ClientAccessTokenOptions
+		options service.GetClientAccessTokenOptions
 		want    string
 	}{
-		{service.ClientAccessTokenOptions{Expiry: -time.Second}, "negative"},
-		{service.ClientAccessTokenOptions{Protocol: "gopher"}, `unknown Protocol "gopher"`},
-		{service.ClientAccessTokenOptions{Groups: []string{"g", ""}}, "Invalid group name"},
-		{service.ClientAccessTokenOptions{Roles: []string{""}}, "a role is empty"},
+		{service.GetClientAccessTokenOptions{Expiry: -time.Second}, "negative"},
+		{service.GetClientAccessTokenOptions{Protocol: "gopher"}, `unknown Protocol "gopher"`},
+		{service.GetClientAccessTokenOptions{Groups: []string{"g", ""}}, "Invalid group name"},
+		{service.GetClientAccessTokenOptions{Roles: []string{""}}, "a role is empty"},
 	}
 	for _, tt := range tests {
 		for _, c := range []*service.Client{key, entra} {
@@ -156,7 +156,7 @@ func TestClientAccessTokenRefused(t *testing.T) {
 			t.Errorf("answer %q: error %v", body, err)
 		}
 	}
-	for version, options := range map[string]service.ClientAccessTokenOptions{
+	for version, options := range map[string]service.GetClientAccessTokenOptions{
 		"2021-10-01": {Groups: []string{"g"}}, "2023-07-01": {Protocol: service.ClientProtocolMQTT},
 	} {
 		srv.take()

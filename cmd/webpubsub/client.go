@@ -58,7 +58,7 @@ func (c *connection) client() (*service.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return service.NewClient(c.serviceURI, cred, c.hub, o)
+	return service.NewClient(c.serviceURI, c.hub, cred, o)
 }
 
 // explainRefused says what to start where nobody listens.
@@ -102,7 +102,7 @@ func runToken(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	o := &service.ClientAccessTokenOptions{UserID: *user, Roles: roles, Groups: groups, Expiry: *expiry}
+	o := &service.GetClientAccessTokenOptions{UserID: *user, Roles: roles, Groups: groups, Expiry: *expiry}
 	switch *protocol {
 	case "default":
 	case "mqtt", "socketio":
@@ -148,7 +148,7 @@ func runSend(ctx context.Context, e *env, args []string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	o := &webpubsub.SendOptions{Filter: *filter}
+	o := &webpubsub.SendOptions{Filter: webpubsub.Filter(*filter)}
 	switch targets := countSet(*user, *group, *connection); {
 	case targets > 1:
 		return errors.New("give one of -user, -group and -connection")

@@ -88,7 +88,7 @@ func listenCredential(args []string, conn *connection, user string) (client.Cred
 		return nil, err
 	}
 	return func(ctx context.Context) (string, error) {
-		t, err := hub.GetClientAccessToken(ctx, &service.ClientAccessTokenOptions{
+		t, err := hub.GetClientAccessToken(ctx, &service.GetClientAccessTokenOptions{
 			UserID: user, Roles: []string{webpubsub.RoleJoinLeaveAnyGroup}, Expiry: 5 * time.Minute,
 		})
 		return t.URL, err

@@ -110,7 +110,7 @@ func (r *run) newPerson(i int) *person {
 }
 
 func (r *run) token(user string) string {
-	token, err := r.chat.GetClientAccessToken(r.t.Context(), &service.ClientAccessTokenOptions{
+	token, err := r.chat.GetClientAccessToken(r.t.Context(), &service.GetClientAccessTokenOptions{
 		UserID: user, Roles: []string{webpubsub.RoleJoinLeaveAnyGroup, webpubsub.RoleSendToAnyGroup},
 	})
 	if err != nil {

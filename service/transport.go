@@ -1,0 +1,105 @@
+package service
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+)
+
+// maxResponse is the largest response body that is read, in bytes. The largest
+// documented one is a page of 200 connections.
+const maxResponse = 16 << 20
+
+// defaultTransport has the settings of azcore's own default, which cannot be
+// told to leave redirects alone.
+var defaultTransport = &http.Transport{
+	Proxy:                 http.ProxyFromEnvironment,
+	DialContext:           (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+	ForceAttemptHTTP2:     true,
+	MaxIdleConns:          100,
+	MaxIdleConnsPerHost:   10,
+	IdleConnTimeout:       90 * time.Second,
+	TLSHandshakeTimeout:   10 * time.Second,
+	ExpectContinueTimeout: time.Second,
+	TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, Renegotiation: tls.RenegotiateFreelyAsClient},
+	HTTP2:                 &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second},
+}
+
+// transport sends requests without following redirects, and bounds responses.
+// The API has no redirects. Following one would send the message to another
+// server, the token too where only the port differs, and a 302 would turn a PUT
+// into a GET whose 200 reads as success.
+type transport struct{ policy.Transporter }
+
+func newTransport(t policy.Transporter) policy.Transporter {
+	client, ok := t.(*http.Client)
+	switch {
+	case t == nil:
+		client = &http.Client{Transport: defaultTransport}
+	case !ok:
+		return transport{t}
+	}
+	clone := *client
+	clone.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return transport{&clone}
+}
+
+func (t transport) Do(r *http.Request) (*http.Response, error) {
+	sent := r.URL.String()
+	resp, err := t.Transporter.Do(r)
+	if err != nil {
+		return resp, err
+	}
+	// A Transporter that is no http.Client may have followed it already.
+	if resp.Request != nil && resp.Request.URL != nil && resp.Request.URL.String() != sent {
+		_ = resp.Body.Close()
+		return nil, nonRetriableError{fmt.Errorf("redirected to %s: redirects are not supported, and ClientOptions.Transport must not follow them", withoutQuery(resp.Request.URL))}
+	}
+	resp.Body = &boundedBody{ReadCloser: resp.Body, left: maxResponse}
+	return resp, nil
+}
+
+// redirectTarget returns where a response redirects to, for an error, or "".
+func redirectTarget(resp *http.Response) string {
+	switch resp.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	default:
+		return ""
+	}
+	u, err := resp.Location()
+	if err != nil {
+		return "an unknown location"
+	}
+	return withoutQuery(u)
+}
+
+// withoutQuery returns a URL as it can be shown: a query may hold a secret.
+func withoutQuery(u *url.URL) string {
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+}
+
+// boundedBody fails when a response is too long, instead of reading it all.
+type boundedBody struct {
+	io.ReadCloser
+	left int
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, errTooLarge
+	}
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.left+1)])
+	if b.left -= n; b.left < 0 {
+		return 0, errTooLarge
+	}
+	return n, err
+}
+
+var errTooLarge = errors.New("the response exceeds 16 MiB: check that the endpoint is a Web PubSub resource")
