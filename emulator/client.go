@@ -40,6 +40,9 @@ func (c *conn) watch(l *link) {
 		if closing {
 			return nil // this is the answer to ours, and answers are not answered
 		}
+		if code == websocket.CloseNoStatusReceived && l.conn.shortClose() {
+			return errShortClose
+		}
 		return echo(code, text)
 	})
 }
@@ -80,6 +83,10 @@ func (c *conn) readFailed(l *link, err error) bool {
 		})
 		return true
 	}
+	if errors.Is(err, errShortClose) {
+		c.violated(&violation{websocket.CloseProtocolError, "", err.Error()})
+		return true
+	}
 	var closed *websocket.CloseError
 	why, ok := strings.CutPrefix(err.Error(), "websocket: ")
 	if !ok || errors.As(err, &closed) {
@@ -97,6 +104,8 @@ func (c *conn) readFailed(l *link, err error) bool {
 	return true
 }
 
+var errShortClose = errors.New("invalid close frame: it has a code of two bytes or nothing (RFC 6455, section 5.5.1)")
+
 // violation is how a client broke the protocol.
 type violation struct {
 	code   int    // of the close frame
@@ -108,7 +117,11 @@ type violation struct {
 // recovered: what the client meant is lost.
 func (c *conn) violated(v *violation) {
 	c.journal(Entry{Kind: KindRefused, Status: v.code, Reason: v.why})
-	c.close(v.code, v.reason, v.reason)
+	heard := v.reason
+	if v.code == websocket.CloseProtocolError {
+		heard = connectionEnded
+	}
+	c.closeAs(v.code, v.reason, heard, v.reason)
 }
 
 // receive handles one message of the client. What a link brings after another
@@ -179,12 +192,16 @@ func (c *conn) receiveSimple(opcode int, data []byte) {
 	}
 	if !c.mode.toGroup {
 		c.raiseUserEvent(userEvent{name: "message", message: m, fail: func(name, text string) {
-			c.close(websocket.CloseInternalServerErr, "", "the event message failed: "+text)
+			c.closeAs(websocket.CloseInternalServerErr, text, text, "the event message failed: "+text)
 		}})
 		return
 	}
 	if e := c.sendToGroup(wire.SendToGroup{Group: c.mode.group, Message: m, NoEcho: c.mode.noEcho}); e != nil {
-		c.close(websocket.ClosePolicyViolation, "", e.Message)
+		text := e.Message
+		if e.Name == errForbidden {
+			text = "The connection is not authorized for raw sendToGroup mode."
+		}
+		c.closeAs(websocket.ClosePolicyViolation, text, text, e.Message)
 	}
 }
 

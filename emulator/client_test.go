@@ -238,12 +238,12 @@ func TestSimpleClients(t *testing.T) {
 	t.Run("publish without the role", func(t *testing.T) {
 		sender := dial(t, srv, dialOptions{query: url.Values{"webpubsub_mode": {"sendToGroup"}, "group": {"g"}}})
 		sender.send("hello")
-		sender.expectClose(websocket.ClosePolicyViolation, "")
+		sender.expectClose(websocket.ClosePolicyViolation, "The connection is not authorized for raw sendToGroup mode.")
 	})
 	t.Run("event without a handler", func(t *testing.T) {
 		sender := dial(t, srv, dialOptions{})
 		sender.send("hello")
-		sender.expectClose(websocket.CloseInternalServerErr, "")
+		sender.expectClose(websocket.CloseInternalServerErr, "Internal server error")
 	})
 }
 

@@ -65,7 +65,7 @@ func TestPatternRoles(t *testing.T) {
 		if tt.send == "yes" {
 			raw.expect("hello")
 		} else {
-			raw.expectClose(websocket.ClosePolicyViolation, "")
+			raw.expectClose(websocket.ClosePolicyViolation, "The connection is not authorized for raw sendToGroup mode.")
 		}
 	}
 	if j := journalText(srv); !strings.Contains(j, "is ignored") {

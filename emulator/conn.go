@@ -281,23 +281,31 @@ func (c *conn) linkEnded(l *link, err error) {
 	}
 
 	// A client that vanished has no words; why it did may be known here.
-	code, heard, why := websocket.CloseAbnormalClosure, "", cut
+	code, heard, why := websocket.CloseAbnormalClosure, connectionEnded, cut
 	if closed != nil && closed.Code != code { // 1006 is no close frame, and its text gorilla's
 		code, heard, why = closed.Code, closed.Text, closed.Text
 	}
 	if c.mqtt != nil {
+		if heard == connectionEnded {
+			heard = "" // the reason of an MQTT client may be absent
+		}
 		c.lostMQTT(legacy, code, heard, why)
 		return
 	}
-	// A client that says goodbye with 1000 does not come back; after anything
-	// else a reliable one may.
-	if c.protocol.Reliable() && code != websocket.CloseNormalClosure {
+	// A client that closes with 1000 or without a code, as the official JavaScript
+	// client does when it stops, does not come back; after anything else a reliable
+	// one may.
+	final := code == websocket.CloseNormalClosure || code == websocket.CloseNoStatusReceived
+	if c.protocol.Reliable() && !final {
 		const expired = "The connection recovery timeout expired."
 		c.detach(code, why, c.hub.srv.opts.RecoveryWindow, expired, expired)
 		return
 	}
 	c.finish(code, heard, why)
 }
+
+// connectionEnded is the reason in the disconnected event where nobody gave one.
+const connectionEnded = "The connection ended."
 
 // detach starts the time in which a client may come back. The link was lost for
 // one reason, and the connection ends as [conn.finish] has it for another if the

@@ -128,7 +128,7 @@ func (d *dashboard) state(w http.ResponseWriter, r *http.Request) {
 	}
 	after, _ := strconv.Atoi(r.URL.Query().Get("after"))
 	var entries []Entry
-	entries, out.Next = d.srv.journal.since(after)
+	entries, out.Next, _ = d.srv.journal.since(after)
 	for _, e := range entries {
 		out.Entries = append(out.Entries, shownEntry{e, e.String(), e.warning()})
 	}

@@ -217,7 +217,7 @@ func TestSimpleClientTalksToHandler(t *testing.T) {
 		t.Errorf("got %q (frame type %d, %v)", got, kind, err)
 	}
 	c.send("fail")
-	c.expectClose(websocket.CloseInternalServerErr, "")
+	c.expectClose(websocket.CloseInternalServerErr, "Internal server error")
 	var names []string
 	for range 7 {
 		names = append(names, nextEvent(t, events).Name)

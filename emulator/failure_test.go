@@ -60,7 +60,7 @@ func TestWhatClientsSeeOfAFailure(t *testing.T) {
 
 			simple := dial(t, srv, dialOptions{})
 			simple.send("x")
-			simple.expectClose(websocket.CloseInternalServerErr, "")
+			simple.expectClose(websocket.CloseInternalServerErr, "Internal server error")
 		})
 	}
 }
@@ -181,10 +181,16 @@ func TestReasonOfDisconnected(t *testing.T) {
 		"said goodbye": {end: func(c *client, _ *emulator.Server, _ string) {
 			_ = c.ws.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(1001, "see you"))
 		}, heard: "see you", noted: "see you"},
-		"vanished": {end: func(c *client, _ *emulator.Server, _ string) { _ = c.ws.NetConn().Close() }},
+		"said nothing": {end: func(c *client, _ *emulator.Server, _ string) {
+			_ = c.ws.WriteMessage(websocket.CloseMessage, nil)
+		}},
+		"vanished": {end: func(c *client, _ *emulator.Server, _ string) { _ = c.ws.NetConn().Close() }, heard: "The connection ended."},
+		"sent an invalid frame": {end: func(c *client, _ *emulator.Server, _ string) {
+			_, _ = c.ws.NetConn().Write(rawFrame(fin|0x3, ""))
+		}, heard: "The connection ended."},
 		"cut by a fault": {end: func(_ *client, srv *emulator.Server, id string) {
 			srv.Strike(emulator.Fault{Do: emulator.Cut(), ConnectionID: id})
-		}, noted: "a fault cut the connection"},
+		}, heard: "The connection ended.", noted: "a fault cut the connection"},
 		"closed by a fault": {end: func(_ *client, srv *emulator.Server, id string) {
 			srv.Strike(emulator.Fault{Do: emulator.CloseWith(1001, "Service reload"), ConnectionID: id})
 		}, heard: "Service reload", noted: "a fault closed the connection"},

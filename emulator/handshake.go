@@ -236,7 +236,7 @@ func (l *link) upgrade(w http.ResponseWriter, r *http.Request, subprotocol strin
 		}
 		header.Set("Sec-WebSocket-Protocol", subprotocol)
 	}
-	ws, err := upgrader.Upgrade(w, r, header)
+	ws, err := upgrader.Upgrade(hijacker{w, l.conn}, r, header)
 	if err != nil {
 		return false
 	}

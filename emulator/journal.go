@@ -114,7 +114,8 @@ type journal struct {
 
 	mu      sync.Mutex
 	entries []Entry
-	added   int // since the start; entry n is at n % journalSize
+	added   int           // since the start; entry n is at n % journalSize
+	grown   chan struct{} // closed by the next entry; nil if there was one since the last look
 }
 
 func (j *journal) add(e Entry) {
@@ -127,6 +128,10 @@ func (j *journal) add(e Entry) {
 		j.entries[j.added%journalSize] = e
 	}
 	j.added++
+	if j.grown != nil {
+		close(j.grown)
+		j.grown = nil
+	}
 	j.mu.Unlock()
 	if j.observe != nil {
 		j.observe(e)
@@ -151,8 +156,8 @@ func clip(s string) string {
 }
 
 // since returns the entries that came after the first n, as far as they are
-// kept, and how many there have been by now.
-func (j *journal) since(n int) ([]Entry, int) {
+// kept, how many there have been by now, and a channel that the next one closes.
+func (j *journal) since(n int) ([]Entry, int, <-chan struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	first := max(n, j.added-len(j.entries), 0)
@@ -160,11 +165,34 @@ func (j *journal) since(n int) ([]Entry, int) {
 	for i := first; i < j.added; i++ {
 		out = append(out, j.entries[i%journalSize])
 	}
-	return out, j.added
+	if j.grown == nil {
+		j.grown = make(chan struct{})
+	}
+	return out, j.added, j.grown
 }
 
 // Journal returns what happened, oldest first: the newest 1,000 entries.
 func (s *Server) Journal() []Entry {
-	entries, _ := s.journal.since(0)
+	entries, _, _ := s.journal.since(0)
 	return entries
+}
+
+// WaitFor returns the first entry of the journal that match accepts: one of
+// those that [Server.Journal] returns, or else the next one to come. It calls
+// match once for each entry, and fails with the context's error.
+func (s *Server) WaitFor(ctx context.Context, match func(Entry) bool) (Entry, error) {
+	for n := 0; ; {
+		entries, next, grown := s.journal.since(n)
+		for _, e := range entries {
+			if match(e) {
+				return e, nil
+			}
+		}
+		n = next
+		select {
+		case <-grown:
+		case <-ctx.Done():
+			return Entry{}, fmt.Errorf("emulator: no such entry has come: %w", context.Cause(ctx))
+		}
+	}
 }

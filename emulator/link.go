@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -14,14 +13,14 @@ import (
 )
 
 // link is a WebSocket. gorilla/websocket shakes hands and reads; what is
-// written goes to the network connection in whole frames, many to a write. The
-// few control frames that gorilla writes by itself are whole frames in one
-// write too, so the two never mix.
+// written goes to the network connection in whole frames, many to a write, and
+// so do the few control frames that gorilla writes by itself: see linkConn.
 //
 // The fields below are guarded by the mutex of the connection that has the link.
 type link struct {
 	ws   *websocket.Conn
-	net  net.Conn      // nil until the handshake has been answered
+	conn *linkConn
+	net  net.Conn      // conn; nil until the handshake has been answered
 	gone chan struct{} // closed when the link is cut
 	once sync.Once
 
@@ -30,6 +29,7 @@ type link struct {
 	loose    int    // queued frames that are kept nowhere else, and their bytes
 	looseLen int
 	draining bool
+	rested   bool // nothing was waiting at some time since the last ping
 	dead     bool // nothing is written any more
 	closing  bool // a close frame was queued; nothing comes behind it
 	readDone bool // nothing more is read; the drain cuts the link when it ends
@@ -100,7 +100,7 @@ func (c *conn) drain(l *link) {
 		c.mu.Lock()
 		items := l.queue
 		if len(items) == 0 || l.dead {
-			l.draining = false
+			l.draining, l.rested = false, true
 			if l.readDone {
 				l.cut()
 			}
@@ -149,13 +149,14 @@ func (c *conn) flush(l *link, buf *[]byte) {
 	if len(*buf) == 0 {
 		return
 	}
-	if _, err := l.net.Write(*buf); err != nil {
+	// A peer that takes nothing gets as long as one that answers no ping.
+	if _, err := l.conn.write(*buf, 2*c.hub.settings.Load().KeepAlive); err != nil {
 		l.cut()
 	}
 	*buf = (*buf)[:0]
 }
 
-func newLink() *link { return &link{gone: make(chan struct{})} }
+func newLink() *link { return &link{gone: make(chan struct{}), conn: newLinkConn()} }
 
 // cut ends the link without another word.
 func (l *link) cut() {
@@ -177,8 +178,8 @@ func (l *link) isCut() bool {
 // reset cuts the link as a network that fails does: what is on its way is lost.
 func (l *link) reset() {
 	n := l.net
-	if t, ok := n.(*tls.Conn); ok {
-		n = t.NetConn()
+	for above, ok := n.(interface{ NetConn() net.Conn }); ok; above, ok = n.(interface{ NetConn() net.Conn }) {
+		n = above.NetConn()
 	}
 	if t, ok := n.(interface{ SetLinger(sec int) error }); ok {
 		_ = t.SetLinger(0)
@@ -241,8 +242,13 @@ func (c *conn) keepAlive(now time.Time) {
 	if l == nil || l.net == nil || l.closing || now.Sub(l.pinged) < c.hub.settings.Load().KeepAlive {
 		return
 	}
+	// While a slow peer still reads what was queued before a ping, it cannot answer
+	// that ping. Only as long as something is waiting, since a network that has
+	// failed takes single messages into its buffers for a long time.
+	busy := l.conn.progress.Swap(false) && l.draining && !l.rested
+	l.rested = false
 	// The peer answers in real time, even where a test has moved the clock.
-	if !l.alive.Load() && time.Since(l.pingAt) > time.Second {
+	if !l.alive.Load() && !busy && time.Since(l.pingAt) > time.Second {
 		c.cut = "PingTimeout: the client answered no ping"
 		l.cut()
 		return

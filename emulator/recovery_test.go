@@ -1,6 +1,7 @@
 package emulator_test
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"testing"
@@ -32,21 +33,25 @@ func waitFor(t *testing.T, srv *emulator.Server, kind emulator.Kind, id string) 
 
 func waitForNth(t *testing.T, srv *emulator.Server, kind emulator.Kind, id string, n int) emulator.Entry {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	for time.Now().Before(deadline) {
-		seen := 0
-		for _, e := range srv.Journal() {
-			if e.Kind != kind || e.ConnectionID != id {
-				continue
-			}
-			if seen++; seen == n {
-				return e
-			}
+	seen := 0
+	return waitForEntry(t, srv, fmt.Sprintf("%d entries %q for %s", n, kind, id), func(e emulator.Entry) bool {
+		if e.Kind == kind && e.ConnectionID == id {
+			seen++
 		}
-		time.Sleep(time.Millisecond)
+		return seen == n
+	})
+}
+
+// waitForEntry waits for a journal entry that match accepts.
+func waitForEntry(t *testing.T, srv *emulator.Server, what string, match func(emulator.Entry) bool) emulator.Entry {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	e, err := srv.WaitFor(ctx, match)
+	if err != nil {
+		t.Fatalf("waiting for %s: %v; the journal has %v", what, err, srv.Journal())
 	}
-	t.Fatalf("%d journal entries %q for %s did not come", n, kind, id)
-	return emulator.Entry{}
+	return e
 }
 
 func sequenced(n int, group, user string, data any) string {
@@ -155,27 +160,39 @@ func TestRecoveryWindow(t *testing.T) {
 	}
 }
 
+// A client that closes without a code, as the official JavaScript client does
+// when it stops, once lingered in its groups for the recovery window.
 func TestWhichClosesAreFinal(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
-	for code, final := range map[int]bool{
-		websocket.CloseNormalClosure:    true,
-		websocket.CloseGoingAway:        false,
-		websocket.CloseNoStatusReceived: false,
+	for name, tt := range map[string]struct {
+		frame  []byte // nil: the network fails
+		final  bool
+		reason string
+	}{
+		"1000":    {websocket.FormatCloseMessage(1000, "bye"), true, "bye"},
+		"no code": {[]byte{}, true, ""},
+		"1001":    {websocket.FormatCloseMessage(1001, "bye"), false, ""},
+		"4000":    {websocket.FormatCloseMessage(4000, "bye"), false, ""},
+		"a cut":   {nil, false, ""},
 	} {
-		t.Run(fmt.Sprint(code), func(t *testing.T) {
-			c, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol})
-			if err := c.ws.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(code, "bye")); err != nil {
-				t.Fatal(err)
-			}
-			if final {
-				if e := waitFor(t, srv, emulator.KindDisconnected, hello.ConnectionID); e.Reason != "bye" {
-					t.Errorf("reason %q, want the client's", e.Reason)
+		t.Run(name, func(t *testing.T) {
+			bubble(t, emulator.Options{}, func(t *testing.T, srv *emulator.Server, o dialOptions) {
+				start := time.Now()
+				c, hello := dialJSON(t, srv, o)
+				if tt.frame == nil {
+					_ = c.ws.NetConn().Close()
+				} else if err := c.ws.WriteMessage(websocket.CloseMessage, tt.frame); err != nil {
+					t.Fatal(err)
 				}
-				expectNotRecovered(t, srv, hello)
-				return
-			}
-			waitFor(t, srv, emulator.KindDetached, hello.ConnectionID)
-			dial(t, srv, recovery(hello)).expectNothingElse()
+				if tt.final {
+					if e := waitFor(t, srv, emulator.KindDisconnected, hello.ConnectionID); e.Reason != tt.reason || e.Time != start {
+						t.Errorf("ended after %v with %q, want the client's reason", e.Time.Sub(start), e.Reason)
+					}
+					dial(t, srv, o.again(hello)).expectClose(websocket.ClosePolicyViolation, "The connection could not be recovered.")
+					return
+				}
+				waitFor(t, srv, emulator.KindDetached, hello.ConnectionID)
+				dial(t, srv, o.again(hello)).expectNothingElse()
+			})
 		})
 	}
 }

@@ -268,20 +268,13 @@ func TestPresenceInTheRecoveryWindow(t *testing.T) {
 
 func waitForCount(t *testing.T, srv *emulator.Server, kind emulator.Kind, n int) {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		seen := 0
-		for _, e := range srv.Journal() {
-			if e.Kind == kind {
-				seen++
-			}
+	seen := 0
+	waitForEntry(t, srv, fmt.Sprintf("%d entries %q", n, kind), func(e emulator.Entry) bool {
+		if e.Kind == kind {
+			seen++
 		}
-		if seen >= n {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%d entries %q in %v", seen, kind, srv.Journal())
-		}
-	}
+		return seen == n
+	})
 }
 
 func TestTooManyPermissions(t *testing.T) {

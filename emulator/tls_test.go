@@ -186,16 +186,9 @@ func TestRefusedConnectionsAreLogged(t *testing.T) {
 
 func waitForReason(t *testing.T, srv *emulator.Server, part string) {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		for _, e := range srv.Journal() {
-			if e.Kind == emulator.KindRefused && strings.Contains(e.Reason, part) {
-				return
-			}
-		}
-		if time.Now().After(end) {
-			t.Fatalf("no refusal with %q in %v", part, srv.Journal())
-		}
-	}
+	waitForEntry(t, srv, fmt.Sprintf("a refusal with %q", part), func(e emulator.Entry) bool {
+		return e.Kind == emulator.KindRefused && strings.Contains(e.Reason, part)
+	})
 }
 
 func TestUnverifiedEntraTokens(t *testing.T) {
