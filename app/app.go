@@ -8,6 +8,7 @@ import (
 	"net/url"
 
 	"example.com/webpubsub/handler"
+	"example.com/webpubsub/internal/connstr"
 	"example.com/webpubsub/service"
 )
 
@@ -19,6 +20,7 @@ type App struct {
 	service *service.Client
 	events  *handler.Handler
 	page    http.Handler
+	names   nameKeys
 }
 
 // New returns the app. It calls nobody: what the configuration lacks is told
@@ -31,6 +33,7 @@ func New(c Config) (*App, error) {
 	if c.Hub == "" {
 		c.Hub = DefaultHub
 	}
+	a.config.Hub = c.Hub
 	events := handler.Options{
 		AccessKeys: c.AccessKeys,
 		Entra:      c.Entra,
@@ -58,8 +61,15 @@ func New(c Config) (*App, error) {
 	if a.events, err = handler.New(events); err != nil {
 		return nil, fmt.Errorf("app: events (settings %s, %s, %s): %w", settingConnection, settingAccessKeys, settingTenant, err)
 	}
+	if err := checkNameKeys(c.UserNameKeys); err != nil {
+		return nil, fmt.Errorf("app: Config.UserNameKeys (setting %s): %w", settingNameKeys, err)
+	}
+	a.names = c.nameKeys()
+	if c.TrustPlatformAuth && len(a.names) == 0 {
+		a.log.Warn("the names of signed-in users are not passed on: there is no key to sign them", "setting", settingNameKeys)
+	}
 	a.registerChat()
-	if a.page, err = newPage(a.names(), a.service.Endpoint()); err != nil {
+	if a.page, err = newPage(a.signIn(), a.service.Endpoint()); err != nil {
 		return nil, fmt.Errorf("app: page: %w", err)
 	}
 	for _, o := range c.AllowedOrigins {
@@ -90,6 +100,18 @@ func FromEnv(getenv func(string) string, log *slog.Logger) (*App, error) {
 	return a, nil
 }
 
+// nameKeys returns the keys that sign the readable names of users.
+func (c Config) nameKeys() nameKeys {
+	if len(c.UserNameKeys) > 0 {
+		return c.UserNameKeys
+	}
+	var keys nameKeys
+	if cs, err := connstr.Parse(c.ConnectionString); err == nil {
+		keys = append(keys, cs.AccessKey)
+	}
+	return append(keys, c.AccessKeys...)
+}
+
 // checkOrigin refuses what a browser never sends as Origin and so would never
 // match.
 func checkOrigin(s string) error {
@@ -97,8 +119,8 @@ func checkOrigin(s string) error {
 		return nil
 	}
 	u, err := url.Parse(s)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.Scheme+"://"+u.Host != s {
-		return errors.New(s + ` is not an origin: write scheme and host, as in "https://chat.example.com", or "*"`)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.Scheme+"://"+u.Host != s || !isASCII(s) {
+		return errors.New(s + ` is not an origin: write scheme and host in ASCII, as in "https://chat.example.com", or "*"`)
 	}
 	return nil
 }

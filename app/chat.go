@@ -52,7 +52,9 @@ type (
 	roomReply struct {
 		Type    string   `json:"type"` // room
 		Room    string   `json:"room"`
-		Members []string `json:"members,omitempty"` // absent where the list cannot be had
+		Members []string `json:"members,omitempty"` // user IDs; absent if the list cannot be had
+		// Names are the readable names of members, by user ID, where they differ.
+		Names map[string]string `json:"names,omitempty"`
 	}
 	sentReply struct {
 		Type string    `json:"type"` // sent
@@ -70,6 +72,7 @@ type (
 		ID   string    `json:"id"`
 		Room string    `json:"room"`
 		User string    `json:"user"`
+		Name string    `json:"name"`
 		Text string    `json:"text"`
 		Time time.Time `json:"time"`
 	}
@@ -77,6 +80,7 @@ type (
 		Type  string    `json:"type"` // presence
 		Room  string    `json:"room"`
 		User  string    `json:"user"`
+		Name  string    `json:"name"`
 		Event string    `json:"event"` // joined or left
 		Time  time.Time `json:"time"`
 	}
@@ -102,9 +106,17 @@ func (a *App) connect(_ context.Context, r *handler.ConnectRequest) (*handler.Co
 	if r.UserID == "" {
 		return nil, handler.Reject(http.StatusUnauthorized, "the token names no user: get one from negotiate")
 	}
+	name, err := a.names.verify(a.config.Hub, r.UserID, r.Query, time.Now())
+	if err != nil {
+		return nil, handler.Reject(http.StatusForbidden, err.Error())
+	}
+	if name != "" {
+		if err := stateName.Set(r.State(), name); err != nil {
+			return nil, err
+		}
+	}
 	room := DefaultRoom
 	if wanted := r.Query.Get("room"); wanted != "" {
-		var err error
 		if room, err = roomName(wanted); err != nil {
 			return nil, handler.Reject(http.StatusBadRequest, err.Error())
 		}
@@ -139,10 +151,19 @@ func (a *App) join(ctx context.Context, e *handler.UserEvent, in joinRequest) (w
 			a.log.WarnContext(ctx, "a change of rooms was not announced", "from", from, "to", to, "error", err)
 		}
 	}
-	reply := roomReply{Type: "room", Room: to}
+	reply := roomReply{Type: "room", Room: to, Names: make(map[string]string)}
 	if others != nil {
 		others[e.UserID] = true
 		reply.Members = slices.Sorted(maps.Keys(others))
+	}
+	for _, user := range reply.Members {
+		name := DecodeUserID(user)
+		if user == e.UserID {
+			name = nameOf(&e.Event)
+		}
+		if name != user {
+			reply.Names[user] = name
+		}
 	}
 	return webpubsub.JSON(reply), nil
 }
@@ -180,7 +201,7 @@ func (a *App) message(ctx context.Context, e *handler.UserEvent) (webpubsub.Mess
 	}
 	at := now()
 	err := e.SendToGroup(ctx, groupPrefix+room, webpubsub.JSON(chatMessage{
-		Type: "message", ID: in.ID, Room: room, User: e.UserID, Text: text, Time: at,
+		Type: "message", ID: in.ID, Room: room, User: e.UserID, Name: nameOf(&e.Event), Text: text, Time: at,
 	}), &webpubsub.SendOptions{Excluded: []string{e.ConnectionID}})
 	if err != nil {
 		return webpubsub.Message{}, err
@@ -195,7 +216,7 @@ func (a *App) announce(ctx context.Context, e *handler.Event, room, what string,
 		return nil
 	}
 	return e.SendToGroup(ctx, groupPrefix+room, webpubsub.JSON(presence{
-		Type: "presence", Room: room, User: e.UserID, Event: what, Time: now(),
+		Type: "presence", Room: room, User: e.UserID, Name: nameOf(e), Event: what, Time: now(),
 	}), &webpubsub.SendOptions{Excluded: []string{e.ConnectionID}})
 }
 

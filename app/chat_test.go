@@ -162,7 +162,7 @@ func checkPresence(t *testing.T, sends []send, room, user, event string) {
 		t.Errorf("time %v", s.body["time"])
 	}
 	delete(s.body, "time")
-	if want := map[string]any{"type": "presence", "room": room, "user": user, "event": event}; fmt.Sprint(s.body) != fmt.Sprint(want) {
+	if want := map[string]any{"type": "presence", "room": room, "user": user, "name": user, "event": event}; fmt.Sprint(s.body) != fmt.Sprint(want) {
 		t.Errorf("sent %v, want %v", s.body, want)
 	}
 }
@@ -311,7 +311,7 @@ func TestMessage(t *testing.T) {
 				t.Fatalf("sent %v", sends)
 			}
 			want, _ := json.Marshal(map[string]any{
-				"type": "message", "id": got["id"], "room": tt.room, "user": "alice", "text": tt.text, "time": got["time"],
+				"type": "message", "id": got["id"], "room": tt.room, "user": "alice", "name": "alice", "text": tt.text, "time": got["time"],
 			})
 			if body, _ := json.Marshal(sends[0].body); string(body) != string(want) {
 				t.Errorf("sent %s, want %s", body, want)

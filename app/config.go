@@ -35,6 +35,7 @@ const (
 	settingPrincipals  = "WebPubSubEventPrincipals"
 	settingUserIDQuery = "WebPubSubAllowUserIdQuery"
 	settingPlatform    = "WebPubSubTrustPlatformAuth"
+	settingNameKeys    = "WebPubSubUserNameKeys"
 	settingOrigins     = "WebPubSubAllowedOrigins"
 
 	// platformAuthEnabled is set by App Service and read by the Functions host
@@ -69,8 +70,13 @@ type Config struct {
 	// AllowUserIDQuery lets a caller of negotiate choose any user by ?userId=.
 	AllowUserIDQuery bool
 	// TrustPlatformAuth takes the user of negotiate from the headers
-	// X-MS-CLIENT-PRINCIPAL-NAME and -ID of App Service authentication.
+	// X-MS-CLIENT-PRINCIPAL-ID and -NAME of App Service authentication, or from
+	// X-MS-CLIENT-PRINCIPAL of Static Web Apps.
 	TrustPlatformAuth bool
+	// UserNameKeys sign the readable names of users whom the platform has signed
+	// in: the first signs, all verify. Each has at least 32 bytes. Default: the
+	// access keys; without those the names are not passed on.
+	UserNameKeys []string
 	// AllowedOrigins are the sites, such as "https://chat.example.com", whose
 	// pages may call negotiate from a browser; "*" is any. Default: none.
 	AllowedOrigins []string
@@ -92,6 +98,7 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 		Hub:              get(settingHub),
 		AccessKeys:       list(get(settingAccessKeys)),
 		AllowedOrigins:   list(get(settingOrigins)),
+		UserNameKeys:     list(get(settingNameKeys)),
 	}
 	var errs []error
 	note := func(err error) {
@@ -125,6 +132,7 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 	for _, o := range c.AllowedOrigins {
 		note(named(settingOrigins, checkOrigin(o)))
 	}
+	note(named(settingNameKeys, checkNameKeys(c.UserNameKeys)))
 	c.Entra, err = entra(get)
 	note(err)
 	if c.ConnectionString == "" && c.ServiceURI != "" && c.Entra == nil && err == nil && len(c.AccessKeys) == 0 {
@@ -199,6 +207,19 @@ func entra(get func(string) string) (*handler.EntraOptions, error) {
 	return nil, fmt.Errorf("%s missing: %s, %s and %s verify events together", strings.Join(missing, " and "), settingTenant, settingAudience, settingPrincipals)
 }
 
+// minNameKey is the shortest key for names in bytes. A client sees what the key
+// signs, and could try out short ones on its own machine.
+const minNameKey = 32
+
+func checkNameKeys(keys []string) error {
+	for _, k := range keys {
+		if len(k) < minNameKey {
+			return fmt.Errorf("a key has %d bytes: at least %d are needed, for example from openssl rand -hex 32", len(k), minNameKey)
+		}
+	}
+	return nil
+}
+
 // list splits at commas and drops blanks and empty parts.
 func list(s string) []string {
 	var out []string
@@ -238,6 +259,7 @@ func (c Config) LogValue() slog.Value {
 		slog.Bool("entra", c.Entra != nil),
 		slog.Bool("allowUserIdQuery", c.AllowUserIDQuery),
 		slog.Bool("trustPlatformAuth", c.TrustPlatformAuth),
+		slog.Int("userNameKeys", len(c.UserNameKeys)),
 		slog.Any("allowedOrigins", c.AllowedOrigins),
 	)
 }

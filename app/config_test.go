@@ -38,10 +38,11 @@ func TestConfigFromEnv(t *testing.T) {
 		"lists and switches": {
 			map[string]string{
 				"WebPubSubConnectionString": someConnection, "WebPubSubAccessKeys": "k1, k2,",
+				"WebPubSubUserNameKeys":   strings.Repeat("a", 32) + "," + strings.Repeat("b", 32),
 				"WebPubSubAllowedOrigins": "https://a.example,https://b.example", "WebPubSubAllowUserIdQuery": "True", "WebPubSubTrustPlatformAuth": "1",
 			},
 			func(c app.Config) bool {
-				return strings.Join(c.AccessKeys, "|") == "k1|k2" && len(c.AllowedOrigins) == 2 && c.AllowUserIDQuery && c.TrustPlatformAuth
+				return strings.Join(c.AccessKeys, "|") == "k1|k2" && len(c.AllowedOrigins) == 2 && len(c.UserNameKeys) == 2 && c.AllowUserIDQuery && c.TrustPlatformAuth
 			},
 		},
 		"the platform says that it authenticates": {
@@ -128,10 +129,10 @@ func TestConfigFromEnvErrors(t *testing.T) {
 		"values that mean nothing": {
 			map[string]string{
 				"WebPubSubConnectionString": "verysecretkey", "WebPubSubHub": "1", "WebPubSubAllowedOrigins": "https://a.example/",
-				"WebPubSubEventTenant": "t",
+				"WebPubSubEventTenant": "t", "WebPubSubUserNameKeys": "verysecret",
 			},
 			[]string{
-				"WebPubSubConnectionString: connection string: a part has no '='", `WebPubSubHub: invalid hub name "1"`,
+				"WebPubSubUserNameKeys: a key has 10 bytes", "WebPubSubConnectionString: connection string: a part has no '='", `WebPubSubHub: invalid hub name "1"`,
 				"WebPubSubAllowedOrigins: https://a.example/ is not an origin", "WebPubSubEventAudience and WebPubSubEventPrincipals missing",
 			},
 		},
@@ -213,6 +214,7 @@ func TestNewErrors(t *testing.T) {
 		"hub":                {app.Config{ConnectionString: someConnection, Hub: "1"}, "hub"},
 		"connection string":  {app.Config{ConnectionString: "Endpoint=https://contoso.webpubsub.azure.com;AccessKey="}, "AccessKey"},
 		"origin with a path": {app.Config{ConnectionString: someConnection, AllowedOrigins: []string{"https://a.example/"}}, "https://a.example/ is not an origin"},
+		"origin not ASCII":   {app.Config{ConnectionString: someConnection, AllowedOrigins: []string{"https://bücher.example"}}, "in ASCII"},
 		"origin without scheme": {
 			app.Config{ConnectionString: someConnection, AllowedOrigins: []string{"a.example"}}, "WebPubSubAllowedOrigins",
 		},
@@ -233,7 +235,7 @@ func TestNewErrors(t *testing.T) {
 }
 
 func TestConfigHidesKeys(t *testing.T) {
-	c := app.Config{ConnectionString: someConnection, AccessKeys: []string{"verysecretkey2"}}
+	c := app.Config{ConnectionString: someConnection, AccessKeys: []string{"verysecretkey2"}, UserNameKeys: []string{"verysecretkey3"}}
 	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
 		if s := fmt.Sprintf(format, c); strings.Contains(s, "verysecret") || !strings.Contains(s, "key") {
 			t.Errorf("%s shows %s", format, s)

@@ -5,32 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
-	"strings"
-	"unicode"
-	"unicode/utf8"
+	"time"
 
 	"example.com/webpubsub/service"
 )
 
-// Headers of App Service authentication (Azure App Service, "Work with user
-// identities"). The platform takes them out of requests from outside.
-const (
-	headerPrincipalName = "X-Ms-Client-Principal-Name"
-	headerPrincipalID   = "X-Ms-Client-Principal-Id"
-)
-
-const (
-	maxUser          = 128
-	negotiateMethods = "GET, POST"
-)
+const negotiateMethods = "GET, POST"
 
 // Negotiate returns the handler that gives a client what it needs to connect:
 // GET or POST, answered with {"baseUrl", "url", "accessToken"} as the Functions
 // binding webPubSubConnection has it. The user is the one whom App Service
-// authentication has signed in, or else the one of ?userId=, each only where
-// the configuration believes it; otherwise the answer is 401. Errors are
-// {"error": "…"}.
+// authentication has signed in, or else the one of ?userId=, each only if the
+// configuration allows it; otherwise the response is 401. Errors are
+// {"error": "…"}. The user ID in the token is made by [EncodeUserID]; the name of
+// a signed-in user is in the query of "url", see User names above.
 func (a *App) Negotiate() http.Handler {
 	return http.HandlerFunc(a.negotiate)
 }
@@ -45,76 +35,95 @@ func (a *App) negotiate(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusMethodNotAllowed, "negotiate answers GET and POST")
 		return
 	}
-	user, status, err := a.user(r)
+	user, err := a.user(r)
 	if err != nil {
-		a.log.InfoContext(r.Context(), "negotiate refused", "status", status, "reason", err.Error())
+		status := http.StatusBadRequest
+		if errors.Is(err, errUnauthenticated) {
+			status = http.StatusUnauthorized
+		}
+		a.log.InfoContext(r.Context(), "negotiate rejected", "status", status, "reason", err.Error())
 		refuse(w, status, err.Error())
 		return
 	}
 	// Roles and the first room are granted by the connect event, which sees
 	// every connection; the token says only who it is.
-	token, err := a.service.GetClientAccessToken(r.Context(), &service.GetClientAccessTokenOptions{UserID: user})
+	token, err := a.service.GetClientAccessToken(r.Context(), &service.GetClientAccessTokenOptions{UserID: user.id})
 	if err != nil {
-		a.log.ErrorContext(r.Context(), "negotiate got no token from the service", "error", err)
-		refuse(w, http.StatusBadGateway, "the service gave no token; the log says why")
+		a.log.ErrorContext(r.Context(), "failed to get client access token", "error", err)
+		refuse(w, http.StatusBadGateway, "cannot get a client access token; see the log")
 		return
+	}
+	if user.name != "" {
+		if query := a.names.sign(a.config.Hub, user.id, user.name, time.Now()); query != "" {
+			token.URL += "&" + query
+		}
 	}
 	writeJSON(w, http.StatusOK, token)
 }
 
-// user returns who is calling, or the status and the reason to refuse.
-func (a *App) user(r *http.Request) (user string, status int, err error) {
+// caller is the user who calls negotiate.
+type caller struct {
+	id   string // ASCII
+	name string // if it is another than the ID says
+}
+
+// unauthenticated is the reason why the caller is not known.
+type unauthenticated string
+
+func (u unauthenticated) Error() string { return string(u) }
+
+// Is makes every reason errUnauthenticated.
+func (unauthenticated) Is(target error) bool { return target == errUnauthenticated }
+
+var errUnauthenticated = errors.New("unauthenticated")
+
+// user returns who is calling, or the reason to reject the call.
+func (a *App) user(r *http.Request) (caller, error) {
 	if a.config.TrustPlatformAuth {
-		for _, name := range []string{headerPrincipalName, headerPrincipalID} {
-			values := r.Header.Values(name)
-			if len(values) > 1 {
-				// The platform sends one. More means that it is not alone.
-				return "", http.StatusBadRequest, fmt.Errorf("header %s came more than once", name)
-			}
-			if len(values) == 1 && strings.TrimSpace(values[0]) != "" {
-				return checkedUser(values[0])
-			}
+		id, name, err := platformUser(r.Header)
+		if err != nil {
+			return caller{}, err
+		}
+		if id != "" {
+			return a.signedIn(r, id, name)
 		}
 	}
 	if a.config.AllowUserIDQuery {
-		query := r.URL.Query()
-		for _, name := range []string{"userId", "userid"} { // samples write both
-			if query.Has(name) {
-				return checkedUser(query.Get(name))
-			}
+		// An unreadable pair would be left out by URL.Query without a word.
+		query, err := url.ParseQuery(r.URL.RawQuery)
+		if err != nil {
+			return caller{}, fmt.Errorf("the query of the URL is invalid: %w: percent-encode the values", err)
 		}
-		return "", http.StatusUnauthorized, errors.New("who is calling? Add ?userId= to the URL")
+		values := append(query["userId"], query["userid"]...) // samples write both
+		switch len(values) {
+		case 0:
+			return caller{}, unauthenticated("no user: add ?userId=<name> to the URL")
+		case 1:
+			id, err := EncodeUserID(values[0])
+			return caller{id: id}, err
+		}
+		return caller{}, errors.New("the URL has more than one userId")
 	}
 	if a.config.TrustPlatformAuth {
-		return "", http.StatusUnauthorized, errors.New("sign in first: App Service authentication has named no user")
+		return caller{}, unauthenticated("sign in first: App Service authentication sent no user")
 	}
-	return "", http.StatusUnauthorized, fmt.Errorf("this app cannot tell who is calling: switch on App Service authentication, or for development set %s to true", settingUserIDQuery)
+	return caller{}, unauthenticated(fmt.Sprintf("the caller is not authenticated: enable App Service authentication, or for development set %s to true", settingUserIDQuery))
 }
 
-func checkedUser(s string) (string, int, error) {
-	s, err := userName(s)
+// signedIn returns the user whom the platform has signed in. A name that is not
+// allowed is left out: the user cannot change it here.
+func (a *App) signedIn(r *http.Request, id, name string) (caller, error) {
+	userID, err := EncodeUserID(id)
 	if err != nil {
-		return "", http.StatusBadRequest, err
+		return caller{}, fmt.Errorf("the ID of the signed-in user is not allowed: %w", err)
 	}
-	return s, 0, nil
-}
-
-// userName trims and checks a user id. Characters that turn the direction of
-// the text around it would let one user look like another.
-func userName(s string) (string, error) {
-	s = strings.TrimSpace(s)
-	n := utf8.RuneCountInString(s)
-	switch {
-	case n == 0:
-		return "", errors.New("the user id is empty")
-	case n > maxUser:
-		return "", fmt.Errorf("the user id has %d characters: at most %d are allowed", n, maxUser)
-	case !utf8.ValidString(s):
-		return "", errors.New("the user id is not UTF-8")
-	case strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }):
-		return "", errors.New("the user id holds a control character")
+	if name, err = normalize(name); err != nil {
+		a.log.InfoContext(r.Context(), "the name of a signed-in user is left out", "userId", userID, "reason", err.Error())
 	}
-	return s, nil
+	if name == DecodeUserID(userID) {
+		name = ""
+	}
+	return caller{userID, name}, nil
 }
 
 // cors answers for pages of other sites. It reports whether the request was a

@@ -2,9 +2,11 @@ package app_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +24,14 @@ func TestNegotiate(t *testing.T) {
 	platform := func(c *app.Config) { c.TrustPlatformAuth = true }
 	both := func(c *app.Config) { query(c); platform(c) }
 	signedIn := http.Header{"X-Ms-Client-Principal-Name": {"Ada@contoso.com"}, "X-Ms-Client-Principal-Id": {"0a1b"}}
+	header := func(pairs ...string) http.Header {
+		h := http.Header{}
+		for i := 0; i < len(pairs); i += 2 {
+			h.Set("X-Ms-Client-Principal"+pairs[i], pairs[i+1])
+		}
+		return h
+	}
+	encoded := func(principal string) string { return base64.StdEncoding.EncodeToString([]byte(principal)) }
 
 	for name, tt := range map[string]struct {
 		config         func(*app.Config)
@@ -30,30 +40,65 @@ func TestNegotiate(t *testing.T) {
 		status         int
 		want           string // the user, or a part of the error
 	}{
-		"GET":                        {query, "GET", "/api/negotiate?userId=alice", nil, 200, "alice"},
-		"POST":                       {query, "POST", "/api/negotiate?userId=alice", nil, 200, "alice"},
-		"name of the C# samples":     {query, "GET", "/api/negotiate?userid=alice", nil, 200, "alice"},
-		"blanks around":              {query, "GET", "/api/negotiate?userId=%20Ada%20Lovelace%20", nil, 200, "Ada Lovelace"},
-		"not ASCII":                  {query, "GET", "/api/negotiate?userId=J%C3%BCrgen", nil, 200, "Jürgen"},
-		"longest":                    {query, "GET", "/api/negotiate?userId=" + strings.Repeat("x", 128), nil, 200, strings.Repeat("x", 128)},
-		"too long":                   {query, "GET", "/api/negotiate?userId=" + strings.Repeat("x", 129), nil, 400, "at most 128"},
-		"empty":                      {query, "GET", "/api/negotiate?userId=%20", nil, 400, "empty"},
-		"control character":          {query, "GET", "/api/negotiate?userId=a%0ab", nil, 400, "control character"},
-		"turned text":                {query, "GET", "/api/negotiate?userId=a%E2%80%AEb", nil, 400, "control character"},
-		"not UTF-8":                  {query, "GET", "/api/negotiate?userId=%ff", nil, 400, "UTF-8"},
-		"nobody":                     {query, "GET", "/api/negotiate", nil, 401, "?userId="},
-		"query not believed":         {nil, "GET", "/api/negotiate?userId=alice", nil, 401, "WebPubSubAllowUserIdQuery"},
-		"headers not believed":       {nil, "GET", "/api/negotiate", signedIn, 401, "cannot tell who is calling"},
-		"headers not believed here":  {query, "GET", "/api/negotiate", signedIn, 401, "?userId="},
-		"signed in":                  {platform, "GET", "/api/negotiate", signedIn, 200, "Ada@contoso.com"},
-		"signed in, no name":         {platform, "GET", "/api/negotiate", http.Header{"X-Ms-Client-Principal-Id": {"0a1b"}}, 200, "0a1b"},
-		"not signed in":              {platform, "GET", "/api/negotiate?userId=alice", nil, 401, "sign in"},
-		"header twice":               {platform, "GET", "/api/negotiate", http.Header{"X-Ms-Client-Principal-Name": {"eve", "ada"}}, 400, "more than once"},
-		"the platform comes first":   {both, "GET", "/api/negotiate?userId=eve", signedIn, 200, "Ada@contoso.com"},
-		"query where nobody says so": {both, "GET", "/api/negotiate?userId=alice", nil, 200, "alice"},
-		"HEAD":                       {query, "HEAD", "/api/negotiate?userId=alice", nil, 405, ""},
-		"OPTIONS without CORS":       {query, "OPTIONS", "/api/negotiate", http.Header{"Origin": {"https://a.example"}, "Access-Control-Request-Method": {"POST"}}, 405, "GET and POST"},
-		"DELETE":                     {query, "DELETE", "/api/negotiate", nil, 405, "GET and POST"},
+		"GET":                    {query, "GET", "/api/negotiate?userId=alice", nil, 200, "alice"},
+		"POST":                   {query, "POST", "/api/negotiate?userId=alice", nil, 200, "alice"},
+		"name of the C# samples": {query, "GET", "/api/negotiate?userid=alice", nil, 200, "alice"},
+		"blanks around":          {query, "GET", "/api/negotiate?userId=%20Ada%20Lovelace%20", nil, 200, "Ada Lovelace"},
+		"longest":                {query, "GET", "/api/negotiate?userId=" + strings.Repeat("x", 128), nil, 200, strings.Repeat("x", 128)},
+		"too long":               {query, "GET", "/api/negotiate?userId=" + strings.Repeat("x", 129), nil, 400, "at most 128"},
+		"empty":                  {query, "GET", "/api/negotiate?userId=%20", nil, 400, "empty"},
+		"control character":      {query, "GET", "/api/negotiate?userId=a%0ab", nil, 400, "U+000A"},
+		"not UTF-8":              {query, "GET", "/api/negotiate?userId=%ff", nil, 400, "UTF-8"},
+		"nobody":                 {query, "GET", "/api/negotiate", nil, 401, "?userId="},
+		"query not allowed":      {nil, "GET", "/api/negotiate?userId=alice", nil, 401, "WebPubSubAllowUserIdQuery"},
+		"headers not trusted":    {nil, "GET", "/api/negotiate", signedIn, 401, "not authenticated"},
+		"query in place of them": {query, "GET", "/api/negotiate", signedIn, 401, "?userId="},
+		"not signed in":          {platform, "GET", "/api/negotiate?userId=alice", nil, 401, "sign in"},
+		"platform before query":  {both, "GET", "/api/negotiate?userId=eve", signedIn, 200, "0a1b Ada@contoso.com"},
+		"query without platform": {both, "GET", "/api/negotiate?userId=alice", nil, 200, "alice"},
+		"two users":              {query, "GET", "/api/negotiate?userId=alice&userid=bob", nil, 400, "more than one"},
+		"path of REST calls":     {query, "GET", "/api/negotiate?userId=a%2Fb", nil, 400, "REST path"},
+		"the reserved form":      {query, "GET", "/api/negotiate?userId=J%25C3%25BCrgen", nil, 400, "%C3, which is reserved"},
+		// The host rejects a request with any other character in a header, and
+		// the service sends the user ID as one.
+		"not ASCII": {query, "GET", "/api/negotiate?userId=J%C3%BCrgen", nil, 200, "J%C3%BCrgen"},
+		// url.Query leaves out a pair that it cannot read, and alice was
+		// nobody; with a default user she would have been somebody else.
+		"semicolon":     {query, "GET", "/api/negotiate?userId=a;b", nil, 400, "semicolon"},
+		"bad percent":   {query, "GET", "/api/negotiate?userId=a%zz", nil, 400, "percent-encode"},
+		"bad elsewhere": {query, "GET", "/api/negotiate?userId=alice&x=%zz", nil, 400, "percent-encode"},
+
+		// The ID of a user whom the platform signed in is the stable one: a name
+		// can be changed, and given to somebody else.
+		"signed in":                {platform, "GET", "/api/negotiate", signedIn, 200, "0a1b Ada@contoso.com"},
+		"signed in, no name":       {platform, "GET", "/api/negotiate", header("-Id", "0a1b"), 200, "0a1b"},
+		"signed in, no ID":         {platform, "GET", "/api/negotiate", header("-Name", "Ada"), 400, "without an ID"},
+		"Entra":                    {platform, "GET", "/api/negotiate", header("-Id", "0a1b", "-Idp", "aad", "-Name", "Ada"), 200, "0a1b Ada"},
+		"another provider":         {platform, "GET", "/api/negotiate", header("-Id", "42", "-Idp", "github", "-Name", "ada"), 200, "github:42 ada"},
+		"header twice":             {platform, "GET", "/api/negotiate", http.Header{"X-Ms-Client-Principal-Name": {"eve", "ada"}}, 400, "more than once"},
+		"name is the ID":           {platform, "GET", "/api/negotiate", header("-Id", "ada", "-Name", "ada"), 200, "ada"},
+		"name that is not allowed": {platform, "GET", "/api/negotiate", header("-Id", "0a1b", "-Name", "a\u200bda"), 200, "0a1b"},
+		"name outside ASCII": {
+			platform, "GET", "/api/negotiate",
+			header("-Id", "0a1b", "-Name", "J\xc3\xbcrgen", "", encoded(`{"auth_typ":"aad","name_typ":"name","claims":[{"typ":"name","val":"Jürgen"}]}`)), 200, "0a1b Jürgen",
+		},
+		"Static Web Apps": {
+			platform, "GET", "/api/negotiate",
+			header("", encoded(`{"identityProvider":"github","userId":"d75b","userDetails":"ada","userRoles":["anonymous","authenticated"]}`)), 200, "d75b ada",
+		},
+		"Static Web Apps, not signed in": {
+			platform, "GET", "/api/negotiate",
+			header("", encoded(`{"identityProvider":"github","userId":"d75b","userDetails":"ada","userRoles":["anonymous"]}`)), 401, "sign in",
+		},
+		"Static Web Apps, not trusted": {
+			query, "GET", "/api/negotiate",
+			header("", encoded(`{"identityProvider":"github","userId":"d75b","userRoles":["authenticated"]}`)), 401, "?userId=",
+		},
+		"principal that is not JSON": {platform, "GET", "/api/negotiate", header("", "e30="+"x"), 400, "base64"},
+
+		"HEAD":                 {query, "HEAD", "/api/negotiate?userId=alice", nil, 405, ""},
+		"OPTIONS without CORS": {query, "OPTIONS", "/api/negotiate", http.Header{"Origin": {"https://a.example"}, "Access-Control-Request-Method": {"POST"}}, 405, "GET and POST"},
+		"DELETE":               {query, "DELETE", "/api/negotiate", nil, 405, "GET and POST"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFakeService(t)
@@ -92,7 +137,11 @@ func TestNegotiate(t *testing.T) {
 				}
 				return
 			}
-			checkNegotiated(t, f.URL, body, tt.want)
+			user, name, _ := strings.Cut(tt.want, " ")
+			if tt.want == "Ada Lovelace" {
+				user, name = tt.want, ""
+			}
+			checkNegotiated(t, f.URL, body, user, name)
 			if strings.Contains(log.String(), body["accessToken"]) {
 				t.Error("the log shows the token")
 			}
@@ -102,11 +151,15 @@ func TestNegotiate(t *testing.T) {
 
 // checkNegotiated looks at the answer as the Functions binding
 // webPubSubConnection has it, and at the token in it.
-func checkNegotiated(t *testing.T, endpoint string, body map[string]string, user string) {
+func checkNegotiated(t *testing.T, endpoint string, body map[string]string, user, name string) {
 	t.Helper()
 	base := strings.Replace(endpoint, "http", "ws", 1) + "/client/hubs/chat"
-	if len(body) != 3 || body["baseUrl"] != base || body["url"] != base+"?access_token="+body["accessToken"] {
+	got, rest, _ := strings.Cut(body["url"], "&")
+	if len(body) != 3 || body["baseUrl"] != base || got != base+"?access_token="+body["accessToken"] {
 		t.Errorf("got %v", body)
+	}
+	if query, err := url.ParseQuery(rest); err != nil || query.Get("userName") != name || query.Has("userNameSignature") != (name != "") {
+		t.Errorf("the URL ends in %s, want the name %q: %v", rest, name, err)
 	}
 	claims, err := token.Verify(body["accessToken"], []string{key}, time.Now())
 	if err != nil {
@@ -199,7 +252,7 @@ func TestNegotiateWithIdentity(t *testing.T) {
 	// The caller learns that it is not his fault, the log why.
 	status = http.StatusForbidden
 	w := negotiate()
-	if w.Code != http.StatusBadGateway || !strings.Contains(w.Body.String(), "the log says why") || strings.Contains(w.Body.String(), "403") {
+	if w.Code != http.StatusBadGateway || !strings.Contains(w.Body.String(), "see the log") || strings.Contains(w.Body.String(), "403") {
 		t.Errorf("got %d %s", w.Code, w.Body)
 	}
 	if !strings.Contains(log.String(), "403") || strings.Contains(log.String(), "entra-token") {

@@ -35,8 +35,8 @@ type page struct {
 	security string
 }
 
-// names tells the page who says what a user is called.
-func (a *App) names() string {
+// signIn tells the page who says what a user is called.
+func (a *App) signIn() string {
 	switch {
 	case a.config.AllowUserIDQuery:
 		return "ask"
@@ -97,7 +97,8 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// Relative, since a stage of AWS API Gateway may stand before the path.
 		target := "../index"
 		if r.URL.RawQuery != "" {
-			target += "?" + r.URL.RawQuery
+			// Raw UTF-8, which a server lets through, is not allowed in a header.
+			target += "?" + escapeRaw(r.URL.RawQuery)
 		}
 		w.Header().Set("Location", target)
 		w.WriteHeader(http.StatusMovedPermanently)
@@ -120,4 +121,17 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-cache") // kept, but asked for again: see Etag
 	h.Set("Etag", file.etag)
 	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(file.data))
+}
+
+// escapeRaw percent-encodes what is not printable ASCII.
+func escapeRaw(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if c > ' ' && c < 0x7f {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
 }

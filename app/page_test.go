@@ -108,6 +108,40 @@ func TestPageKeepsItsPolicy(t *testing.T) {
 	}
 }
 
+// A phone on the same network opens the page over plain http, which is no secure
+// context: there crypto.randomUUID did not exist, and no message could be sent.
+// (Secure Contexts, and the [SecureContext] attributes of the specifications.)
+func TestPageNeedsNoSecureContext(t *testing.T) {
+	a, err := app.New(app.Config{ConnectionString: someConnection})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secure := regexp.MustCompile(`\b(?:randomUUID|crypto\.subtle|serviceWorker|caches\.|Notification\b|isSecureContext|cookieStore|showOpenFilePicker` +
+		`|navigator\.(?:clipboard|credentials|geolocation|locks|mediaDevices|share|storage|wakeLock|permissions))`)
+	for _, script := range []string{"chat.js", "view.js", "client.js"} {
+		text := regexp.MustCompile(`(?m)^\s*//.*$`).ReplaceAllString(get(a.Page(), "GET", "/api/index/"+script).Body.String(), "")
+		if found := secure.FindString(text); found != "" {
+			t.Errorf("%s uses %s, which plain http lacks outside localhost", script, found)
+		}
+	}
+}
+
+// The redirect of a path with a slash keeps the query. A header with anything
+// but ASCII makes the Functions host answer 500.
+func TestPageRedirectIsASCII(t *testing.T) {
+	a, err := app.New(app.Config{ConnectionString: someConnection})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("GET", "/api/index/", nil)
+	r.URL.RawQuery = "name=J\u00fcrgen&room=a%20b" // as net/http takes it from the request line
+	w := httptest.NewRecorder()
+	a.Page().ServeHTTP(w, r)
+	if got := w.Header().Get("Location"); got != "../index?name=J%C3%BCrgen&room=a%20b" {
+		t.Errorf("Location %q", got)
+	}
+}
+
 // The page asks for a name only where negotiate believes one.
 func TestPageNames(t *testing.T) {
 	for want, config := range map[string]app.Config{

@@ -15,7 +15,10 @@ const names = document.body.dataset.names; // ask, platform or none: who says wh
 const rooms = new Map();
 const outbox = new Map(); // id → message without an answer yet
 
+const called = new Map(); // user id → readable name, if it is another
+
 let me = ''; // the user id, as the service has it
+let myName = ''; // as negotiate has it
 let asked = ''; // the name given at the gate
 let current = ''; // the room on screen
 let joined = ''; // the room that the connection is in, as the event handler has it
@@ -24,6 +27,10 @@ let again = false; // whether there was a connection before this one
 let unread = 0;
 
 const group = (room) => `room.${room}`;
+const nameOf = (user) => called.get(user) ?? user;
+// crypto.randomUUID exists in secure contexts only, and a phone on the same
+// network opens the page over plain http.
+const newID = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
 const roomName = (s) => s.normalize('NFC').trim().replace(/^#/, '').replace(/\s+/g, '-').toLowerCase();
 
 // ---- connection ----
@@ -35,6 +42,7 @@ const client = new Client(async () => {
   if ([400, 401, 403].includes(answer.status)) throw new RefusedError(body.error ?? `Negotiate answered ${answer.status}.`);
   if (!answer.ok) throw new Error(body.error ?? `Negotiate answered ${answer.status}.`);
   const url = new URL(body.url);
+  myName = url.searchParams.get('userName') ?? asked;
   joined = current; // the event handler puts a new connection into this room
   greeted = false;
   url.searchParams.set('room', joined);
@@ -42,6 +50,7 @@ const client = new Client(async () => {
 });
 
 client.addEventListener('connected', ({ detail }) => {
+  call(detail.userId, myName);
   setMe(detail.userId ?? asked);
   if (again) rooms.get(current).notice('Connected again. What was said in between is not shown.');
   again = true;
@@ -85,7 +94,7 @@ client.addEventListener('message', ({ detail: frame }) => {
   switch (data.type) {
     case 'message': return received(room, data);
     case 'presence': return presence(room, data);
-    case 'room': return room && setPeople(room, data.members);
+    case 'room': return room && setPeople(room, data);
     case 'sent': return outbox.get(data.id)?.done();
     case 'error': return outbox.has(data.id) ? outbox.get(data.id).failed(data.error) : rooms.get(current)?.notice(data.error);
   }
@@ -121,6 +130,7 @@ async function settle() {
 
 function received(room, data) {
   if (!room) return;
+  call(data.user, data.name);
   stopTyping(room, data.user);
   if (!room.message(data) || room.name !== current) return;
   $('newer').hidden = stuck;
@@ -129,8 +139,8 @@ function received(room, data) {
 
 function send(text) {
   const room = rooms.get(current);
-  const m = { id: crypto.randomUUID(), room: current, waiting: false };
-  m.item = room.message({ id: m.id, user: me || asked, text });
+  const m = { id: newID(), room: current, waiting: false };
+  m.item = room.message({ id: m.id, user: me || asked, name: nameOf(me) || asked, text });
   m.done = () => (outbox.delete(m.id), progress(m.item, 'sent'));
   m.failed = (why) => (outbox.delete(m.id), progress(m.item, 'failed', why, () => (outbox.set(m.id, m), m.deliver())));
   m.deliver = async () => {
@@ -154,20 +164,27 @@ function send(text) {
 
 // ---- people ----
 
-function setPeople(room, members) {
+// call notes what a user is called.
+function call(user, name) {
+  if (user && name) called.set(user, name);
+}
+
+function setPeople(room, { members, names = {} }) {
+  for (const [user, name] of Object.entries(names)) call(user, name);
   if (members) room.people = new Set(members);
   room.people.add(me);
   if (room.name === current) showPeople();
 }
 
-function presence(room, { user, event, time }) {
+function presence(room, { user, name, event, time }) {
   if (!room || user === me) return;
+  call(user, name);
   const known = room.people.has(user);
   if ((event === 'joined') === known) return; // another window of the same person
   if (event === 'joined') room.people.add(user);
   else room.people.delete(user);
   stopTyping(room, user);
-  room.notice(event === 'joined' ? `${user} joined` : `${user} left`, time);
+  room.notice(`${nameOf(user)} ${event === 'joined' ? 'joined' : 'left'}`, time);
   if (room.name === current) showPeople();
 }
 
@@ -206,11 +223,11 @@ function showGate(error) {
   if (ask) $('name').focus();
 }
 
-function setMe(name) {
-  me = name;
+function setMe(user) {
+  me = user;
   for (const room of rooms.values()) room.me = me;
-  $('me-name').textContent = me;
-  $('me-avatar').replaceChildren(...(me ? [avatar(me)] : []));
+  $('me-name').textContent = nameOf(me);
+  $('me-avatar').replaceChildren(...(me ? [avatar(nameOf(me))] : []));
 }
 
 function enter(name, room) {
@@ -257,14 +274,14 @@ function goTo(name) {
 }
 
 function showPeople() {
-  const people = [...rooms.get(current).people].sort((a, b) => (b === me) - (a === me) || a.localeCompare(b));
+  const people = [...rooms.get(current).people].sort((a, b) => (b === me) - (a === me) || nameOf(a).localeCompare(nameOf(b)));
   $('here').textContent = people.length > 1 ? `${people.length} people here` : people.length ? 'Only you here' : '';
   $('people').replaceChildren(...people.map((p) =>
-    el('li', {}, avatar(p), el('bdi', { textContent: p }), ...(p === me ? [el('span', { className: 'you', textContent: 'you' })] : []))));
+    el('li', {}, avatar(nameOf(p)), el('bdi', { textContent: nameOf(p) }), ...(p === me ? [el('span', { className: 'you', textContent: 'you' })] : []))));
 }
 
 function showTyping() {
-  $('typing').textContent = typingText([...(rooms.get(current)?.typing.keys() ?? [])]);
+  $('typing').textContent = typingText([...(rooms.get(current)?.typing.keys() ?? [])].map(nameOf));
 }
 
 function title(n) {

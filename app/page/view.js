@@ -43,7 +43,7 @@ export class Room {
   }
 
   /** message adds one, unless it is there already: events are delivered at least once. */
-  message({ id, user, text, time }) {
+  message({ id, user, name, text, time }) {
     const key = `${user}\n${id}`;
     if (id && this.#seen.has(key)) return undefined;
     this.#seen.add(key);
@@ -54,9 +54,9 @@ export class Room {
     this.#last = { user, at, day: this.#last.day };
 
     const stamp = el('time', { dateTime: at.toISOString(), title: full.format(at), textContent: clock.format(at) });
-    const by = el('p', { className: 'by' }, el('bdi', { textContent: own ? 'You' : user }), ' ', stamp);
+    const by = el('p', { className: 'by' }, el('bdi', { textContent: own ? 'You' : name }), ' ', stamp);
     const bubble = el('p', { className: 'bubble', dir: 'auto', textContent: text });
-    const item = el('li', { className: 'message' }, avatar(user), el('div', { className: 'body' }, by, bubble));
+    const item = el('li', { className: 'message' }, avatar(name), el('div', { className: 'body' }, by, bubble));
     item.classList.toggle('own', own);
     item.classList.toggle('follows', follows);
     this.#append(item);

@@ -1,0 +1,81 @@
+package app
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Headers of App Service authentication (Azure App Service, "Work with user
+// identities"). Static Web Apps sends the first one alone (Azure Static Web Apps,
+// "Accessing user information"). The platform removes them from requests of
+// clients.
+const (
+	headerPrincipal         = "X-Ms-Client-Principal"
+	headerPrincipalID       = "X-Ms-Client-Principal-Id"
+	headerPrincipalName     = "X-Ms-Client-Principal-Name"
+	headerPrincipalProvider = "X-Ms-Client-Principal-Idp"
+)
+
+// principal is the JSON object in X-MS-CLIENT-PRINCIPAL, of Static Web Apps or of
+// App Service.
+type principal struct {
+	IdentityProvider string   `json:"identityProvider"`
+	UserID           string   `json:"userId"`
+	UserDetails      string   `json:"userDetails"`
+	UserRoles        []string `json:"userRoles"`
+
+	NameType string `json:"name_typ"`
+	Claims   []struct {
+		Type  string `json:"typ"`
+		Value string `json:"val"`
+	} `json:"claims"`
+}
+
+// platformUser returns the stable ID and the readable name of the user whom the
+// platform has signed in, or "" if there is none. The name may be "".
+func platformUser(h http.Header) (id, name string, err error) {
+	for _, header := range []string{headerPrincipal, headerPrincipalID, headerPrincipalName, headerPrincipalProvider} {
+		if len(h.Values(header)) > 1 {
+			// The platform sends one. More means that a client's own was let through.
+			return "", "", fmt.Errorf("header %s came more than once", header)
+		}
+	}
+	var p principal
+	if encoded := h.Get(headerPrincipal); encoded != "" {
+		decoded, err := base64.StdEncoding.DecodeString(encoded)
+		if err != nil || json.Unmarshal(decoded, &p) != nil {
+			return "", "", fmt.Errorf("header %s is not JSON in base64", headerPrincipal)
+		}
+	}
+	if p.IdentityProvider != "" || p.UserID != "" { // Static Web Apps
+		if !slices.Contains(p.UserRoles, "authenticated") {
+			return "", "", nil
+		}
+		return p.UserID, p.UserDetails, nil
+	}
+	id = strings.TrimSpace(h.Get(headerPrincipalID))
+	name = h.Get(headerPrincipalName)
+	if id == "" && name != "" {
+		return "", "", errors.New("App Service authentication sent a user name without an ID")
+	}
+	// Entra's IDs are GUIDs. Those of the others are numbers of their own, so
+	// that the same one of two providers would be one user.
+	if idp := h.Get(headerPrincipalProvider); id != "" && idp != "" && idp != "aad" {
+		id = idp + ":" + id
+	}
+	if name == "" || !isASCII(name) {
+		// A header holds ASCII only; the claim has the name in UTF-8.
+		name = ""
+		for _, c := range p.Claims {
+			if c.Type == p.NameType && p.NameType != "" {
+				name = c.Value
+			}
+		}
+	}
+	return id, name, nil
+}

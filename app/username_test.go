@@ -1,0 +1,180 @@
+package app_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/app"
+	"example.com/webpubsub/handler"
+	"example.com/webpubsub/handler/handlertest"
+)
+
+const (
+	nameKey      = "a key for names with 32 characters"
+	otherNameKey = "another key for names, 32 or more"
+)
+
+// signIn returns the query that negotiate gives to a signed-in user.
+func signIn(t *testing.T, a *app.App, id, name string) url.Values {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodPost, "/api/negotiate", nil)
+	r.Header.Set("X-Ms-Client-Principal-Id", id)
+	r.Header.Set("X-Ms-Client-Principal-Name", name)
+	w := httptest.NewRecorder()
+	a.Negotiate().ServeHTTP(w, r)
+	var answer struct{ URL string }
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
+		t.Fatalf("%d %s: %v", w.Code, w.Body, err)
+	}
+	u, err := url.Parse(answer.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := u.Query()
+	query.Del("access_token") // the service takes it out
+	return query
+}
+
+func connectWith(a *app.App, user string, query url.Values) *handlertest.Response {
+	return handlertest.Do(a.Events(), handlertest.Connect("chat", "c1", &handlertest.Options{UserID: user, Origin: "127.0.0.1", Query: query}))
+}
+
+// The name that the platform gave goes with the client's URL through the service
+// to the connect event, and from there with every event of the connection.
+func TestNameOfSignedInUser(t *testing.T) {
+	f := newFakeService(t)
+	a, _ := f.newApp(t, func(c *app.Config) { c.TrustPlatformAuth = true })
+	res := connectWith(a, "0a1b", signIn(t, a, "0a1b", "Ada Lovelace"))
+	if res.Status != http.StatusOK {
+		t.Fatalf("connect: status %d: %s", res.Status, res.Body)
+	}
+	state, _ := res.State()
+	if string(state["userName"]) != `"Ada Lovelace"` {
+		t.Fatalf("state %s", state)
+	}
+	o := &handlertest.Options{UserID: "0a1b", Origin: "127.0.0.1", State: map[string]any{"room": "general", "userName": "Ada Lovelace"}}
+	handlertest.Do(a.Events(), handlertest.UserEvent("chat", "c1", "message", webpubsub.Text("hi"), o))
+	sends := f.taken()
+	if len(sends) != 1 || sends[0].body["user"] != "0a1b" || sends[0].body["name"] != "Ada Lovelace" {
+		t.Errorf("sent %v", sends)
+	}
+}
+
+// Without a name in the state a user is called what the ID encodes.
+func TestNameOfEncodedUserID(t *testing.T) {
+	f := newFakeService(t)
+	a, _ := f.newApp(t, nil)
+	handlertest.Do(a.Events(), handlertest.UserEvent("chat", "c1", "message", webpubsub.Text("hi"), from("J%C3%BCrgen", "general")))
+	if sends := f.taken(); len(sends) != 1 || sends[0].body["name"] != "Jürgen" {
+		t.Errorf("sent %v", sends)
+	}
+}
+
+// A client writes its URL itself, and may try to be called what it likes.
+func TestForgedNames(t *testing.T) {
+	a, _ := newFakeService(t).newApp(t, func(c *app.Config) { c.TrustPlatformAuth = true })
+	good := signIn(t, a, "0a1b", "Ada")
+	signature := good.Get("userNameSignature")
+	expires, mac, _ := strings.Cut(signature, ".")
+	for name, query := range map[string]url.Values{
+		"another name":        {"userName": {"Bob"}, "userNameSignature": {signature}},
+		"no signature":        {"userName": {"Ada"}},
+		"empty signature":     {"userName": {"Ada"}, "userNameSignature": {""}},
+		"no name":             {"userNameSignature": {signature}},
+		"two names":           {"userName": {"Ada", "Bob"}, "userNameSignature": {signature}},
+		"two signatures":      {"userName": {"Ada"}, "userNameSignature": {signature, signature}},
+		"another time":        {"userName": {"Ada"}, "userNameSignature": {"9" + expires + "." + mac}},
+		"no time":             {"userName": {"Ada"}, "userNameSignature": {"." + mac}},
+		"part of a signature": {"userName": {"Ada"}, "userNameSignature": {signature[:len(signature)-2]}},
+		"not hexadecimal":     {"userName": {"Ada"}, "userNameSignature": {expires + ".zz"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if res := connectWith(a, "0a1b", query); res.Status != http.StatusForbidden || !strings.Contains(string(res.Body), "userNameSignature") {
+				t.Errorf("status %d: %s", res.Status, res.Body)
+			}
+		})
+	}
+	if res := connectWith(a, "2c3d", good); res.Status != http.StatusForbidden {
+		t.Errorf("the name of another user: status %d: %s", res.Status, res.Body)
+	}
+	other, _ := newFakeService(t).newApp(t, func(c *app.Config) { c.TrustPlatformAuth, c.Hub = true, "talk" })
+	if res := connectWith(a, "0a1b", signIn(t, other, "0a1b", "Ada")); res.Status != http.StatusForbidden {
+		t.Errorf("the name of another hub: status %d: %s", res.Status, res.Body)
+	}
+	if res := connectWith(a, "0a1b", nil); res.Status != http.StatusOK {
+		t.Errorf("no name at all: status %d: %s", res.Status, res.Body)
+	}
+}
+
+// A name is good for as long as the token beside it, so that nobody keeps one
+// that has been taken away.
+func TestNameExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, err := app.New(app.Config{ConnectionString: someConnection, TrustPlatformAuth: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		query := signIn(t, a, "0a1b", "Ada")
+		connect := func(id string) *handlertest.Response {
+			return handlertest.Do(a.Events(), handlertest.Connect("chat", id, &handlertest.Options{
+				UserID: "0a1b", Origin: "contoso.webpubsub.azure.com", AccessKeys: []string{"verysecretkey"}, Query: query,
+			}))
+		}
+		time.Sleep(time.Hour)
+		if res := connect("c1"); res.Status != http.StatusOK {
+			t.Errorf("after an hour: status %d: %s", res.Status, res.Body)
+		}
+		time.Sleep(time.Second)
+		if res := connect("c2"); res.Status != http.StatusForbidden || !strings.Contains(string(res.Body), "negotiate again") {
+			t.Errorf("a second later: status %d: %s", res.Status, res.Body)
+		}
+	})
+}
+
+// A key can be replaced while names that it has signed are under way.
+func TestNameKeyRotation(t *testing.T) {
+	f := newFakeService(t)
+	with := func(keys ...string) *app.App {
+		a, _ := f.newApp(t, func(c *app.Config) { c.TrustPlatformAuth, c.UserNameKeys = true, keys })
+		return a
+	}
+	query := signIn(t, with(nameKey), "0a1b", "Ada")
+	for name, tt := range map[string]struct {
+		app    *app.App
+		status int
+	}{
+		"same key": {with(nameKey), 200},
+		"new key":  {with(otherNameKey, nameKey), 200},
+		"old gone": {with(otherNameKey), 403},
+		"default":  {with(), 403},
+	} {
+		if res := connectWith(tt.app, "0a1b", query); res.Status != tt.status {
+			t.Errorf("%s: status %d, want %d: %s", name, res.Status, tt.status, res.Body)
+		}
+	}
+}
+
+// With an identity and no key there is nothing to sign with: the name is left
+// out, and the log says which setting is missing.
+func TestNameWithoutKey(t *testing.T) {
+	log := &logs{}
+	config := app.Config{ServiceURI: "https://contoso.webpubsub.azure.com", Credential: fakeCredential{}, TrustPlatformAuth: true, Logger: log.logger()}
+	config.Entra = &handler.EntraOptions{TenantID: "t", Audiences: []string{"a"}, Principals: []string{"p"}}
+	if _, err := app.New(config); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), "WebPubSubUserNameKeys") {
+		t.Errorf("log: %s", log)
+	}
+	config.UserNameKeys = []string{"short"}
+	if _, err := app.New(config); err == nil || !strings.Contains(err.Error(), "at least 32") || strings.Contains(err.Error(), "short") {
+		t.Errorf("a short key: %v", err)
+	}
+}
