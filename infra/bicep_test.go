@@ -271,7 +271,7 @@ func (r *reviewer) app(verification string, d *biceptest.Deployment) {
 			r.problem("%s: the host lacks the setting %s", verification, name)
 		}
 	}
-	if config.Hub != "lobby" || config.Credential == nil || config.AllowUserIDQuery || len(config.AllowedOrigins) > 0 {
+	if config.Hub != "lobby" || config.Credential == nil || config.AllowUserIDQuery || len(config.AllowedOrigins) > 0 || len(config.UserNameKeys) != 1 {
 		r.problem("%s: the app gets %v", verification, config)
 	}
 	config.Logger = slog.New(slog.DiscardHandler)

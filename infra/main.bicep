@@ -1,5 +1,5 @@
 // Everything that the app needs in Azure: a function app on Flex Consumption, a
-// Web PubSub resource, storage and telemetry. There is no key in it: the app
+// Web PubSub resource, storage and telemetry. No access key is needed: the app
 // and the service prove who they are by managed identity. The hub is in
 // hub.bicep, which is deployed once the app answers; deployHub does both at once.
 //
@@ -58,6 +58,11 @@ param allowedOrigins array = []
 
 @description('Let anybody negotiate as any user by ?userId=. For demonstrations only.')
 param allowUserIdQuery bool = false
+
+@description('Key that signs the readable names of signed-in users between negotiate and connect. A new one with every deployment: a client that has an old name negotiates again.')
+@secure()
+@minLength(32)
+param userNameKey string = newGuid()
 
 @description('Instances that are always warm. The service waits for the app\'s answer to connect, so a cold start delays users.')
 @minValue(0)
@@ -259,6 +264,10 @@ var appSettings = [
   {
     name: 'WebPubSubAllowUserIdQuery'
     value: allowUserIdQuery ? 'true' : 'false'
+  }
+  {
+    name: 'WebPubSubUserNameKeys'
+    value: userNameKey
   }
 ]
 

@@ -14,6 +14,10 @@ import (
 	"example.com/webpubsub/service"
 )
 
+// screenshotsEnv names a folder that gets pictures of the dashboard; the README's
+// come from here: WEBPUBSUB_SCREENSHOTS=docs go test -run Dashboard ./interop
+const screenshotsEnv = "WEBPUBSUB_SCREENSHOTS"
+
 // TestDashboard uses the emulator's dashboard in Chromium.
 func TestDashboard(t *testing.T) {
 	node := testtool.Need(t, "node")

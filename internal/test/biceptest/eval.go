@@ -257,7 +257,8 @@ var functions = map[string]struct {
 		}
 		return args[0] == nil
 	}},
-	"guid": {1, 10, aString, func(args []any) any { return fmt.Sprintf("<guid %s>", fmt.Sprint(args...)) }},
+	"guid":    {1, 10, aString, func(args []any) any { return fmt.Sprintf("<guid %s>", fmt.Sprint(args...)) }},
+	"newGuid": {0, 0, aString, func([]any) any { return "6d1f0a3e-2b47-4c58-9e6f-7a8b9c0d1e2f" }},
 	"resourceGroup": {0, 0, &schema{base: "object", props: map[string]*schema{"id": aString, "name": aString, "location": aString}}, func([]any) any {
 		return Values{"id": "<resourceGroup.id>", "name": "<resourceGroup.name>", "location": "<resourceGroup.location>"}
 	}},

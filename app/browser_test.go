@@ -1,0 +1,72 @@
+package app_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"example.com/webpubsub/app"
+	"example.com/webpubsub/emulator"
+	"example.com/webpubsub/internal/connstr"
+	"example.com/webpubsub/internal/test/tcpproxy"
+	"example.com/webpubsub/internal/test/testtool"
+)
+
+// screenshotsEnv names a folder that gets pictures of the chat; the README's
+// come from here: WEBPUBSUB_SCREENSHOTS=docs go test -run Browser ./app
+const screenshotsEnv = "WEBPUBSUB_SCREENSHOTS"
+
+// lan is a host name that the browser finds on this machine. To the browser it
+// is another machine, so that the page is not in a secure context.
+const lan = "chat.test"
+
+// TestBrowser has two people use the chat page in Chromium, through a proxy
+// that cuts their connections. The second opens it over plain http from another
+// host name, as a phone on the same network does.
+func TestBrowser(t *testing.T) {
+	node := testtool.Need(t, "node")
+	chromium := testtool.Browser(t)
+	testtool.NPM(t, filepath.Join("testdata", "browser"))
+
+	// The app needs the proxy's address and the proxy the emulator's, which
+	// needs the app's: so the app's handler is put in place last.
+	chat := http.NewServeMux()
+	web := httptest.NewServer(chat)
+	t.Cleanup(web.Close)
+	fromLAN := strings.Replace(web.URL, "127.0.0.1", lan, 1)
+	log := &logs{}
+	em := emulator.Start(t, emulator.Options{
+		AllowOrigins: []string{fromLAN},
+		Logger:       log.logger(),
+		Hubs: map[string]emulator.Hub{"chat": {EventHandlers: []emulator.EventHandler{{
+			URL: web.URL + "/api/events", UserEvents: "*", SystemEvents: []string{"connect", "connected", "disconnected"},
+		}}}},
+	})
+	proxy := tcpproxy.Start(t, strings.TrimPrefix(em.URL(), "http://"))
+	cut := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { proxy.CutAll() }))
+	t.Cleanup(cut.Close)
+	cs := connstr.ConnectionString{Endpoint: "http://" + proxy.Addr(), AccessKey: emulator.DefaultAccessKey}
+	a, err := app.New(app.Config{ConnectionString: cs.String(), AllowUserIDQuery: true, Logger: log.logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	chat.Handle("/", a.Handler())
+
+	cmd := exec.Command(node, "chat.js")
+	cmd.Dir = filepath.Join("testdata", "browser")
+	cmd.Env = append(os.Environ(), "PAGE_URL="+web.URL+"/api/index", "LAN_PAGE_URL="+fromLAN+"/api/index", "CUT_URL="+cut.URL, "CHROMIUM="+chromium)
+	if dir := os.Getenv(screenshotsEnv); dir != "" {
+		abs, err := filepath.Abs(filepath.Join("..", dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Env = append(cmd.Env, "SCREENSHOTS="+abs)
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, out, log)
+	}
+}
