@@ -102,5 +102,5 @@ var tokenRow = row{
 			return startNode(ctx, "token.js", handlertest.ConnectionString)
 		})},
 	},
-	targets: []target{{text: "of the peer", a: "this client", b: "peer: @azure/web-pubsub", field: value, goal: 100}},
+	targets: []target{{text: "of the peer", a: "this client", b: "peer: @azure/web-pubsub", field: value, goal: 50}},
 }
