@@ -98,9 +98,7 @@ func (c *conn) readFailed(l *link, err error) bool {
 	l.closing, l.dead = true, true
 	c.mu.Unlock()
 	c.violated(&violation{websocket.CloseProtocolError, "", "invalid WebSocket frame (RFC 6455, section 5): " + why})
-	if half, ok := l.net.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite()
-	}
+	_ = l.conn.CloseWrite()
 	return true
 }
 

@@ -325,12 +325,10 @@ type admission struct {
 
 // connectRequest is what the connect event tells of a handshake.
 func connectRequest(r *http.Request, claims token.Claims) upstream.ConnectRequest {
-	headers := r.Header.Clone()
-	headers.Set("Host", r.Host) // net/http keeps it apart
 	return upstream.ConnectRequest{
 		Claims:       claims.All,
 		Query:        query.Parse(r.URL.RawQuery),
-		Headers:      headers,
+		Headers:      asSent(r),
 		Subprotocols: subprotocols(r),
 	}
 }
