@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -127,6 +128,9 @@ func configuredHost(origin string) (string, error) {
 	u, err := url.Parse(endpoint)
 	if err != nil {
 		return "", err
+	}
+	if !isPrintableASCII(u.Hostname()) {
+		return "", fmt.Errorf("the host of %q is not ASCII: write it as DNS does, with xn--", origin)
 	}
 	return strings.ToLower(u.Hostname()), nil
 }

@@ -205,6 +205,7 @@ func TestPanicKeepsTheConnection(t *testing.T) {
 					t.Errorf("status %d, body %q, error %v", res.StatusCode, body, err)
 				}
 			}
+			s.Close() // waits for the log
 			if len(connections) != 1 {
 				t.Errorf("%d connections", len(connections))
 			}
@@ -244,6 +245,7 @@ func TestGoexit(t *testing.T) {
 			t.Errorf("status %d, body %q, error %v", res.StatusCode, body, err)
 		}
 	}
+	s.Close() // waits for the log
 	if !strings.Contains(log.String(), "Goexit") {
 		t.Errorf("log: %s", log)
 	}

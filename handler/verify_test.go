@@ -128,6 +128,7 @@ func TestNewRefuses(t *testing.T) {
 		{"key with line end", handler.Options{AccessKeys: []string{"k", "k\n"}, AllowedOrigins: []string{"*"}}, "Options.AccessKeys[1]"},
 		{"bad connection string", handler.Options{ConnectionStrings: []string{"Endpoint=https://a.example"}}, "Options.ConnectionStrings[0]: connection string: AccessKey is missing"},
 		{"bad origin", handler.Options{AccessKeys: []string{"k"}, AllowedOrigins: []string{"ftp://x"}}, "Options.AllowedOrigins"},
+		{"origin that is not ASCII", handler.Options{AccessKeys: []string{"k"}, AllowedOrigins: []string{"ö.example"}}, "xn--"},
 		{"skip and key", handler.Options{AccessKeys: []string{"k"}, DangerouslySkipVerification: true}, "excludes"},
 		{"bad hub", handler.Options{DangerouslySkipVerification: true, Hubs: []string{"1"}}, "Options.Hubs"},
 		{"negative", handler.Options{DangerouslySkipVerification: true, Timeout: -1}, "negative"},
