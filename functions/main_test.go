@@ -23,6 +23,7 @@ import (
 	"example.com/webpubsub"
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/handler/handlertest"
+	"example.com/webpubsub/internal/functionapp"
 	"example.com/webpubsub/internal/test/functionshost"
 	"example.com/webpubsub/internal/test/lambdahost"
 )
@@ -53,21 +54,44 @@ func build() error {
 	return nil
 }
 
-// appRoot returns what a deployed package holds, with the named binary as its
-// executable: the repository's own host.json, and bin/functions.
-func appRoot(t *testing.T, binary string) string {
+// appRoot returns what is deployed as the package of a program: its functions, and
+// the program as bin/functions.
+func appRoot(t *testing.T, program string) string {
 	t.Helper()
 	root := t.TempDir()
-	if err := os.WriteFile(filepath.Join(root, "host.json"), read(t, "host.json"), 0o600); err != nil {
+	files, executable, err := functionapp.Files(os.DirFS(repository), read(t, "host.json"), program)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(filepath.Join(root, "bin"), 0o700); err != nil {
+	for _, f := range files {
+		name := filepath.Join(root, filepath.FromSlash(f.Path))
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, f.Data, f.Mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	name := filepath.Join(root, filepath.FromSlash(executable))
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(filepath.Join(built, binary), filepath.Join(root, "bin", "functions")); err != nil {
+	if err := os.Symlink(filepath.Join(built, program), name); err != nil {
 		t.Fatal(err)
 	}
 	return root
+}
+
+// bothHosts runs the test with a Functions host that proxies requests, and with
+// an older one that forwards them.
+func bothHosts(t *testing.T, test func(t *testing.T, start func(program string, settings ...string) *functionshost.Host)) {
+	for _, older := range []bool{false, true} {
+		t.Run(map[bool]string{false: "proxying", true: "forwarding"}[older], func(t *testing.T) {
+			test(t, func(program string, settings ...string) *functionshost.Host {
+				return functionshost.Start(t, functionshost.Options{Root: appRoot(t, program), Settings: settings, Older: older})
+			})
+		})
+	}
 }
 
 // settings are the app settings for a resource.
@@ -99,17 +123,16 @@ var platforms = []struct {
 	start func(t *testing.T, settings []string) (negotiate, events string)
 }{
 	{"Functions, proxying", func(t *testing.T, settings []string) (string, string) {
-		host := functionshost.Start(t, functionshost.Options{Root: appRoot(t, "functions"), Settings: settings})
-		return host.URL() + "/api/negotiate", host.URL() + "/api/events"
+		return oneApp(t, settings, false)
 	}},
 	{"Functions, forwarding", func(t *testing.T, settings []string) (string, string) {
-		host := functionshost.Start(t, functionshost.Options{Root: appRoot(t, "functions"), Settings: settings, Forwarding: true})
-		return host.URL() + "/api/negotiate", host.URL() + "/api/events"
+		return oneApp(t, settings, true)
 	}},
-	{"a function app for each", func(t *testing.T, settings []string) (string, string) {
-		negotiate := functionshost.Start(t, functionshost.Options{Root: appRoot(t, "negotiate"), Settings: settings})
-		events := functionshost.Start(t, functionshost.Options{Root: appRoot(t, "events"), Settings: settings})
-		return negotiate.URL() + "/api/negotiate", events.URL() + "/api/events"
+	{"a function app for each, proxying", func(t *testing.T, settings []string) (string, string) {
+		return twoApps(t, settings, false)
+	}},
+	{"a function app for each, forwarding", func(t *testing.T, settings []string) (string, string) {
+		return twoApps(t, settings, true)
 	}},
 	{"one Lambda function", func(t *testing.T, settings []string) (string, string) {
 		host := lambdahost.Start(t, filepath.Join(built, "functions"), settings...)
@@ -124,6 +147,17 @@ var platforms = []struct {
 		events := lambdahost.Start(t, filepath.Join(built, "events"), settings...)
 		return negotiate.URL() + "/", events.URL() + "/"
 	}},
+}
+
+func oneApp(t *testing.T, settings []string, older bool) (negotiate, events string) {
+	host := functionshost.Start(t, functionshost.Options{Root: appRoot(t, "functions"), Settings: settings, Older: older})
+	return host.URL() + "/api/negotiate", host.URL() + "/api/events"
+}
+
+func twoApps(t *testing.T, settings []string, older bool) (negotiate, events string) {
+	first := functionshost.Start(t, functionshost.Options{Root: appRoot(t, "negotiate"), Settings: settings, Older: older})
+	second := functionshost.Start(t, functionshost.Options{Root: appRoot(t, "events"), Settings: settings, Older: older})
+	return first.URL() + "/api/negotiate", second.URL() + "/api/events"
 }
 
 // The requests that the service and a browser send, on every platform.
@@ -247,31 +281,84 @@ func waitFor(client *websocket.Conn, wanted func(frame string) bool) error {
 }
 
 func TestPage(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
-	host := functionshost.Start(t, functionshost.Options{Root: appRoot(t, "functions"), Settings: settings(srv.ConnectionString())})
-	resp, body := do(t, host.URL(), "/api/index", get("/"))
-	if resp.StatusCode != http.StatusOK || !strings.Contains(body, "<html") {
-		t.Errorf("the page got %d %.100s", resp.StatusCode, body)
-	}
+	bothHosts(t, func(t *testing.T, start func(string, ...string) *functionshost.Host) {
+		srv := emulator.Start(t, emulator.Options{})
+		host := start("functions", settings(srv.ConnectionString())...)
+		resp, body := do(t, host.URL(), "/api/index", get("/"))
+		if resp.StatusCode != http.StatusOK || !strings.Contains(body, "<html") {
+			t.Errorf("the page got %d %.100s", resp.StatusCode, body)
+		}
+		// What a browser has kept is asked for again. An older host cannot pass the
+		// answer 304 on, and gets the file.
+		again := get("/")
+		again.Header.Set("If-None-Match", resp.Header.Get("Etag"))
+		resp, body = do(t, host.URL(), "/api/index", again)
+		if host.Forwarding() {
+			if resp.StatusCode != http.StatusOK || !strings.Contains(body, "<html") {
+				t.Errorf("the page got %d %.100s the second time, want 200 with the file", resp.StatusCode, body)
+			}
+		} else if resp.StatusCode != http.StatusNotModified {
+			t.Errorf("the page got %d the second time, want 304", resp.StatusCode)
+		}
+	})
+}
+
+// The service sends all events over few connections. Those that are answered
+// without a body broke the connection to an older host, and half of a burst of
+// disconnected events was lost.
+func TestBurstOfDisconnectedEvents(t *testing.T) {
+	bothHosts(t, func(t *testing.T, start func(string, ...string) *functionshost.Host) {
+		host := start("functions", settings(handlertest.ConnectionString)...)
+		transport := &http.Transport{MaxConnsPerHost: 1}
+		defer transport.CloseIdleConnections()
+		for i := range 100 {
+			r := handlertest.Disconnected("chat", fmt.Sprint("conn", i), "bye", &handlertest.Options{UserID: "alice"})
+			r.RequestURI = ""
+			var err error
+			if r.URL, err = url.Parse(host.URL() + "/api/events"); err != nil {
+				t.Fatal(err)
+			}
+			resp, err := transport.RoundTrip(r)
+			if err != nil {
+				t.Fatalf("event %d: %v", i, err)
+			}
+			_, _ = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			if resp.StatusCode/100 != 2 {
+				t.Fatalf("event %d got %d", i, resp.StatusCode)
+			}
+		}
+		host.Stop()
+		if log := host.Log(); len(log.Error) > 0 {
+			t.Errorf("the log has errors: %q", log.Error)
+		}
+	})
 }
 
 func TestMissingSetting(t *testing.T) {
-	for _, binary := range []string{"functions", "negotiate", "events"} {
-		t.Run(binary, func(t *testing.T) {
-			host := functionshost.Start(t, functionshost.Options{Root: appRoot(t, binary)})
+	bothHosts(t, func(t *testing.T, start func(string, ...string) *functionshost.Host) {
+		for program, path := range map[string]string{"functions": "/api/index", "negotiate": "/api/negotiate", "events": "/api/events"} {
+			host := start(program)
 			for range 2 {
-				if resp, _ := do(t, host.URL(), "/api/negotiate", get("/")); resp.StatusCode != http.StatusServiceUnavailable {
-					t.Errorf("got %d, want 503", resp.StatusCode)
+				if resp, _ := do(t, host.URL(), path, get("/")); resp.StatusCode != http.StatusServiceUnavailable {
+					t.Errorf("%s: got %d, want 503", program, resp.StatusCode)
 				}
 			}
-			host.WaitForLog(t, "WebPubSubConnectionString is missing")
-		})
-	}
+			host.Stop() // all that it wrote is there then
+			if errs := strings.Join(host.Log().Error, "\n"); !strings.Contains(errs, "WebPubSubConnectionString is missing") {
+				t.Errorf("%s: the log has these errors: %s", program, errs)
+			}
+		}
+	})
 }
 
 // The host waits for the listener, and a token takes a network call: none is
 // fetched before a request needs it. Nothing of the failure is told to the caller.
 func TestTokensAreFetchedLazily(t *testing.T) {
+	bothHosts(t, testTokensAreFetchedLazily)
+}
+
+func testTokensAreFetchedLazily(t *testing.T, start func(string, ...string) *functionshost.Host) {
 	var calls atomic.Int32
 	identity := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		calls.Add(1)
@@ -282,15 +369,15 @@ func TestTokensAreFetchedLazily(t *testing.T) {
 		_, _ = io.WriteString(w, `{"message":"no such identity"}`)
 	}))
 	defer identity.Close()
-	host := functionshost.Start(t, functionshost.Options{Root: appRoot(t, "functions"), Settings: []string{
+	host := start("functions",
 		"WebPubSubConnectionString__serviceUri=https://demo.webpubsub.azure.com",
 		"WebPubSubConnectionString__credential=managedidentity",
 		"WebPubSubConnectionString__clientId=id-of-the-app",
-		"WebPubSubAccessKeys=" + emulator.DefaultAccessKey,
+		"WebPubSubAccessKeys="+emulator.DefaultAccessKey,
 		"WebPubSubAllowUserIdQuery=true",
-		"IDENTITY_ENDPOINT=" + identity.URL,
+		"IDENTITY_ENDPOINT="+identity.URL,
 		"IDENTITY_HEADER=secretheader",
-	}})
+	)
 	if n := calls.Load(); n != 0 {
 		t.Errorf("%d tokens were asked for before any request", n)
 	}
@@ -314,8 +401,12 @@ func TestTokensAreFetchedLazily(t *testing.T) {
 // The log of a whole conversation, with everything that was refused, must hold
 // no key and no token.
 func TestNoSecretsInTheLog(t *testing.T) {
+	bothHosts(t, testNoSecretsInTheLog)
+}
+
+func testNoSecretsInTheLog(t *testing.T, start func(string, ...string) *functionshost.Host) {
 	srv := emulator.Start(t, emulator.Options{})
-	host := functionshost.Start(t, functionshost.Options{Root: appRoot(t, "functions"), Settings: settings(srv.ConnectionString())})
+	host := start("functions", settings(srv.ConnectionString())...)
 	_, body := do(t, host.URL(), "/api/negotiate?userId=alice", get("/"))
 	var token struct{ AccessToken string }
 	if err := json.Unmarshal([]byte(body), &token); err != nil || token.AccessToken == "" {

@@ -1,6 +1,6 @@
-// Package hosting runs an http.Handler where it finds itself: as the custom
-// handler of an Azure function app, as an AWS Lambda function, or as a plain
-// HTTP server. The same binary serves all three; the environment decides.
+// Package hosting runs an http.Handler as an Azure Functions custom handler, as an
+// AWS Lambda function, or as a plain HTTP server. The environment decides at the
+// start of the process, so that one program can be deployed to all three.
 //
 //	func main() {
 //		hosting.Main(func(log *slog.Logger) (http.Handler, error) {
@@ -8,11 +8,11 @@
 //		})
 //	}
 //
-// [Main] is all that a main function needs: a logger, signals, exit codes, and
-// an answer while the program is not configured. [Run] is the part below it for
-// programs that do those themselves.
+// [Main] handles all that a main function has to: the logger, signals, exit
+// codes, and responses while the program is not configured. [Run] serves a handler
+// for a program that does those itself.
 //
-// # Where it runs
+// # Environment detection
 //
 //	environment variable           mode
 //	AWS_LAMBDA_RUNTIME_API         AWS Lambda
@@ -21,30 +21,51 @@
 //
 // # Azure Functions
 //
-// The host starts the binary, waits for any answer to GET /, and sends it the
-// requests of all functions over HTTP on 127.0.0.1. Set enableProxyingHttpRequest
-// in host.json: with the older enableForwardingHttpRequest the host drops the
-// body of a chunked request. In proxying mode r.Host is the loopback address,
-// and the public name is in X-Forwarded-Host. The host restarts a process that
-// ends, except one that ends with status 0, so Main never ends with that there.
+// The host starts the program, waits for a response to GET /, and sends it the
+// requests of all functions over HTTP on 127.0.0.1. A current host proxies them
+// (enableProxyingHttpRequest in host.json): r.Host is the loopback address, and
+// the public name is in X-Forwarded-Host. A host before 4.1044 knows only
+// enableForwardingHttpRequest: it rebuilds requests, and answers one with a
+// chunked body with 500 without calling the handler. Set both; a host takes the
+// first if it knows it. Run makes up for what a host does not pass on:
+//
+//   - To a request that was forwarded, 204, 205 and 304 become 200 with an empty
+//     body, since with those the host breaks the client's connection. Conditional
+//     headers (If-None-Match, If-Modified-Since) are removed, so that a file is
+//     sent again rather than answered with 304.
+//   - What is not ASCII in a response header is percent-encoded. The host answers
+//     with 500 otherwise. It does so as well, without calling the handler, for a
+//     request whose headers are not ASCII.
+//   - A panic is answered with 500. If the connection is dropped, the host sends the
+//     request again, up to 40 times.
+//
+// A process that exits is restarted, except one that exits with status 0; after
+// three exits with an error the host shuts down. A GET during which the process
+// exits is sent to the new process, which it may end as well.
 // See https://learn.microsoft.com/azure/azure-functions/functions-custom-handlers.
 //
 // # AWS Lambda
 //
 // Function URLs with InvokeMode BUFFERED and API Gateway HTTP APIs, both with
-// payload format 2.0, are served alike. The handler sees the request that a
-// server would have seen: cookies, query, decoded body, and the path without
-// the stage. A response is buffered, so a handler that needs http.Flusher or
-// http.Hijacker finds neither. Two limits are AWS's own: a response of at most
+// payload format 2.0, are supported. The handler gets the request that a server
+// would get: cookies, query, decoded body, and the path without the stage and
+// without [Options.BasePath]. A response is buffered, so http.Flusher and
+// http.Hijacker are not available. AWS has two limits: a response has at most
 // 6 MB, and one value for each header except Set-Cookie, so that several values
-// arrive joined by commas. Web PubSub does not take such a list in
+// are joined by commas. Web PubSub does not accept such a list in
 // WebHook-Allowed-Origin: an event handler on Lambda should allow one origin, or
-// any, when its resource has replicas or a custom domain.
+// any, if its resource has replicas or a custom domain.
 // See https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html.
+//
+// The user whom a JWT authorizer of an HTTP API has authenticated is in the headers
+// of App Service authentication: X-MS-CLIENT-PRINCIPAL-ID is the claim "sub",
+// X-MS-CLIENT-PRINCIPAL has all claims. On Lambda these headers are never a
+// client's own.
 //
 // # Logs
 //
-// [NewLogger] writes JSON lines with the invocation's id, taken from the
-// context that the handler gets with each request. Log to standard output: the
-// Functions host takes each line on standard error for an error.
+// [NewLogger] writes JSON lines with the invocation's ID, taken from the context
+// that the handler gets with each request. On Azure Functions, records of level
+// Warn and above go to standard error, from which the host takes their level; an
+// Error that contains the text "warn" is shown as a Warning.
 package hosting

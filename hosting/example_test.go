@@ -35,7 +35,7 @@ func ExampleRun() {
 	err := hosting.Run(ctx, hello, &hosting.Options{
 		Addr:   "127.0.0.1:0",
 		Logger: slog.New(slog.DiscardHandler),
-		Listening: func(addr net.Addr) {
+		OnListen: func(addr net.Addr) {
 			defer cancel()
 			client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 			resp, err := client.Get("http://" + addr.String())

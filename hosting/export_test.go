@@ -3,6 +3,7 @@ package hosting
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 )
 
@@ -16,11 +17,16 @@ func NewServer(h http.Handler, log *slog.Logger) *http.Server {
 	return newServer(h, (&Options{Logger: log}).withDefaults())
 }
 
+// NewStallListener returns l as [Run] serves it.
+func NewStallListener(l net.Listener) net.Listener { return stallListener{l} }
+
 // MaxLambdaResponse is the limit of an encoded response.
 const MaxLambdaResponse = maxLambdaResponse
 
 // Internals with tests of their own.
 var (
-	DecodeEvent = decodeEvent
-	Unavailable = unavailable
+	DecodeEvent   = decodeEvent
+	Forwarded     = forwarded
+	StripBasePath = stripBasePath
+	Unavailable   = unavailable
 )

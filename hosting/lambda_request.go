@@ -16,7 +16,7 @@ import (
 
 // lambdaEvent is what is used of an event of payload format 2.0. A Function URL
 // and an HTTP API send the same fields; the rest of the event is not decoded,
-// so that an authorizer's free-form claims cannot fail a request.
+// so that what an authorizer of another kind sends cannot fail a request.
 // (Amazon API Gateway developer guide, payload format version 2.0.)
 type lambdaEvent struct {
 	Version         string            `json:"version"`
@@ -27,8 +27,9 @@ type lambdaEvent struct {
 	Body            string            `json:"body"`
 	IsBase64Encoded bool              `json:"isBase64Encoded"`
 	RequestContext  struct {
-		DomainName string `json:"domainName"`
-		Stage      string `json:"stage"`
+		DomainName string          `json:"domainName"`
+		Stage      string          `json:"stage"`
+		Authorizer json.RawMessage `json:"authorizer"`
 		HTTP       struct {
 			Method   string `json:"method"`
 			Protocol string `json:"protocol"`
@@ -86,6 +87,7 @@ func decodeEvent(ctx context.Context, payload []byte) (*http.Request, error) {
 		r.Host = host
 	}
 	r.Header.Del("Host") // net/http keeps it in r.Host alone
+	setPrincipal(r.Header, e.RequestContext.Authorizer)
 	if len(e.Cookies) > 0 {
 		r.Header.Set("Cookie", strings.Join(e.Cookies, "; "))
 	}
@@ -96,7 +98,7 @@ func decodeEvent(ctx context.Context, payload []byte) (*http.Request, error) {
 // the path of an HTTP API begins unless the stage is $default.
 func paths(raw, stage string) (path, rawPath string) {
 	if stage != "" && stage != "$default" {
-		if rest, ok := strings.CutPrefix(raw, "/"+stage); ok && (rest == "" || rest[0] == '/') {
+		if rest, ok := cutPath(raw, "/"+stage); ok {
 			raw = rest
 		}
 	}

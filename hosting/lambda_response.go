@@ -78,6 +78,7 @@ func (w *recorder) Write(p []byte) (int, error) {
 // Set-Cookie stays by itself.
 func (w *recorder) response() lambdaResponse {
 	w.WriteHeader(http.StatusOK)
+	encodeHeader(w.sent)
 	out := lambdaResponse{StatusCode: w.status, Headers: make(map[string]string, len(w.sent))}
 	for name, values := range w.sent {
 		if len(values) == 0 {

@@ -251,7 +251,7 @@ func TestLambdaPanic(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log lines
-			resp := invoke(t, h, hosting.NewLogger(&log, nil), readEvent(t, "http_api_negotiate.json"))
+			resp := invoke(t, h, slog.New(hosting.NewLogHandler(&log, &log, nil)), readEvent(t, "http_api_negotiate.json"))
 			if resp.StatusCode != http.StatusInternalServerError || strings.Contains(resp.Body, "half") {
 				t.Errorf("got %+v, want 500 alone", resp)
 			}
@@ -278,7 +278,7 @@ func TestLambdaResponseTooLarge(t *testing.T) {
 	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write(make([]byte, hosting.MaxLambdaResponse))
 	})
-	resp := invoke(t, h, hosting.NewLogger(&log, nil), readEvent(t, "http_api_negotiate.json"))
+	resp := invoke(t, h, slog.New(hosting.NewLogHandler(&log, &log, nil)), readEvent(t, "http_api_negotiate.json"))
 	if resp.StatusCode != http.StatusInternalServerError || !strings.Contains(log.String(), "too large for Lambda") {
 		t.Errorf("got status %d and log %s, want 500 and the reason", resp.StatusCode, log.String())
 	}

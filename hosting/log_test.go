@@ -5,7 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"os"
+	"slices"
 	"testing"
 
 	"example.com/webpubsub/hosting"
@@ -18,7 +18,7 @@ func ExampleNewLogger() {
 		}
 		return a
 	}
-	log := hosting.NewLogger(os.Stdout, &slog.HandlerOptions{ReplaceAttr: noTime})
+	log := hosting.NewLogger(&slog.HandlerOptions{ReplaceAttr: noTime})
 
 	// In a handler this is r.Context().
 	ctx := hosting.WithInvocationID(context.Background(), "5f1b7c1e")
@@ -35,7 +35,7 @@ func TestInvocationIDIsTopLevel(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer
-			derive(hosting.NewLogger(&b, nil)).InfoContext(ctx, "hello", "n", 1)
+			derive(slog.New(hosting.NewLogHandler(&b, &b, nil))).InfoContext(ctx, "hello", "n", 1)
 			var line map[string]any
 			if err := json.Unmarshal(b.Bytes(), &line); err != nil {
 				t.Fatalf("not a JSON line: %v in %q", err, b.String())
@@ -49,7 +49,7 @@ func TestInvocationIDIsTopLevel(t *testing.T) {
 
 func TestNoInvocationID(t *testing.T) {
 	var b bytes.Buffer
-	log := hosting.NewLogger(&b, nil)
+	log := slog.New(hosting.NewLogHandler(&b, &b, nil))
 	log.Info("hello")
 	log.Debug("not shown")
 	if got := b.String(); bytes.Contains(b.Bytes(), []byte("invocationId")) || bytes.Count(b.Bytes(), []byte("\n")) != 1 {
@@ -61,11 +61,38 @@ func TestNoInvocationID(t *testing.T) {
 // the second one's attributes showed up in the first one's lines.
 func TestDerivedLoggersAreApart(t *testing.T) {
 	var b bytes.Buffer
-	parent := hosting.NewLogger(&b, nil).With("a", 1).With("b", 2).With("c", 3)
+	parent := slog.New(hosting.NewLogHandler(&b, &b, nil)).With("a", 1).With("b", 2).With("c", 3)
 	first := parent.With("child", "first")
 	_ = parent.With("child", "second")
 	first.Info("hello")
 	if !bytes.Contains(b.Bytes(), []byte(`"child":"first"`)) {
 		t.Errorf("got %s, want the attributes of the first logger", b.String())
+	}
+}
+
+// The Functions host takes the level of a line from the stream that it came on:
+// records of level Warn and above arrived as Information.
+func TestLevelsAreSeparated(t *testing.T) {
+	var out, errs bytes.Buffer
+	log := slog.New(hosting.NewLogHandler(&out, &errs, &slog.HandlerOptions{Level: slog.LevelDebug})).With("hub", "chat")
+	log.Debug("debug")
+	log.Info("info")
+	log.Warn("warn")
+	log.Error("error")
+	for name, tt := range map[string]struct {
+		b    *bytes.Buffer
+		want []string
+	}{"out": {&out, []string{"debug", "info"}}, "errs": {&errs, []string{"warn", "error"}}} {
+		var got []string
+		for line := range bytes.Lines(tt.b.Bytes()) {
+			var record struct{ Msg, Hub string }
+			if err := json.Unmarshal(line, &record); err != nil || record.Hub != "chat" {
+				t.Errorf("%s has %s: %v", name, line, err)
+			}
+			got = append(got, record.Msg)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s has %q, want %q", name, got, tt.want)
+		}
 	}
 }

@@ -9,24 +9,25 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"example.com/webpubsub/internal/loglimit"
 )
 
 // Main is the body of a main function: it builds the handler, runs it with
 // [Run], and ends the process. It never returns.
 //
-// build gets the logger, which is also slog's default: JSON lines on standard
-// output. It should read settings and leave network calls to the first request
-// that needs them, because the platform waits for the listener. When build
-// fails, the listener opens all the same: every request is answered with 503
-// and the error is logged, once at the start and with each request. A process
-// that ended instead would be restarted in a loop by the Functions host, until
-// the host gives up, and the reason would be lost in the noise.
+// build gets the logger of [NewLogger], which is also slog's default. It should
+// read settings and leave network calls to the first request that needs them,
+// because the platform waits for the listener. If build fails, the listener opens
+// all the same: every request is answered with 503, and the error is logged at
+// the start and, at a limited rate, with requests. A process that exited instead
+// would be restarted by the Functions host, which shuts down after three exits.
 //
 // SIGINT and SIGTERM end the process after the requests under way; a second
-// signal ends it at once. The status is 0, and on Azure Functions 200: the host
-// does not restart what ends with 0, and would fail every later request if the
-// signal was not meant for the host as well. When Run fails, the error goes to
-// standard error and the status is 1.
+// signal ends it immediately. The exit status is 0, and on Azure Functions 200:
+// the host does not restart a process that exits with 0, and would fail every
+// later request if the signal was not meant for the host as well. If Run fails,
+// the error goes to standard error and the status is 1.
 func Main(build func(log *slog.Logger) (http.Handler, error)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
@@ -37,7 +38,7 @@ func Main(build func(log *slog.Logger) (http.Handler, error)) {
 		cancel()
 	}()
 
-	log := NewLogger(os.Stdout, nil)
+	log := NewLogger(nil)
 	slog.SetDefault(log)
 	h, err := build(log)
 	if err != nil {
@@ -57,13 +58,18 @@ func Main(build func(log *slog.Logger) (http.Handler, error)) {
 // error, of which the host takes three. (azure-functions-host, WorkerProcess.)
 const exitRestart = 200
 
-// unavailable answers every request with 503 and logs why. The client is not
-// told the reason: settings are not its business.
+// unavailable answers every request with 503 and logs why, at a limited rate. The
+// response does not name the reason: it may be read by anybody.
 func unavailable(reason error, log *slog.Logger) http.Handler {
 	const message = "not configured: every request is answered with 503"
 	log.Error(message, "error", reason.Error())
+	limit := loglimit.New(func(_ string, n int) {
+		log.Error(message, "error", reason.Error(), "suppressed", n)
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		log.ErrorContext(r.Context(), message, "error", reason.Error())
+		if limit.Allow(message) {
+			log.ErrorContext(r.Context(), message, "error", reason.Error())
+		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(http.StatusServiceUnavailable)

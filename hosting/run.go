@@ -9,33 +9,40 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
-// Environment variables that say where the program runs.
+// Environment variables that tell how the program is run.
 const (
 	envLambda    = "AWS_LAMBDA_RUNTIME_API"
 	envFunctions = "FUNCTIONS_CUSTOMHANDLER_PORT"
 	envPort      = "PORT"
+	envBasePath  = "WebPubSubBasePath"
 )
 
-// Options changes how [Run] serves. The zero value, or nil, is right for a
-// program that is deployed.
+// Options configures [Run]. The zero value, or nil, is right for a program that
+// is deployed.
 type Options struct {
-	// Logger gets what the server itself has to say: where it listens, panics
-	// of the handler, broken connections. Nil means NewLogger(os.Stdout, nil).
+	// Logger logs the address of the listener, panics of the handler, and broken
+	// connections. Default: NewLogger(nil).
 	Logger *slog.Logger
-	// Addr is where a plain server listens, as "host:port"; port 0 takes a free
-	// one. Empty means all interfaces and the port in the environment variable
-	// PORT, or 8080. Azure Functions and Lambda choose for themselves.
+	// Addr is the address of a plain server, as "host:port"; port 0 takes a free
+	// one. Azure Functions and Lambda choose for themselves. Default: all
+	// interfaces, on the port in the environment variable PORT, or 8080.
 	Addr string
+	// BasePath is removed from the path of requests that begin with it. The path
+	// of a request to a custom domain of AWS API Gateway begins with the key of
+	// its API mapping, for example "/chat". Default: the environment variable
+	// WebPubSubBasePath, or none.
+	BasePath string
 	// ShutdownTimeout is how long requests under way may take to end after the
-	// context is cancelled. Zero means 10 seconds.
+	// context is cancelled. Default: 10 seconds.
 	ShutdownTimeout time.Duration
-	// Listening is called once, with the address, as soon as requests are
-	// accepted. It is not called on Lambda, which has no listener. It may be nil.
-	Listening func(net.Addr)
-	// Getenv reads the environment. Nil means os.Getenv.
+	// OnListen is called once, with the address, as soon as requests are
+	// accepted. It is not called on Lambda, which has no listener. Default: none.
+	OnListen func(net.Addr)
+	// Getenv reads the environment. Default: os.Getenv.
 	Getenv func(string) string
 }
 
@@ -44,25 +51,34 @@ func (o *Options) withDefaults() Options {
 	if o != nil {
 		c = *o
 	}
+	if c.Getenv == nil {
+		c.Getenv = os.Getenv
+	}
 	if c.Logger == nil {
-		c.Logger = NewLogger(os.Stdout, nil)
+		c.Logger = newLogger(c.Getenv, nil)
+	}
+	if c.BasePath == "" {
+		c.BasePath = c.Getenv(envBasePath)
 	}
 	if c.ShutdownTimeout == 0 {
 		c.ShutdownTimeout = 10 * time.Second
-	}
-	if c.Getenv == nil {
-		c.Getenv = os.Getenv
 	}
 	return c
 }
 
 // Run serves h until ctx is cancelled, and returns nil once the requests under
-// way have ended. It fails when it cannot listen, and when requests are still
-// under way after [Options.ShutdownTimeout]; the requests are then cut off.
+// way have ended. It fails if it cannot listen, and if requests are still under
+// way after [Options.ShutdownTimeout]; their connections are then closed.
 //
-// A client has ten seconds to send the header of a request and a minute for all
-// of it. A handler of larger uploads allows more by
-// [http.ResponseController.SetReadDeadline].
+// A client has 10 seconds to send the header of a request and a minute for all
+// of it; a handler of larger uploads allows more by
+// [http.ResponseController.SetReadDeadline]. A client that reads less than 16 KiB
+// of a response in 30 seconds is disconnected. A connection may be idle for two
+// minutes.
+//
+// A panic of h is logged, and answered with 500 if the response was not begun.
+// [http.ErrAbortHandler] closes the connection on a plain server, and is answered
+// with 500 elsewhere.
 //
 // Cancelling ctx does not cancel the contexts of the requests. On Lambda the
 // AWS library ends the process with status 1 when the platform's API fails.
@@ -71,16 +87,18 @@ func Run(ctx context.Context, h http.Handler, o *Options) error {
 		return errors.New("hosting: the handler is nil")
 	}
 	c := o.withDefaults()
+	h = stripBasePath(h, c.BasePath)
 	if c.Getenv(envLambda) != "" {
 		return runLambda(ctx, h, c)
 	}
-	h = logPanics(h, c.Logger) // innermost, where the context has the invocation's id
 	if port := c.Getenv(envFunctions); port != "" {
 		if err := checkPort(envFunctions, port); err != nil {
 			return err
 		}
 		// The host calls 127.0.0.1; "localhost" may be ::1 alone.
-		return serve(ctx, functionsHandler(h), "Azure Functions custom handler", net.JoinHostPort("127.0.0.1", port), c)
+		// Panics are handled where the context has the invocation's ID.
+		h = functionsHandler(handlePanics(h, c.Logger, false))
+		return serve(ctx, h, "Azure Functions custom handler", net.JoinHostPort("127.0.0.1", port), c)
 	}
 	addr := c.Addr
 	if addr == "" {
@@ -93,7 +111,38 @@ func Run(ctx context.Context, h http.Handler, o *Options) error {
 		}
 		addr = net.JoinHostPort("", port)
 	}
-	return serve(ctx, h, "plain server", addr, c)
+	return serve(ctx, handlePanics(h, c.Logger, true), "plain server", addr, c)
+}
+
+// stripBasePath removes base from the path of requests that begin with it. Other
+// requests are left as they are: the function has its address without the custom
+// domain as well.
+func stripBasePath(h http.Handler, base string) http.Handler {
+	base = "/" + strings.Trim(base, "/")
+	if base == "/" {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path, ok := cutPath(r.URL.Path, base); ok {
+			r = r.Clone(r.Context())
+			r.URL.Path = path
+			r.URL.RawPath, _ = cutPath(r.URL.RawPath, base)
+			r.RequestURI = r.URL.RequestURI()
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// cutPath returns the part of the path below prefix.
+func cutPath(path, prefix string) (below string, ok bool) {
+	below, ok = strings.CutPrefix(path, prefix)
+	if !ok || below != "" && below[0] != '/' {
+		return "", false
+	}
+	if below == "" {
+		below = "/"
+	}
+	return below, true
 }
 
 func checkPort(name, value string) error {

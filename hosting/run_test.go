@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -65,7 +66,7 @@ func start(t *testing.T, h http.Handler, o hosting.Options) (base string, stop f
 	ctx, cancel := context.WithCancel(context.Background())
 	addr := make(chan string, 1)
 	ended := make(chan error, 1)
-	o.Listening = func(a net.Addr) { addr <- a.String() }
+	o.OnListen = func(a net.Addr) { addr <- a.String() }
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -255,35 +256,18 @@ func TestShutdownCutsOffAfterTheTimeout(t *testing.T) {
 
 func TestPanicIsLoggedWithTheInvocation(t *testing.T) {
 	var log lines
-	h := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/abort" {
-			panic(http.ErrAbortHandler)
-		}
-		panic("out of cheese")
-	})
+	h := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("out of cheese") })
 	base, stop := start(t, h, hosting.Options{
-		Logger: hosting.NewLogger(&log, nil),
+		Logger: slog.New(hosting.NewLogHandler(&log, &log, nil)),
 		Getenv: env("FUNCTIONS_CUSTOMHANDLER_PORT", functionshost.FreePort(t)),
 	})
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	for _, path := range []string{"/boom", "/abort"} {
-		r, err := http.NewRequest(http.MethodPost, base+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("X-Azure-Functions-InvocationId", "id-7")
-		if resp, err := client.Do(r); err == nil {
-			resp.Body.Close()
-			t.Errorf("%s: got status %d, want a broken connection", path, resp.StatusCode)
-		}
+	if status, body := get(t, base+"/boom", "X-Azure-Functions-InvocationId", "id-7"); status != http.StatusInternalServerError || strings.Contains(body, "cheese") {
+		t.Errorf("got %d %s, want 500 without the reason", status, body)
 	}
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
 	got := log.String()
-	if strings.Count(got, "panicked") != 1 {
-		t.Errorf("log is %s, want one panic: aborting is no fault", got)
-	}
 	for _, want := range []string{`"invocationId":"id-7"`, `"panic":"out of cheese"`, `"path":"/boom"`, "run_test.go"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("log lacks %s: %s", want, got)
@@ -291,9 +275,111 @@ func TestPanicIsLoggedWithTheInvocation(t *testing.T) {
 	}
 }
 
+// A proxy in front of a plain server also repeats what it gets no response to.
+// What was begun must not look complete.
+func TestPanicOnPlainServer(t *testing.T) {
+	var log lines
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/abort":
+			panic(http.ErrAbortHandler)
+		case "/begun":
+			_, _ = io.WriteString(w, "half")
+		case "/flushed":
+			w.(http.Flusher).Flush()
+		case "/informed":
+			w.WriteHeader(http.StatusEarlyHints)
+		}
+		panic("out of cheese")
+	})
+	base, stop := start(t, h, hosting.Options{Addr: "127.0.0.1:0", Logger: slog.New(hosting.NewLogHandler(&log, &log, nil)), Getenv: env()})
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for path, want := range map[string]int{"/": 500, "/informed": 500, "/abort": 0, "/begun": 200, "/flushed": 200} {
+		resp, err := client.Get(base + path)
+		if want == 0 {
+			if err == nil {
+				resp.Body.Close()
+				t.Errorf("%s: got status %d, want a broken connection", path, resp.StatusCode)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		_, err = io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != want || (err == nil) != (want == 500) {
+			t.Errorf("%s: got status %d, %v, want %d", path, resp.StatusCode, err, want)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(log.String(), "panicked"); n != 4 {
+		t.Errorf("%d panics were logged, want all but the abort: %s", n, log.String())
+	}
+}
+
+// Each request shows whether the host forwards or proxies it.
+func TestForwarded(t *testing.T) {
+	const agent, version, proxied = "User-Agent", "X-Azure-Functions-HostVersion", "X-Ms-Invocation-Id"
+	for _, tt := range []struct {
+		name   string
+		header []string
+		want   bool
+	}{
+		{"proxied", []string{version, "4.1052.200.0", proxied, "id", agent, "curl/8"}, false},
+		{"forwarded", []string{version, "4.1037.0.0", agent, "curl/8 Azure-Functions-Host/4.1037.0.0"}, true},
+		{"forwarded without an agent", []string{version, "4.1037.0.0", agent, "Azure-Functions-Host/4.1037.0.0"}, true},
+		{"forwarded, by its version", []string{version, "4.1037.0.0", agent, "curl/8"}, true},
+		{"forwarded, with a forged invocation", []string{version, "4.1037.0.0", proxied, "forged", agent, "Azure-Functions-Host/4.1037.0.0"}, true},
+		{"name within another", []string{version, "4.1052.200.0", proxied, "id", agent, "Azure-Functions-Hosts/1 (Azure-Functions-Host/2)"}, false},
+		{"not from the host", []string{agent, "curl/8"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := httptest.NewRequest(http.MethodGet, "/api/events", nil)
+			for i := 0; i < len(tt.header); i += 2 {
+				r.Header.Set(tt.header[i], tt.header[i+1])
+			}
+			if got := hosting.Forwarded(r); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// The custom domain of an API has a path before every other, for which no route
+// was found.
+func TestBasePath(t *testing.T) {
+	for _, tt := range []struct{ base, path, want string }{
+		{"", "/chat/api/events", "/chat/api/events"},
+		{"/chat", "/chat/api/events", "/api/events"},
+		{"chat/", "/chat/api/a%2Fb?x=1", "/api/a%2Fb?x=1"},
+		{"/a/b", "/a/b/c", "/c"},
+		{"/chat", "/chat", "/"},
+		{"/chat", "/chatter/api/events", "/chatter/api/events"},
+		{"/chat", "/api/events", "/api/events"},
+		{"/", "/api/events", "/api/events"},
+	} {
+		t.Run(tt.base+" "+tt.path, func(t *testing.T) {
+			show := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.RequestURI != r.URL.String() {
+					t.Errorf("RequestURI is %s, URL %s", r.RequestURI, r.URL)
+				}
+				_, _ = io.WriteString(w, r.RequestURI)
+			})
+			base, _ := start(t, show, hosting.Options{Addr: "127.0.0.1:0", Getenv: env("WebPubSubBasePath", tt.base)})
+			if _, got := get(t, base+tt.path); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestUnavailable(t *testing.T) {
 	var log lines
-	h := hosting.Unavailable(errors.New("WebPubSubConnectionString is not set"), hosting.NewLogger(&log, nil))
+	h := hosting.Unavailable(errors.New("WebPubSubConnectionString is not set"), slog.New(hosting.NewLogHandler(&log, &log, nil)))
 	if got := strings.Count(log.String(), "WebPubSubConnectionString"); got != 1 {
 		t.Errorf("the missing setting is logged %d times at the start, want once", got)
 	}

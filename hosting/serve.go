@@ -7,21 +7,20 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"syscall"
 	"time"
 )
 
 const (
-	// readHeaderTimeout bounds how long a client may take to say what it wants.
+	// readHeaderTimeout bounds how long the header of a request may take to arrive.
 	readHeaderTimeout = 10 * time.Second
 	// idleTimeout is longer than the 60 seconds for which the Functions host
 	// and common load balancers keep an idle connection: the side that reuses
 	// connections should be the one that closes them.
 	idleTimeout = 2 * time.Minute
 	// readTimeout bounds how long a whole request may take to arrive: a client
-	// that stops in the middle would hold a connection and a goroutine for good.
-	// It ends with the body, so that answers may take longer.
+	// that stops in the middle would hold a connection and a goroutine for ever.
+	// It ends with the body, so that responses may take longer.
 	readTimeout = time.Minute
 )
 
@@ -36,6 +35,7 @@ func serve(ctx context.Context, h http.Handler, mode, addr string, o Options) er
 		return fmt.Errorf("hosting: %w", err)
 	}
 
+	listener = stallListener{listener}
 	server := newServer(h, o)
 	// Requests under way outlive ctx: Shutdown waits for them.
 	server.BaseContext = func(net.Listener) context.Context { return context.WithoutCancel(ctx) }
@@ -43,8 +43,8 @@ func serve(ctx context.Context, h http.Handler, mode, addr string, o Options) er
 	go func() { served <- server.Serve(listener) }()
 
 	o.Logger.InfoContext(ctx, "listening", "mode", mode, "address", listener.Addr().String())
-	if o.Listening != nil {
-		o.Listening(listener.Addr())
+	if o.OnListen != nil {
+		o.OnListen(listener.Addr())
 	}
 
 	select {
@@ -57,7 +57,7 @@ func serve(ctx context.Context, h http.Handler, mode, addr string, o Options) er
 	defer cancel()
 	err = server.Shutdown(limit)
 	if err != nil {
-		// The connections that Shutdown waited for in vain.
+		// The connections that Shutdown has waited for.
 		_ = server.Close()
 		err = fmt.Errorf("hosting: requests were still under way %v after the shutdown began: %w", o.ShutdownTimeout, err)
 	}
@@ -71,33 +71,9 @@ func newServer(h http.Handler, o Options) *http.Server {
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,
-		// No limit on the size of bodies or the time of answers: a handler may
-		// stream, and knows its own limits.
+		// No limit on the size of bodies or the time of responses: a handler may
+		// stream, and knows its own limits. A client that does not read is the
+		// stallListener's to disconnect.
 		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelWarn),
 	}
-}
-
-// logPanics logs the panic of a handler with the invocation's id, which the
-// server's own recovery does not know. It then lets the server abort the
-// connection: an answer that was begun must not look complete.
-func logPanics(h http.Handler, log *slog.Logger) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
-			if v := recover(); v != nil {
-				logPanic(r.Context(), log, r, v)
-				panic(http.ErrAbortHandler)
-			}
-		}()
-		h.ServeHTTP(w, r)
-	})
-}
-
-// logPanic logs the recovered value v. [http.ErrAbortHandler] is no fault but a
-// handler's way to drop its client.
-func logPanic(ctx context.Context, log *slog.Logger, r *http.Request, v any) {
-	if v == any(http.ErrAbortHandler) {
-		return
-	}
-	log.ErrorContext(ctx, "the handler panicked", "panic", fmt.Sprint(v),
-		"method", r.Method, "path", r.URL.Path, "stack", string(debug.Stack()))
 }

@@ -1,6 +1,7 @@
 package hosting_test
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,7 +57,7 @@ func request(t *testing.T, h http.HandlerFunc, length int, parts ...string) {
 	}
 }
 
-// A client that stops in the middle of a body is given up.
+// A client that stops in the middle of a body is disconnected.
 func TestUnfinishedBody(t *testing.T) {
 	for name, parts := range map[string][]string{"stops": {"ab", "cd"}, "too slow": {"a", "b", "c", "d", "e", "f"}, "nothing": nil} {
 		t.Run(name, func(t *testing.T) {
@@ -73,7 +75,7 @@ func TestUnfinishedBody(t *testing.T) {
 	}
 }
 
-// Whoever has sent the whole request may wait for the answer.
+// A client that has sent the whole request may wait for the response.
 func TestLongAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answered := make(chan error, 1)
@@ -84,6 +86,99 @@ func TestLongAnswer(t *testing.T) {
 		}, 4, "ab", "cd")
 		if err := <-answered; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// respond serves h over a connection that buffers nothing, and sends it a number
+// of requests in advance. It returns the client's end.
+func respond(t *testing.T, h http.HandlerFunc, requests int) net.Conn {
+	t.Helper()
+	client, server := net.Pipe()
+	l := pipeListener{conns: make(chan net.Conn, 1)}
+	l.conns <- server
+	srv := hosting.NewServer(h, slog.New(slog.DiscardHandler))
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(hosting.NewStallListener(l)) }()
+	go func() { _, _ = io.WriteString(client, strings.Repeat("GET / HTTP/1.1\r\nHost: h\r\n\r\n", requests)) }()
+	t.Cleanup(func() {
+		close(l.conns)
+		_ = client.Close()
+		_ = srv.Close()
+		<-ended
+	})
+	return client
+}
+
+// Clients that sent requests ahead and never read were held for minutes, each
+// with a goroutine and its response.
+func TestClientThatDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		failed := make(chan error, 1)
+		client := respond(t, func(w http.ResponseWriter, _ *http.Request) {
+			_, err := w.Write(make([]byte, 100_000))
+			failed <- err
+		}, 200)
+		if err := <-failed; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("the response ended with %v, want %v", err, os.ErrDeadlineExceeded)
+		}
+		synctest.Wait()
+		if _, err := client.Write([]byte("x")); err == nil {
+			t.Error("the connection is still open")
+		}
+		if took := time.Since(begin); took > time.Minute {
+			t.Errorf("the client was disconnected after %v", took)
+		}
+	})
+}
+
+// A slow client gets a long response, in one write of the handler, as long as it
+// keeps reading: here for more than a quarter of an hour.
+func TestSlowClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 1 << 20
+		wrote := make(chan error, 1)
+		client := respond(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", fmt.Sprint(size))
+			_, err := w.Write(make([]byte, size))
+			wrote <- err
+		}, 1)
+		resp, err := http.ReadResponse(bufio.NewReaderSize(client, 16), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		for read, block := 0, make([]byte, 1000); read < size; {
+			time.Sleep(time.Second)
+			n, err := resp.Body.Read(block)
+			if read += n; err != nil && read < size {
+				t.Fatalf("after %d bytes and %v: %v", read, time.Since(begin), err)
+			}
+		}
+		if err := <-wrote; err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took < 15*time.Minute {
+			t.Errorf("the client took %v, which is no slow one", took)
+		}
+	})
+}
+
+// An earlier deadline of the handler's own counts.
+func TestDeadlineOfTheHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		failed := make(chan error, 1)
+		respond(t, func(w http.ResponseWriter, _ *http.Request) {
+			if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+				t.Error(err)
+			}
+			_, err := w.Write(make([]byte, 100_000))
+			failed <- err
+		}, 1)
+		if err := <-failed; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begin) != time.Second {
+			t.Errorf("the response ended with %v after %v", err, time.Since(begin))
 		}
 	})
 }

@@ -223,7 +223,7 @@ func (c *checker) explainNotFound(ctx context.Context) []string {
 	}
 	return append(lines,
 		"no route is at this path: Azure Functions put routePrefix, \"api\", before every route; look at host.json",
-		"if the app has no function at all (\"0 functions found\"), its host is older than the routes of host.json: deploy the package that webpubsub package -target functions-older writes")
+		"if the app has no function at all (its log says \"No job functions found\"), its host is older than the routes of host.json: deploy what webpubsub package writes")
 }
 
 func (c *checker) lostHeaders() []string {

@@ -16,29 +16,24 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"example.com/webpubsub/internal/functionapp"
 )
 
 // What a package is made for.
 const (
 	targetFunctions = "functions"
-	targetOlder     = "functions-older"
 	targetLambda    = "lambda"
 )
 
-// packageFile is one file of a package. Paths have forward slashes.
-type packageFile struct {
-	path string
-	mode fs.FileMode
-	data []byte
-}
-
-// runPackage builds a program and writes what is deployed of it.
+// runPackage builds a program and writes its deployment package.
 func runPackage(ctx context.Context, e *env, args []string) error {
 	fs := flag.NewFlagSet("package", flag.ContinueOnError)
-	target := fs.String("target", targetFunctions, "what it is for: "+targetFunctions+" (Azure, hosts from 4.1044), "+targetOlder+" (Azure, with function.json folders) or "+targetLambda)
+	target := fs.String("target", targetFunctions, "platform: "+targetFunctions+" (Azure Functions) or "+targetLambda+" (AWS Lambda)")
 	arch := fs.String("arch", "", "processor, as GOARCH; amd64 for Azure and arm64 for Lambda by default")
 	out := fs.String("o", "", "a zip file, or a folder where the name does not end in .zip; dist/<program>.zip by default")
 	fs.Usage = func() {
@@ -73,26 +68,29 @@ func runPackage(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	fmt.Fprintf(e.out, "%s: %.1f MB\n", *out, float64(size)/1e6)
+	if runtime.GOOS == "windows" && !strings.HasSuffix(*out, ".zip") {
+		fmt.Fprintln(e.out, "A folder on Windows has no executable bit: deploy a zip (-o app.zip), except to the consumption plans of Azure Functions, which set it.")
+	}
 	for _, f := range files {
-		fmt.Fprintf(e.out, "  %04o %9d %x  %s\n", f.mode, len(f.data), sha256.Sum256(f.data), f.path)
+		fmt.Fprintf(e.out, "  %04o %9d %x  %s\n", f.Mode, len(f.Data), sha256.Sum256(f.Data), f.Path)
 	}
 	return nil
 }
 
 // packageFiles returns the files of a package, sorted by path.
-func packageFiles(ctx context.Context, e *env, program, target, arch string) ([]packageFile, error) {
-	var files []packageFile
+func packageFiles(ctx context.Context, e *env, program, target, arch string) ([]functionapp.File, error) {
+	var files []functionapp.File
 	var executable string
 	switch target {
-	case targetFunctions, targetOlder:
+	case targetFunctions:
 		text, err := os.ReadFile("host.json")
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, errors.New("there is no host.json here: run package in the root of the repository")
+			return nil, errors.New("there is no host.json in this folder: run package in the root of the repository")
 		}
 		if err != nil {
 			return nil, err
 		}
-		if files, executable, err = functionApp(text, program, target == targetOlder); err != nil {
+		if files, executable, err = functionapp.Files(os.DirFS("."), text, program); err != nil {
 			return nil, err
 		}
 		arch = cmp.Or(arch, "amd64")
@@ -101,14 +99,14 @@ func packageFiles(ctx context.Context, e *env, program, target, arch string) ([]
 		// a custom runtime").
 		executable, arch = "bootstrap", cmp.Or(arch, "arm64")
 	default:
-		return nil, fmt.Errorf("-target %s: there are %s, %s and %s", target, targetFunctions, targetOlder, targetLambda)
+		return nil, fmt.Errorf("-target %s: use %s or %s", target, targetFunctions, targetLambda)
 	}
 	binary, err := buildLinux(ctx, e, program, arch)
 	if err != nil {
 		return nil, err
 	}
-	files = append(files, packageFile{executable, 0o755, binary})
-	slices.SortFunc(files, func(a, b packageFile) int { return strings.Compare(a.path, b.path) })
+	files = append(files, functionapp.File{Path: executable, Mode: 0o755, Data: binary})
+	slices.SortFunc(files, func(a, b functionapp.File) int { return strings.Compare(a.Path, b.Path) })
 	return files, nil
 }
 
@@ -135,7 +133,7 @@ func buildLinux(ctx context.Context, e *env, program, arch string) ([]byte, erro
 // writeZip writes the files with their modes. A program without the executable
 // bit cannot be started where the package is mounted read-only: on Lambda, and on
 // the Premium and Dedicated plans of Azure Functions.
-func writeZip(name string, files []packageFile) (int64, error) {
+func writeZip(name string, files []functionapp.File) (int64, error) {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) {
@@ -143,11 +141,11 @@ func writeZip(name string, files []packageFile) (int64, error) {
 	})
 	for _, f := range files {
 		// The first moment that a zip can tell, so that no clock is in the bytes.
-		h := &zip.FileHeader{Name: f.path, Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
-		h.SetMode(f.mode) // also marks the entry as made on Unix, or the mode would not count
+		h := &zip.FileHeader{Name: f.Path, Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
+		h.SetMode(f.Mode) // also marks the entry as made on Unix, or the mode would not count
 		w, err := z.CreateHeader(h)
 		if err == nil {
-			_, err = w.Write(f.data)
+			_, err = w.Write(f.Data)
 		}
 		if err != nil {
 			return 0, err
@@ -156,37 +154,57 @@ func writeZip(name string, files []packageFile) (int64, error) {
 	if err := z.Close(); err != nil {
 		return 0, err
 	}
+	if err := checkZip(bytes.NewReader(b.Bytes()), int64(b.Len())); err != nil {
+		return 0, err
+	}
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return 0, err
 	}
 	return int64(b.Len()), os.WriteFile(name, b.Bytes(), 0o644)
 }
 
+// checkZip refuses a package that the platform would not start.
+func checkZip(r io.ReaderAt, size int64) error {
+	z, err := zip.NewReader(r, size)
+	if err != nil {
+		return err
+	}
+	findings, err := functionapp.Check(z)
+	if err != nil {
+		return err
+	}
+	for _, f := range findings {
+		if f.Fatal {
+			return fmt.Errorf("the package would not work: %s: %s", f.Text, f.Remedy)
+		}
+	}
+	return nil
+}
+
 // writeFolder puts the files into a folder in place of an earlier package.
-func writeFolder(name string, files []packageFile) (int64, error) {
+func writeFolder(name string, files []functionapp.File) (int64, error) {
 	if err := clearPackage(name); err != nil {
 		return 0, err
 	}
 	var size int64
 	for _, f := range files {
-		file := filepath.Join(name, filepath.FromSlash(f.path))
+		file := filepath.Join(name, filepath.FromSlash(f.Path))
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			return 0, err
 		}
-		if err := os.WriteFile(file, f.data, f.mode); err != nil {
+		if err := os.WriteFile(file, f.Data, f.Mode); err != nil {
 			return 0, err
 		}
-		if err := os.Chmod(file, f.mode); err != nil { // whatever the umask
+		if err := os.Chmod(file, f.Mode); err != nil { // whatever the umask
 			return 0, err
 		}
-		size += int64(len(f.data))
+		size += int64(len(f.Data))
 	}
 	return size, nil
 }
 
-// clearPackage removes an earlier package: a function.json that is left over
-// would make the host refuse the routes of host.json. It touches nothing where
-// there is anything else.
+// clearPackage removes an earlier package: a function.json that is left over would
+// be a function. It removes nothing if there is anything else.
 func clearPackage(name string) error {
 	entries, err := os.ReadDir(name)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"example.com/webpubsub/handler/handlertest"
+	"example.com/webpubsub/internal/functionapp"
 	"example.com/webpubsub/internal/test/functionshost"
 	"example.com/webpubsub/internal/test/lambdahost"
 )
@@ -77,11 +78,7 @@ func TestPackageContents(t *testing.T) {
 	for _, tt := range []struct {
 		args, want []string
 	}{
-		{nil, []string{"0755 bin/functions", "0644 host.json"}},
-		{
-			[]string{"-target", "functions-older"},
-			[]string{"0755 bin/functions", "0644 events/function.json", "0644 host.json", "0644 index/function.json", "0644 negotiate/function.json"},
-		},
+		{nil, []string{"0755 bin/functions", "0644 events/function.json", "0644 host.json", "0644 index/function.json", "0644 negotiate/function.json"}},
 		{[]string{"-target", "lambda", "./functions"}, []string{"0755 bootstrap"}},
 	} {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
@@ -125,26 +122,22 @@ func fetch(t *testing.T, r *http.Request, err error) (int, http.Header, string) 
 	return resp.StatusCode, resp.Header, body
 }
 
-// Each package runs on the hosts that it is for, from a folder that nothing may
-// be written to. What an older host does with a current package is why there is
-// another.
+// One package runs on hosts of both kinds, from a folder that nothing may be
+// written to: current ones take its function.json files and proxy, older ones
+// forward. There were two packages, and each failed on the other kind of host in a
+// way that the log did not explain.
 func TestPackageRunsOnFunctions(t *testing.T) {
 	onLinux(t)
-	for _, tt := range []struct {
-		name, target  string
-		older, forced bool
-	}{
-		{"current package, proxying", targetFunctions, false, false},
-		{"current package, forwarding", targetFunctions, false, true},
-		{"package for older hosts", targetOlder, true, false},
-		{"package for older hosts on a current one", targetOlder, false, false},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			root := functionshost.Unzip(t, pack(t, "-target", tt.target))
+	for _, older := range []bool{false, true} {
+		t.Run(map[bool]string{false: "proxying", true: "forwarding"}[older], func(t *testing.T) {
+			root := functionshost.Unzip(t, pack(t))
 			host := functionshost.Start(t, functionshost.Options{
-				Root: root, Older: tt.older, Forwarding: tt.forced,
+				Root: root, Older: older,
 				Settings: []string{"WebPubSubConnectionString=" + handlertest.ConnectionString, "WebPubSubAllowUserIdQuery=true"},
 			})
+			if host.Forwarding() != older {
+				t.Errorf("forwarding is %v", host.Forwarding())
+			}
 			r, err := http.NewRequest(http.MethodGet, host.URL()+"/api/negotiate?userId=alice", nil)
 			if status, _, body := fetch(t, r, err); status != http.StatusOK || !strings.Contains(body, `"accessToken"`) {
 				t.Errorf("negotiate answered %d %s", status, body)
@@ -159,10 +152,6 @@ func TestPackageRunsOnFunctions(t *testing.T) {
 				t.Errorf("a file of the page got %d", status)
 			}
 		})
-	}
-	current := functionshost.Unzip(t, pack(t))
-	if _, err := functionshost.Load(current, true); err == nil {
-		t.Error("an older host takes the current package; the other one is not needed")
 	}
 }
 
@@ -180,49 +169,6 @@ func TestPackageOfOneFunction(t *testing.T) {
 	if status, _, body := fetch(t, r, err); status != http.StatusNotFound {
 		t.Errorf("negotiate got %d %s, want 404 from the host", status, body)
 	}
-}
-
-// The two single programs as packages for older hosts, by their files alone.
-func TestFunctionAppOfOneFunction(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("..", "..", "host.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"negotiate", "events"} {
-		files, executable, err := functionApp(text, "./functions/"+name, true)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var paths []string
-		for _, f := range files {
-			paths = append(paths, f.path)
-		}
-		if want := []string{"host.json", name + "/function.json"}; !slices.Equal(paths, want) || executable != "bin/functions" {
-			t.Errorf("%s: got %q and %s, want %q and bin/functions", name, paths, executable, want)
-		}
-	}
-}
-
-// Whatever host.json holds, what is written is JSON inside the package.
-func FuzzFunctionApp(f *testing.F) {
-	text, err := os.ReadFile(filepath.Join("..", "..", "host.json"))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(text)
-	f.Add(bytes.ReplaceAll(text, []byte("customHandler"), []byte("CUSTOMHANDLER")))
-	f.Add([]byte(`{"customHandler":{"description":{"defaultExecutablePath":"a"},"HTTP":{"routes":[{"route":"a"}]},"http":{"routes":null}},"customhandler":1}`))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		files, _, err := functionApp(text, "./functions", true)
-		if err != nil {
-			return
-		}
-		for _, file := range files {
-			if !filepath.IsLocal(file.path) || !json.Valid(file.data) {
-				t.Errorf("%q holds %s", file.path, file.data)
-			}
-		}
-	})
 }
 
 // The bootstrap of a package answers recorded events of both fronts.
@@ -273,16 +219,20 @@ func TestPackageRunsOnLambda(t *testing.T) {
 func TestPackageFolder(t *testing.T) {
 	t.Chdir(filepath.Join("..", ".."))
 	dir := filepath.Join(t.TempDir(), "app")
-	earlier := []packageFile{{"host.json", 0o644, []byte("{}")}, {"negotiate/function.json", 0o644, []byte("{}")}}
+	earlier := []functionapp.File{{Path: "host.json", Mode: 0o644, Data: []byte("{}")}, {Path: "other/function.json", Mode: 0o644, Data: []byte("{}")}}
 	if _, err := writeFolder(dir, earlier); err != nil {
 		t.Fatal(err)
 	}
 	if _, errOut, err := call(t, nil, "package", "-o", dir); err != nil {
 		t.Fatalf("%v\n%s", err, errOut)
 	}
-	// What was there is gone: the host refuses both kinds.
-	if _, err := functionshost.Load(dir, false); err != nil {
-		t.Error(err)
+	for _, older := range []bool{false, true} {
+		if _, err := functionshost.Load(dir, older); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "other")); err == nil {
+		t.Error("a function of the earlier package is left")
 	}
 	info, err := os.Stat(filepath.Join(dir, "bin", "functions"))
 	if err != nil {
@@ -314,8 +264,8 @@ func TestPackageErrors(t *testing.T) {
 		{strings.Replace(host, "bin/functions", "./bin/functions", 1), targetFunctions, "./functions", "without ./"},
 		{strings.Replace(host, "bin/functions", "../functions", 1), targetFunctions, "./functions", "without ./"},
 		{host, targetFunctions, "./functions/other", "begins with other"},
-		{host, targetOlder, "./functions", "two functions"},
-		{host, "heroku", "./functions", "functions-older"},
+		{host, targetFunctions, "./functions", "two functions"},
+		{host, "heroku", "./functions", "use functions or lambda"},
 		{host, targetLambda, "./nowhere", "go build ./nowhere for linux/arm64"},
 	} {
 		t.Run(tt.want, func(t *testing.T) {
@@ -332,5 +282,38 @@ func TestPackageErrors(t *testing.T) {
 				t.Error("something was written")
 			}
 		})
+	}
+}
+
+// A function.json of the repository's own and the routes of host.json exclude
+// each other: the host answers every request with 503, and its log blames a
+// time-out.
+func TestPackageRefusesRoutesAndFunctionJSON(t *testing.T) {
+	t.Chdir(t.TempDir())
+	text := `{"version":"2.0","customHandler":{"description":{"defaultExecutablePath":"bin/functions"},"http":{"routes":[{"route":"negotiate"}]}}}`
+	if err := os.WriteFile("host.json", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir("events", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join("events", "function.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := call(t, nil, "package")
+	if err == nil || !strings.Contains(err.Error(), "events/function.json") || !strings.Contains(err.Error(), "503") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A program that is not executable is not started.
+func TestPackageChecksItsZip(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "app.zip")
+	_, err := writeZip(file, []functionapp.File{{Path: "bootstrap", Mode: 0o644, Data: []byte("#!/bin/sh\n")}})
+	if err == nil || !strings.Contains(err.Error(), "bootstrap is not executable (mode 0644)") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(file); err == nil {
+		t.Error("the zip was written")
 	}
 }

@@ -8,6 +8,7 @@ package childprocess
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -17,9 +18,9 @@ import (
 
 // Process is a running program.
 type Process struct {
-	cmd            *exec.Cmd
-	stdout, stderr output
-	done           chan struct{}
+	cmd                 *exec.Cmd
+	stdout, stderr, all output
+	done                chan struct{}
 }
 
 // Start runs a program as [Run] does. A program that cannot be started fails the
@@ -41,7 +42,8 @@ func Start(tb testing.TB, path, dir string, settings ...string) *Process {
 func Run(path, dir string, settings ...string) (*Process, error) {
 	p := &Process{cmd: exec.Command(path), done: make(chan struct{})}
 	p.cmd.Dir = dir
-	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	p.cmd.Stdout = io.MultiWriter(&p.stdout, &p.all)
+	p.cmd.Stderr = io.MultiWriter(&p.stderr, &p.all)
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "SYSTEMROOT", "GOCOVERDIR"} {
 		if value, ok := os.LookupEnv(name); ok {
 			p.cmd.Env = append(p.cmd.Env, name+"="+value)
@@ -95,15 +97,15 @@ func (p *Process) Stdout() string { return p.stdout.String() }
 // Stderr returns what the program has written to standard error.
 func (p *Process) Stderr() string { return p.stderr.String() }
 
-// WaitForLog waits until standard output holds text. It fails the test when the
-// program ends first.
+// WaitForLog waits until the program has written text to standard output or to
+// standard error. It fails the test when the program ends first.
 func (p *Process) WaitForLog(tb testing.TB, text string) {
 	tb.Helper()
-	if found := p.stdout.wait(text); found != nil {
+	if found := p.all.wait(text); found != nil {
 		select {
 		case <-found:
 		case <-p.done:
-			if !strings.Contains(p.Stdout(), text) {
+			if !strings.Contains(p.all.String(), text) {
 				tb.Fatalf("childprocess: the program ended with code %d before it logged %q\nstdout: %s\nstderr: %s",
 					p.ExitCode(), text, p.Stdout(), p.Stderr())
 			}
@@ -111,7 +113,7 @@ func (p *Process) WaitForLog(tb testing.TB, text string) {
 	}
 }
 
-// output collects what is written, and tells those who wait for a text in it.
+// output collects what is written, and wakes those who wait for a text in it.
 type output struct {
 	mu      sync.Mutex
 	b       bytes.Buffer

@@ -4,24 +4,40 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 )
 
-// Config is what the host reads from host.json.
+// Config is what the host reads from host.json and function.json files.
 type Config struct {
 	// Executable is the path of the custom handler, relative to the root.
 	Executable string
-	// Forwarding is true for enableForwardingHttpRequest, and false for
-	// enableProxyingHttpRequest.
+	// Forwarding is true if the host forwards requests
+	// (enableForwardingHttpRequest), and false if it proxies them
+	// (enableProxyingHttpRequest, which wins if the host knows it).
 	Forwarding bool
 	// Prefix is the first part of every path, "api" by default.
 	Prefix string
 	// Routes are the routes of the functions, without the prefix.
 	Routes []string
 }
+
+// Fault is an app that the host does not run. The host itself runs, and answers
+// every request.
+type Fault struct {
+	Status int
+	Body   string
+	// Log is what the log shows of it.
+	Log string
+}
+
+func (f *Fault) Error() string { return f.Log }
+
+// notRunning is the body of every response when the host could not start.
+const notRunning = "Function host is not running."
 
 // hostJSON is the part of host.json that matters to a custom handler.
 type hostJSON struct {
@@ -50,8 +66,9 @@ type route struct {
 }
 
 // Load reads host.json in the folder root and the function.json files one level
-// below, and refuses what the host refuses or silently ignores. An older host,
-// before 4.1044, knows neither routes nor proxying.
+// below. An older host, before 4.1044, knows neither routes nor proxying. It
+// fails with a [*Fault] if the host would answer in place of the handler, and
+// with another error for what the host rejects or ignores otherwise.
 func Load(root string, older bool) (Config, error) {
 	text, err := os.ReadFile(filepath.Join(root, "host.json"))
 	if err != nil {
@@ -70,7 +87,10 @@ func Load(root string, older bool) (Config, error) {
 		return Config{}, err
 	}
 	if len(declared) > 0 && len(handler.HTTP.Routes) > 0 {
-		return Config{}, errors.New("detected both function.json files and custom handler HTTP route configuration")
+		return Config{}, &Fault{
+			http.StatusServiceUnavailable, notRunning,
+			"Detected both function.json files and custom handler HTTP route configuration",
+		}
 	}
 	handler.HTTP.Routes = append(handler.HTTP.Routes, declared...)
 	executable := handler.Description.DefaultExecutablePath
@@ -82,13 +102,17 @@ func Load(root string, older bool) (Config, error) {
 	case strings.HasPrefix(executable, ".") || strings.HasPrefix(executable, "/") || strings.Contains(executable, `\`):
 		// Core Tools marks as executable the zip entry with exactly this name.
 		return Config{}, fmt.Errorf("host.json: defaultExecutablePath is %q, which is no name of an entry in the package", executable)
-	case handler.Proxying == handler.Forwarding:
-		return Config{}, errors.New("host.json: set one of enableProxyingHttpRequest and enableForwardingHttpRequest")
 	case len(handler.HTTP.Routes) == 0:
-		return Config{}, errors.New("no customHandler.http.routes in host.json and no function.json: 0 functions found (Custom)")
+		return Config{}, &Fault{http.StatusNotFound, "", "No job functions found."}
+	case !handler.Proxying && !handler.Forwarding:
+		// Payload mode: the handler is asked at another path, where it has nothing.
+		return Config{}, &Fault{
+			http.StatusInternalServerError, "",
+			"host.json: neither enableProxyingHttpRequest nor enableForwardingHttpRequest is set",
+		}
 	}
 
-	c := Config{Executable: executable, Forwarding: handler.Forwarding, Prefix: "api"}
+	c := Config{Executable: executable, Forwarding: !handler.Proxying, Prefix: "api"}
 	if h.Extensions.HTTP.RoutePrefix != nil {
 		c.Prefix = *h.Extensions.HTTP.RoutePrefix
 	}

@@ -27,9 +27,9 @@ func TestLoad(t *testing.T) {
 		{"old version", `"2.0"`, `"1.0"`, "version is"},
 		{"no executable", "defaultExecutablePath", "executable", "defaultExecutablePath is missing"},
 		{"executable with ./", "bin/functions", "./bin/functions", "no name of an entry"},
-		{"no mode", "enableProxyingHttpRequest", "enableProxying", "set one of"},
-		{"both modes", `"http":`, `"enableForwardingHttpRequest": true, "http":`, "set one of"},
-		{"no routes", "routes", "paths", "0 functions found"},
+		{"no mode", "enableProxyingHttpRequest", "enableProxying", "neither enableProxyingHttpRequest nor"},
+		{"both modes", `"http":`, `"enableForwardingHttpRequest": true, "http":`, ""},
+		{"no routes", "routes", "paths", "No job functions found"},
 		{"empty route", "negotiate", "", "cannot be parsed"},
 		{"catch-all in the middle", "events/{*event}", "events/{*event}/x", "cannot be parsed"},
 		{"unclosed parameter", "{*event}", "{*event", "cannot be parsed"},
@@ -58,7 +58,7 @@ func TestLoad(t *testing.T) {
 				if err := os.WriteFile(filepath.Join(folder, "function.json"), []byte(declared), 0o600); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := functionshost.Load(root, false); err == nil || !strings.Contains(err.Error(), "detected both") {
+				if _, err := functionshost.Load(root, false); err == nil || !strings.Contains(err.Error(), "Detected both") {
 					t.Errorf("got %v, want function.json refused", err)
 				}
 			}

@@ -1,33 +1,45 @@
 // Package functionshost imitates the Azure Functions host as a custom handler
-// meets it, because the real one needs downloads that a test must not depend
-// on: it reads host.json, starts the program, waits for it, passes requests on.
+// meets it, because the real one cannot be installed from a package registry: it
+// reads host.json and function.json files, starts the program, waits for it, and
+// passes requests on.
 //
 //	host := functionshost.Start(t, functionshost.Options{Root: root})
 //	resp, err := http.Get(host.URL() + "/api/negotiate")
 //
-// What it does is described in "Azure Functions custom handlers" on Microsoft
-// Learn and, in detail, by the host's sources (Azure/azure-functions-host,
-// Workers/Http). Left out are keys, the payload mode for triggers other than
-// HTTP, and the waiting for a handler that refuses a connection.
+// It does what a host built from the public source (Azure/azure-functions-host)
+// was seen to do, in two versions. A current host proxies requests, an older one
+// forwards them. In both, it is as strict as the real one:
+//
+//   - A request whose connection the handler drops is repeated: while proxying 40
+//     times for GET and OPTIONS and 10 times for POST without a body, while
+//     forwarding 4 times for GET.
+//   - A header with other characters than ASCII is answered with 500, in a request
+//     before the handler is called.
+//   - While forwarding, a response of status 204, 205 or 304 breaks the client's
+//     connection, and a request with a chunked body is answered with 500.
+//   - After three exits with an error the host shuts down. Here it does so at
+//     once, the real one about 30 seconds later.
+//
+// Left out are function keys, the payload mode for triggers other than HTTP, the
+// platform's front end and App Service authentication.
 package functionshost
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"io"
-	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"example.com/webpubsub/internal/test/childprocess"
 )
@@ -38,14 +50,23 @@ type Options struct {
 	Root string
 	// Settings are the app settings, "name=value": the program's environment.
 	Settings []string
-	// AllowedOrigins are the origins that the host's CORS layer lets in. The
-	// layer is off when there are none.
+	// AllowedOrigins are the origins that the host's CORS layer allows. The layer
+	// is off if there are none.
 	AllowedOrigins []string
-	// Forwarding overrides host.json: requests are rebuilt as with
-	// enableForwardingHttpRequest.
-	Forwarding bool
-	// Older is a host before 4.1044, which reads function.json files alone.
+	// Older is a host before 4.1044: it reads function.json files alone, and knows
+	// enableForwardingHttpRequest alone.
 	Older bool
+	// Faulty is an app that the host cannot run: the host answers in its place, as
+	// the real one does. Without it such an app fails the test.
+	Faulty bool
+}
+
+// version is what the host calls itself.
+func (o Options) version() string {
+	if o.Older {
+		return "4.1037.0.0"
+	}
+	return "4.1052.200.0"
 }
 
 // Host is a running host with its custom handler.
@@ -53,68 +74,46 @@ type Host struct {
 	tb      testing.TB
 	options Options
 	config  Config
+	fault   *Fault
+	port    string // of the custom handler
 	server  *httptest.Server
 	pass    http.Handler
 
 	mu       sync.Mutex
 	workers  []*worker // the last one runs, the others have ended
-	errors   int
+	exits    int       // with an error
+	down     bool
 	stopping bool
+	log      []string // what the host itself logs as Error
 	watching sync.WaitGroup
 }
 
-// worker is one process of the custom handler.
-type worker struct {
-	*childprocess.Process
-	url *url.URL
-	// ready is closed with the first answer, or with the end; handled when the
-	// host has dealt with the end.
-	ready, handled chan struct{}
-}
+// readinessLimit is the host's own default for initializationTimeout.
+const readinessLimit = 30 * time.Second
 
-const (
-	// readinessLimit is the host's own default for initializationTimeout.
-	readinessLimit = 30 * time.Second
-	// maxErrors is how many ends with an error the host takes before it shuts
-	// itself down; it forgets one after 30 minutes.
-	maxErrors = 3
-	// exitRestart asks the host for a new process and is no error.
-	exitRestart = 200
-)
-
-// Start starts the app and returns when it is ready. It fails the test when the
-// app is not one that the host would run. Everything ends with the test.
+// Start starts the app and returns when it is ready. It fails the test if the
+// app is not one that the host would run, unless [Options.Faulty] is set.
+// Everything ends with the test.
 func Start(tb testing.TB, o Options) *Host {
 	tb.Helper()
+	h := &Host{tb: tb, options: o}
 	config, err := Load(o.Root, o.Older)
-	if err != nil {
+	if err == nil {
+		h.config = config
+		err = h.checkExecutable()
+	}
+	fault, isFault := err.(*Fault)
+	if err != nil && !(isFault && o.Faulty) {
 		tb.Fatal(err)
 	}
-	h := &Host{tb: tb, options: o, config: config}
-	h.mu.Lock()
-	err = h.startWorker()
-	h.mu.Unlock()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	first := h.current()
-	tb.Cleanup(h.watching.Wait)
-	tb.Cleanup(h.Stop)
-	select {
-	case <-first.ready:
-	case <-time.After(readinessLimit):
-		tb.Fatalf("functionshost: the custom handler did not answer within %v\nstdout: %s\nstderr: %s", readinessLimit, h.Stdout(), h.Stderr())
-	}
-	if first.ended() {
-		tb.Fatalf("functionshost: the custom handler ended with code %d\nstdout: %s\nstderr: %s", first.ExitCode(), first.Stdout(), first.Stderr())
-	}
-
-	transport := &http.Transport{}
-	tb.Cleanup(transport.CloseIdleConnections)
-	if o.Forwarding || config.Forwarding {
-		h.pass = h.forward(transport)
+	if isFault {
+		h.fault = fault
+		h.log = append(h.log, fault.Log)
 	} else {
-		h.pass = h.proxy(transport)
+		if o.Faulty {
+			tb.Fatal("functionshost: the app has no fault")
+		}
+		h.startHandler()
 	}
 	h.server = httptest.NewServer(http.HandlerFunc(h.serve))
 	tb.Cleanup(h.server.Close)
@@ -122,8 +121,60 @@ func Start(tb testing.TB, o Options) *Host {
 	return h
 }
 
+// checkExecutable reports what the operating system says only when the program
+// is started.
+func (h *Host) checkExecutable() error {
+	info, err := os.Stat(h.executable())
+	if err != nil {
+		return err
+	}
+	if info.Mode()&0o111 == 0 {
+		return &Fault{
+			Status: http.StatusInternalServerError,
+			Log:    fmt.Sprintf("Failed to start Worker Channel. Process fileName: %s: Permission denied", h.executable()),
+		}
+	}
+	return nil
+}
+
+func (h *Host) executable() string {
+	return filepath.Join(h.options.Root, filepath.FromSlash(h.config.Executable))
+}
+
+// startHandler starts the custom handler and waits until it is ready.
+func (h *Host) startHandler() {
+	h.tb.Helper()
+	h.port = FreePort(h.tb)
+	h.mu.Lock()
+	err := h.startWorker()
+	h.mu.Unlock()
+	if err != nil {
+		h.tb.Fatal(err)
+	}
+	first := h.current()
+	h.tb.Cleanup(h.watching.Wait)
+	h.tb.Cleanup(h.Stop)
+	select {
+	case <-first.ready:
+	case <-time.After(readinessLimit):
+		h.tb.Fatalf("functionshost: the custom handler did not answer within %v\nstdout: %s\nstderr: %s", readinessLimit, h.Stdout(), h.Stderr())
+	}
+	if first.ended() {
+		h.tb.Fatalf("functionshost: the custom handler ended with code %d\nstdout: %s\nstderr: %s", first.ExitCode(), first.Stdout(), first.Stderr())
+	}
+	if h.config.Forwarding {
+		h.pass = h.forward()
+	} else {
+		h.pass = h.proxy()
+	}
+}
+
 // URL returns the base URL of the app, without a slash at its end.
 func (h *Host) URL() string { return h.server.URL }
+
+// Forwarding reports whether the host forwards requests; it proxies them
+// otherwise.
+func (h *Host) Forwarding() bool { return h.config.Forwarding }
 
 // Process returns the running process of the custom handler, or the last one.
 func (h *Host) Process() *childprocess.Process { return h.current().Process }
@@ -139,137 +190,28 @@ func (h *Host) current() *worker {
 func (h *Host) Stop() {
 	h.mu.Lock()
 	h.stopping = true
+	running := len(h.workers) > 0
 	h.mu.Unlock()
-	h.current().Kill()
-}
-
-// Stdout returns what all processes of the handler wrote to standard output.
-func (h *Host) Stdout() string {
-	return h.output((*childprocess.Process).Stdout)
-}
-
-// Stderr returns what all processes of the handler wrote to standard error.
-func (h *Host) Stderr() string {
-	return h.output((*childprocess.Process).Stderr)
-}
-
-func (h *Host) output(of func(*childprocess.Process) string) string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var b strings.Builder
-	for _, p := range h.workers {
-		b.WriteString(of(p.Process))
+	if running {
+		h.current().Kill()
 	}
-	return b.String()
 }
 
 // WaitForLog waits until the running process has written text to standard
-// output. It fails the test when the process ends first.
+// output or standard error. It fails the test when the process ends first.
 func (h *Host) WaitForLog(tb testing.TB, text string) {
 	tb.Helper()
 	h.current().WaitForLog(tb, text)
 }
 
-// startWorker starts a process, on a new port each time. h.mu is held.
-func (h *Host) startWorker() error {
-	port, err := freePort()
-	if err != nil {
-		return err
-	}
-	settings := append(slices.Clone(h.options.Settings),
-		"FUNCTIONS_CUSTOMHANDLER_PORT="+port,
-		"FUNCTIONS_HTTPWORKER_PORT="+port,
-		"FUNCTIONS_CUSTOMHANDLER_WORKER_ID="+newID(),
-		"FUNCTIONS_APP_ROOT_PATH="+h.options.Root,
-		"FUNCTIONS_WORKER_RUNTIME=custom",
-	)
-	executable := filepath.Join(h.options.Root, filepath.FromSlash(h.config.Executable))
-	process, err := childprocess.Run(executable, h.options.Root, settings...)
-	if err != nil {
-		return err
-	}
-	p := &worker{
-		Process: process,
-		url:     &url.URL{Scheme: "http", Host: net.JoinHostPort("127.0.0.1", port)},
-		ready:   make(chan struct{}),
-		handled: make(chan struct{}),
-	}
-	h.workers = append(h.workers, p)
-	h.watching.Go(func() {
-		p.waitUntilReady()
-		<-p.Done()
-		defer close(p.handled)
-		if err := h.ended(p); err != nil {
-			h.tb.Errorf("functionshost: restart: %v", err)
-		}
-	})
-	return nil
-}
-
-// ended restarts the handler, unless its exit code says otherwise.
-func (h *Host) ended(p *worker) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch code := p.ExitCode(); {
-	case h.stopping:
-	case code == 0:
-		// The host takes this for an orderly end that it asked for: nothing is
-		// restarted, and requests fail from now on.
-	case code == exitRestart:
-		return h.startWorker()
-	default:
-		if h.errors++; h.errors < maxErrors {
-			return h.startWorker()
-		}
-	}
-	return nil
-}
-
-// Restarted waits until a process of the handler has ended and the host has
-// dealt with that, and reports whether there is a new one. The new one answers
-// then.
-func (h *Host) Restarted(process *childprocess.Process) bool {
-	h.mu.Lock()
-	i := slices.IndexFunc(h.workers, func(p *worker) bool { return p.Process == process })
-	p := h.workers[i]
-	h.mu.Unlock()
-	<-p.handled
-	now := h.current()
-	<-now.ready
-	return now != p
-}
-
-func (p *worker) ended() bool {
-	select {
-	case <-p.Done():
-		return true
-	default:
-		return false
-	}
-}
-
-// waitUntilReady asks GET / every 25 ms until there is any answer.
-func (p *worker) waitUntilReady() {
-	defer close(p.ready)
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	every := time.NewTicker(25 * time.Millisecond)
-	defer every.Stop()
-	for {
-		resp, err := client.Get(p.url.String() + "/")
-		if err == nil {
-			_ = resp.Body.Close()
-			return
-		}
-		select {
-		case <-every.C:
-		case <-p.Done():
-			return
-		}
-	}
-}
-
+// serve routes a request to the custom handler.
 func (h *Host) serve(w http.ResponseWriter, r *http.Request) {
 	if h.cors(w, r) {
+		return
+	}
+	if h.fault != nil {
+		w.WriteHeader(h.fault.Status)
+		_, _ = io.WriteString(w, h.fault.Body)
 		return
 	}
 	if r.URL.Path == "/" {
@@ -289,14 +231,18 @@ func (h *Host) serve(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	p := h.current()
-	<-p.ready
+	h.mu.Lock()
+	down := h.down
+	h.mu.Unlock()
+	if down {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, notRunning)
+		return
+	}
 	// Set over whatever the client sent.
-	id := newID()
-	r.Header.Set("X-Azure-Functions-InvocationId", id)
-	r.Header.Set("X-Ms-Invocation-Id", id)
-	r.Header.Set("X-Azure-Functions-HostVersion", "4.1052.200.0")
-	h.pass.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), workerURL{}, p.url)))
+	r.Header.Set("X-Azure-Functions-InvocationId", uuid.NewString())
+	r.Header.Set("X-Azure-Functions-HostVersion", h.options.version())
+	h.pass.ServeHTTP(w, r)
 }
 
 // cors is the host's CORS layer. It answers a browser's preflight itself and
@@ -318,11 +264,14 @@ func (h *Host) cors(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// Do sends a request on a connection of its own, since the process that answers may
-// be gone before the next one. The body of the answer has been read.
+// Do sends a request on a connection of its own, since the process that answers
+// may be gone before the next one. The body of the response has been read.
 func Do(tb testing.TB, r *http.Request) (*http.Response, string) {
 	tb.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	resp, err := client.Do(r)
 	if err != nil {
 		tb.Fatal(err)
@@ -335,34 +284,8 @@ func Do(tb testing.TB, r *http.Request) (*http.Response, string) {
 	return resp, string(body)
 }
 
-// FreePort returns a port that nobody listens on.
-func FreePort(tb testing.TB) string {
-	tb.Helper()
-	port, err := freePort()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return port
-}
-
-// freePort keeps below the range from which systems take the ports of outgoing
-// connections and of listeners on port 0, so that nothing else takes the port
-// before the program does.
-func freePort() (string, error) {
-	const first, last, tries = 20_000, 32_000, 100
-	for range tries {
-		port := strconv.Itoa(first + mathrand.IntN(last-first))
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
-		if err == nil {
-			return port, l.Close()
-		}
-	}
-	return "", fmt.Errorf("functionshost: no free port in %d tries", tries)
-}
-
-// newID returns a random id in the form of a GUID.
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+// dial is where the custom handler listens, whatever the address of a request.
+func (h *Host) dial(ctx context.Context, network, _ string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, network, net.JoinHostPort("127.0.0.1", h.port))
 }

@@ -11,10 +11,8 @@ package lambdahost
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -24,6 +22,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"example.com/webpubsub/internal/test/childprocess"
 )
@@ -98,7 +98,7 @@ func (h *Host) URL() string { return h.front.URL }
 // Invoke hands the event to the function and returns its answer, or the
 // [*FunctionError] that it reported.
 func (h *Host) Invoke(ctx context.Context, event []byte) ([]byte, error) {
-	i := &invocation{id: newID(), payload: event, answer: make(chan answer, 1)}
+	i := &invocation{id: uuid.NewString(), payload: event, answer: make(chan answer, 1)}
 	select {
 	case h.events <- i:
 	case <-h.Done():
@@ -169,11 +169,4 @@ func (h *Host) answer(w http.ResponseWriter, r *http.Request, a answer) {
 	}
 	i.answer <- a
 	w.WriteHeader(http.StatusAccepted)
-}
-
-// newID returns a random id in the form of a GUID.
-func newID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

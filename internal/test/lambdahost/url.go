@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/events"
+	"github.com/google/uuid"
 )
 
 // HTTPAPI puts an HTTP API of API Gateway in front of the function as well, with
@@ -109,7 +110,7 @@ func newEvent(r *http.Request, stage string) ([]byte, error) {
 		APIID:        "test",
 		DomainName:   r.Host,
 		DomainPrefix: "test",
-		RequestID:    newID(),
+		RequestID:    uuid.NewString(),
 		RouteKey:     "$default",
 		Stage:        stage,
 		Time:         now.UTC().Format("02/Jan/2006:15:04:05 +0000"),

@@ -1,46 +1,74 @@
-package main
+// Package functionapp makes and checks the files of an Azure function app whose
+// functions are the routes of a custom handler.
+//
+// One package runs on every version of the Functions host: it has a function.json
+// for each route, which all versions read, and sets enableProxyingHttpRequest as
+// well as enableForwardingHttpRequest, of which a host takes the first if it knows
+// it. The routes of host.json (customHandler.http.routes) are left out, because
+// hosts from 4.1044 do not start with both, and older ones ignore the routes.
+package functionapp
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
 )
 
+// File is one file of a package. Paths have forward slashes.
+type File struct {
+	Path string
+	Mode fs.FileMode
+	Data []byte
+}
+
 // route is one of host.json's customHandler.http.routes, each a function.
 type route struct {
 	Route              string `json:"route"`
-	AuthorizationLevel string `json:"authorizationLevel,omitempty"`
+	AuthorizationLevel string `json:"authorizationLevel"`
 }
 
 // hostJSON is what is read of host.json.
 type hostJSON struct {
+	Version       string `json:"version"`
 	CustomHandler struct {
 		Description struct {
 			DefaultExecutablePath string `json:"defaultExecutablePath"`
 		} `json:"description"`
-		HTTP struct {
+		EnableProxyingHTTPRequest   bool `json:"enableProxyingHttpRequest"`
+		EnableForwardingHTTPRequest bool `json:"enableForwardingHttpRequest"`
+		HTTP                        struct {
 			DefaultAuthorizationLevel string  `json:"defaultAuthorizationLevel"`
 			Routes                    []route `json:"routes"`
 		} `json:"http"`
 	} `json:"customHandler"`
 }
 
-// functionApp returns the files of a function app besides its executable, and
-// the path of that. The program of one function, such as ./functions/events,
-// gets the routes that begin with its name; ./functions gets all.
-func functionApp(text []byte, program string, older bool) (files []packageFile, executable string, err error) {
+// errBoth is the reason why a host from 4.1044 does not start.
+var errBoth = errors.New("host.json has customHandler.http.routes, and there is a function.json one folder below: " +
+	"the Functions host does not start with both, and answers every request with 503 \"Function host is not running.\"")
+
+// Files returns the files of a function app besides its executable, and the path
+// of that. text is the host.json of the folder root, whose routes become
+// functions. The program of one function, such as ./functions/events, gets the
+// routes that begin with its name; ./functions gets all.
+func Files(root fs.FS, text []byte, program string) (files []File, executable string, err error) {
 	var h hostJSON
 	var all map[string]any
 	if err := errors.Join(json.Unmarshal(text, &h), json.Unmarshal(text, &all)); err != nil {
 		return nil, "", fmt.Errorf("host.json: %w", err)
 	}
 	executable = h.CustomHandler.Description.DefaultExecutablePath
-	if executable == "" || strings.Contains(executable, `\`) || !filepath.IsLocal(executable) || path.Clean(executable) != executable {
-		return nil, "", fmt.Errorf("host.json: defaultExecutablePath is %q: write a path like bin/functions, without ./ and with forward slashes", executable)
+	if err := checkExecutablePath(executable); err != nil {
+		return nil, "", err
+	}
+	if declared, err := fs.Glob(root, "*/function.json"); err != nil || len(declared) > 0 {
+		return nil, "", errors.Join(err, fmt.Errorf("%s: write its route into customHandler.http.routes of host.json, and remove it: function.json files are made from the routes. %w",
+			strings.Join(declared, ", "), errBoth))
 	}
 	name := path.Base(filepath.ToSlash(program))
 	var routes []route
@@ -53,27 +81,14 @@ func functionApp(text []byte, program string, older bool) (files []packageFile, 
 		return nil, "", fmt.Errorf("host.json: no route of customHandler.http begins with %s, the name of the program: the host would find no function", name)
 	}
 
-	if !older && len(routes) == len(h.CustomHandler.HTTP.Routes) {
-		return []packageFile{{"host.json", 0o644, text}}, executable, nil
-	}
 	handler, err := section(all, "customHandler")
 	if err != nil {
 		return nil, "", err
 	}
-	http, err := section(handler, "http")
-	if err != nil {
-		return nil, "", err
-	}
-	if !older {
-		set(http, "routes", routes)
-		return []packageFile{{"host.json", 0o644, indented(all)}}, executable, nil
-	}
-	// Hosts before 4.1044 know neither routes nor proxying, and newer ones refuse
-	// routes beside a function.json.
 	set(handler, "http", nil)
-	set(handler, "enableProxyingHttpRequest", nil)
+	set(handler, "enableProxyingHttpRequest", true)
 	set(handler, "enableForwardingHttpRequest", true)
-	files = append(files, packageFile{"host.json", 0o644, indented(all)})
+	files = append(files, File{"host.json", 0o644, indented(all)})
 	seen := make(map[string]bool)
 	for i, r := range routes {
 		folder := functionName(r.Route, i)
@@ -85,9 +100,18 @@ func functionApp(text []byte, program string, older bool) (files []packageFile, 
 		if level == "" {
 			level = h.CustomHandler.HTTP.DefaultAuthorizationLevel
 		}
-		files = append(files, packageFile{folder + "/function.json", 0o644, functionJSON(r.Route, level)})
+		files = append(files, File{folder + "/function.json", 0o644, functionJSON(r.Route, level)})
 	}
 	return files, executable, nil
+}
+
+// checkExecutablePath wants a path that names an entry of the package: Core Tools
+// and the host compare it with those.
+func checkExecutablePath(name string) error {
+	if name == "" || strings.Contains(name, `\`) || !filepath.IsLocal(name) || path.Clean(name) != name {
+		return fmt.Errorf("host.json: defaultExecutablePath is %q: write a path like bin/functions, without ./ and with forward slashes", name)
+	}
+	return nil
 }
 
 // section returns an object in host.json. The host compares names without case.
@@ -118,15 +142,14 @@ func set(in map[string]any, name string, value any) {
 	}
 }
 
-// nameOfFunction is what the host takes as a function's name, which is that of
-// its folder.
-var nameOfFunction = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,127}$`)
+// validName matches the names of functions, which are those of their folders.
+var validName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,127}$`)
 
-// functionName names a function by the first part of its route, or where that
-// is none as the host itself names routes.
+// functionName names a function by the first part of its route, or if that is not
+// a valid name as the host itself names routes.
 func functionName(route string, i int) string {
 	first, _, _ := strings.Cut(route, "/")
-	if !nameOfFunction.MatchString(first) || strings.EqualFold(first, "host") || strings.EqualFold(first, "bin") {
+	if !validName.MatchString(first) || strings.EqualFold(first, "host") || strings.EqualFold(first, "bin") {
 		return fmt.Sprintf("http-handler%d", i+1)
 	}
 	return first
