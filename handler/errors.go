@@ -101,9 +101,15 @@ type panicError struct {
 func (e *panicError) Error() string { return fmt.Sprintf("the callback panicked: %v", e.value) }
 
 // recovered turns a panic into *err, so that one bad callback takes nothing
-// else down, not even its connection: [http.ErrAbortHandler] counts as any other.
+// else down. [http.ErrAbortHandler] passes: it is net/http's own way to say
+// "drop this connection".
 func recovered(err *error) {
-	if v := recover(); v != nil {
-		*err = &panicError{value: v, stack: debug.Stack()}
+	v := recover()
+	if v == nil {
+		return
 	}
+	if v == http.ErrAbortHandler {
+		panic(v)
+	}
+	*err = &panicError{value: v, stack: debug.Stack()}
 }

@@ -80,7 +80,6 @@ func New(o Options) (*Handler, error) {
 		dotNet:  o.DotNetState,
 		log:     o.Logger,
 	}
-	h.limit = h.newLimiter()
 	h.all = &Hub{sender: o.Sender}
 	if h.maxBody == 0 {
 		h.maxBody = defaultMaxBody
@@ -107,10 +106,7 @@ func New(o Options) (*Handler, error) {
 		h.served[strings.ToLower(hub)] = struct{}{}
 	}
 	if o.Dedup != nil {
-		var err error
-		if h.dedup, err = newDedup(*o.Dedup); err != nil {
-			return nil, fmt.Errorf("handler: %w", err)
-		}
+		h.dedup = newDedup(*o.Dedup)
 	}
 	return h, nil
 }

@@ -52,6 +52,7 @@ func runCheck(ctx context.Context, e *env, args []string) error {
 	asJSON := fs.Bool("json", false, "the payload is JSON; text by default")
 	fs.Usage = func() {
 		fmt.Fprint(fs.Output(), `Usage: webpubsub check [flags] <url of the event handler>
+       webpubsub check <package: a zip file or folder>
 
 Sends the preflight, an event with a forged signature, a signed connect event and
 a signed user event. Connected and disconnected are not sent, so that an app does
@@ -66,6 +67,9 @@ not announce a client that is not there. Without a key only the first two are.
 	if fs.NArg() != 1 {
 		return errors.New("check takes one URL, after the flags: the one that the hub's settings have: https://name.azurewebsites.net/api/events")
 	}
+	if isPackage(fs.Arg(0)) {
+		return c.checkPackage(fs.Arg(0))
+	}
 	if err := c.target(fs.Arg(0), *cs); err != nil {
 		return err
 	}
@@ -76,6 +80,11 @@ not announce a client that is not there. Without a key only the first two are.
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	return c.result()
+}
+
+// result is the error that the command ends with.
+func (c *checker) result() error {
 	if c.failed > 0 {
 		return fmt.Errorf("%d of the checks failed", c.failed)
 	}

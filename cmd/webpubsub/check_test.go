@@ -1,12 +1,15 @@
 package main
 
 import (
+	"archive/zip"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,6 +17,7 @@ import (
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/handler"
 	"example.com/webpubsub/internal/connstr"
+	"example.com/webpubsub/internal/functionapp"
 )
 
 const checkKey = "averysecretkeyofatest"
@@ -116,7 +120,7 @@ func TestCheck(t *testing.T) {
 		},
 		{"access restrictions", always(403, http.Header{"Content-Type": {"text/html"}}, "<html>"), "/api/events", nil, []string{"FAIL  preflight", "access restrictions"}, true},
 		{"route prefix missing", good, "/events", nil, []string{"FAIL  preflight", "404", "/api/events: correct the URL"}, true},
-		{"no function at all", always(404, nil, ""), "/api/events", nil, []string{"FAIL  preflight", "routePrefix", "functions-older"}, true},
+		{"no function at all", always(404, nil, ""), "/api/events", nil, []string{"FAIL  preflight", "routePrefix", "No job functions found"}, true},
 		{
 			"POST has no route", before(func(w http.ResponseWriter, r *http.Request) bool {
 				if r.Method == http.MethodPost {
@@ -289,5 +293,63 @@ func TestCheckUsage(t *testing.T) {
 				t.Errorf("got %v, want an error with %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// A package is checked before it is deployed, since its platform says little about
+// what is wrong with it.
+func TestCheckPackage(t *testing.T) {
+	dir := t.TempDir()
+	files := []functionapp.File{
+		{Path: "host.json", Mode: 0o644, Data: []byte(`{"version":"2.0","customHandler":{"description":{"defaultExecutablePath":"bin/functions"},
+			"enableProxyingHttpRequest":true,"enableForwardingHttpRequest":true,"http":{"routes":[{"route":"events"}]}}}`)},
+		{Path: "bin/functions", Mode: 0o644, Data: []byte("#!/bin/sh\n")},
+	}
+	write := func(name string, files []functionapp.File) string {
+		file := filepath.Join(dir, name)
+		f, err := os.Create(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		z := zip.NewWriter(f)
+		for _, f := range files {
+			h := &zip.FileHeader{Name: f.Path}
+			h.SetMode(f.Mode)
+			w, err := z.CreateHeader(h)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.Write(f.Data); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+
+	out, _, err := call(t, nil, "check", write("bad.zip", files))
+	if err == nil || !strings.Contains(out, "FAIL  package") || !strings.Contains(out, "not executable") || !strings.Contains(out, "note  package") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	files[1].Mode = 0o755
+	if out, _, err := call(t, nil, "check", write("good.zip", files)); err != nil || strings.Contains(out, "FAIL") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	function := functionapp.File{Path: "events/function.json", Mode: 0o644, Data: []byte("{}")}
+	out, _, err = call(t, nil, "check", write("both.zip", append(files, function)))
+	if err == nil || !strings.Contains(out, "Function host is not running.") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if _, err := writeFolder(filepath.Join(dir, "app"), files); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, err := call(t, nil, "check", filepath.Join(dir, "app")); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if _, _, err := call(t, nil, "check", filepath.Join(dir, "app", "host.json")); err == nil || !strings.Contains(err.Error(), "takes the URL") {
+		t.Errorf("a file of another kind gave %v", err)
 	}
 }

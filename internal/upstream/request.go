@@ -1,15 +1,12 @@
 package upstream
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,10 +38,8 @@ func (d *Dispatcher) eventHeader(ctx context.Context, h Handler, u *url.URL, e E
 		"ce-connectionId":        {e.ConnectionID},
 		"ce-hub":                 {e.Hub},
 		"ce-eventName":           {e.name()},
-		headerOrigin:             {cmp.Or(e.Origin, d.o.Origin)},
+		headerOrigin:             {d.o.Origin},
 		"x-ms-client-request-id": {requestID},
-		"traceparent":            {e.traceParent()},
-		"User-Agent":             {""}, // none
 	}
 	optional := func(name, value string) {
 		if value != "" {
@@ -63,8 +58,8 @@ func (d *Dispatcher) eventHeader(ctx context.Context, h Handler, u *url.URL, e E
 	if signatures := d.signatures(e.ConnectionID); len(signatures) > 0 {
 		out["ce-signature"] = signatures
 	}
-	for _, k := range slices.Sorted(maps.Keys(e.Metadata)) { // keys may differ in case alone
-		out[headerMetadata+strings.ToLower(k)] = []string{e.Metadata[k]}
+	for k, v := range e.Metadata {
+		out[headerMetadata+strings.ToLower(k)] = []string{v}
 	}
 	for _, p := range e.MQTTProperties {
 		out[headerMQTT+p.Name] = append(out[headerMQTT+p.Name], p.Value)
@@ -75,7 +70,7 @@ func (d *Dispatcher) eventHeader(ctx context.Context, h Handler, u *url.URL, e E
 	case e.Kind != User:
 		out["Content-Type"] = []string{"application/json"}
 	}
-	if cookie := e.Cookies.header(u); cookie != "" {
+	if cookie := cookieHeader(e.Cookies, u, d.o.Now()); cookie != "" {
 		out["Cookie"] = []string{cookie}
 	}
 	if err := checkHeader(out); err != nil {

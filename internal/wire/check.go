@@ -20,7 +20,7 @@ const MaxTTLSeconds = 300
 
 var (
 	errNoData = errors.New("data is missing: give data, or metadata for a message without a payload")
-	errNull   = errors.New("the JSON payload is null, which the service rejects: send another value")
+	errNull   = errors.New("the JSON payload is null, which official clients cannot receive: send another value")
 	errAny    = errors.New("the payload of type protobuf is not an encoded google.protobuf.Any: wrap the message in an Any, or send it as binary")
 	errKind   = errors.New("the data type must be json, text, binary or protobuf")
 )
@@ -78,10 +78,10 @@ func checkMessage(m webpubsub.Message, optional bool) error {
 	return names.Metadata(m.Metadata)
 }
 
-// CheckPayload reports whether the payload is what its type says. A broken one
+// checkPayload reports whether the payload is what its type says. A broken one
 // would break the frame around it, and with it the receiver's connection. Text
 // that is not UTF-8 is no error: like in encoding/json, bad bytes become U+FFFD.
-func CheckPayload(m webpubsub.Message) error {
+func checkPayload(m webpubsub.Message) error {
 	if err := m.Err(); err != nil {
 		return err
 	}
@@ -100,41 +100,7 @@ func checkJSON(data []byte) error {
 	if !utf8.Valid(data) || !json.Valid(data) {
 		return errors.New("the payload of type json is not one JSON value in UTF-8: encode it, or send it as text")
 	}
-	if deeperThan(data, MaxJSONDepth) {
-		return errDepth
-	}
 	return nil
-}
-
-// MaxJSONDepth is how deep the service reads JSON, an upstream frame or a payload:
-// the limit of .NET's reader.
-const MaxJSONDepth = 64
-
-var errDepth = fmt.Errorf("the JSON is nested deeper than %d levels: send it as text", MaxJSONDepth)
-
-// deeperThan reports whether valid JSON is nested deeper than the limit.
-func deeperThan(valid []byte, limit int) bool {
-	if bytes.Count(valid, []byte{'{'})+bytes.Count(valid, []byte{'['}) <= limit {
-		return false
-	}
-	depth := 0
-	for i := 0; i < len(valid); i++ {
-		switch valid[i] {
-		case '"':
-			for i++; valid[i] != '"'; i++ {
-				if valid[i] == '\\' {
-					i++
-				}
-			}
-		case '{', '[':
-			if depth++; depth > limit {
-				return true
-			}
-		case '}', ']':
-			depth--
-		}
-	}
-	return false
 }
 
 func checkAny(data []byte) error {

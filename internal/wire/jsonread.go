@@ -9,6 +9,7 @@ import (
 	"iter"
 	"math"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"example.com/webpubsub"
@@ -64,14 +65,6 @@ func (o *object) fail(err error) {
 
 // has reports whether the member is there and not null.
 func (o *object) has(k key) bool { return o.raw[k] != nil && string(o.raw[k]) != "null" }
-
-// notNull fails if the member is null: the service takes some members absent or
-// with a value only.
-func (o *object) notNull(k key) {
-	if string(o.raw[k]) == "null" {
-		o.fail(fmt.Errorf("%s is null: omit it", keyNames[k]))
-	}
-}
 
 // require fails unless the member is there and not null.
 func (o *object) require(k key) bool {
@@ -198,6 +191,9 @@ func (o *object) textMap(k key) map[string]string {
 // The payload may share memory with the frame.
 func (o *object) message() webpubsub.Message {
 	m := webpubsub.Message{Metadata: o.textMap(keyMetadata)}
+	if len(m.Metadata) == 0 {
+		m.Metadata = nil
+	}
 	data := o.raw[keyData]
 	if data == nil {
 		if o.has(keyMetadata) {
@@ -209,7 +205,7 @@ func (o *object) message() webpubsub.Message {
 	if o.has(keyDataType) {
 		m.Type = webpubsub.DataType(o.text(keyDataType))
 	}
-	switch lowerASCII(string(m.Type)) {
+	switch strings.ToLower(string(m.Type)) {
 	case "json":
 		m.Type, m.Data = webpubsub.TypeJSON, data
 	case "text":
@@ -232,17 +228,8 @@ func (o *object) message() webpubsub.Message {
 
 func (o *object) base64(raw []byte) []byte {
 	text, ok := unquote(raw)
-	if bytes.ContainsAny(text, " \t") { // the decoder skips line breaks itself
-		text = bytes.Map(func(r rune) rune {
-			if r == ' ' || r == '\t' {
-				return -1
-			}
-			return r
-		}, text)
-	}
-	// As .NET decodes: blanks are skipped, and trailing bits are zero.
 	data := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
-	n, err := base64.StdEncoding.Strict().Decode(data, text)
+	n, err := base64.StdEncoding.Decode(data, text)
 	if !ok || err != nil {
 		o.fail(errors.New("data must be a string in standard base64 where dataType is binary or protobuf"))
 		return nil

@@ -42,9 +42,6 @@ var upstreamTypes = func() map[string]string {
 func decodeJSONUpstream(frame []byte) (Upstream, error) {
 	var o object
 	o.parse(frame)
-	if o.err == nil && deeperThan(frame, MaxJSONDepth) {
-		o.fail(errDepth)
-	}
 	if o.err == nil {
 		o.require(keyType)
 	}
@@ -54,7 +51,7 @@ func decodeJSONUpstream(frame []byte) (Upstream, error) {
 	}
 	typ, ok := upstreamTypes[given]
 	if !ok {
-		typ, ok = upstreamTypes[lowerASCII(given)]
+		typ, ok = upstreamTypes[strings.ToLower(given)]
 	}
 	if !ok {
 		return nil, fmt.Errorf("the type %q is not known", clip(given))
@@ -69,20 +66,7 @@ func decodeJSONUpstream(frame []byte) (Upstream, error) {
 	return u, nil
 }
 
-// lowerASCII lowers the letters of ASCII alone: strings.ToLower makes an i of
-// U+0130, with which the service knows no type.
-func lowerASCII(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			r += 'a' - 'A'
-		}
-		return r
-	}, s)
-}
-
 func readUpstream(typ string, o *object) Upstream {
-	o.uintPointer(keyAckID) // a bad one counts in every frame
-	o.notNull(keyNoEcho)
 	switch typ {
 	case typeJoinGroup:
 		return JoinGroup{o.group(), o.uintPointer(keyAckID)}
@@ -157,7 +141,6 @@ func (o *object) group() string {
 
 // upstreamMessage is message, for a reader that must not guess.
 func (o *object) upstreamMessage() webpubsub.Message {
-	o.notNull(keyDataType)
 	m := o.message()
 	if o.err != nil || m.IsZero() {
 		return m

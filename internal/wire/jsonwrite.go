@@ -105,7 +105,7 @@ func (w *writer) message(m webpubsub.Message) {
 		w.buf = base64.StdEncoding.AppendEncode(w.buf, m.Data)
 		w.buf = append(w.buf, '"')
 	}
-	if m.Metadata != nil {
+	if len(m.Metadata) > 0 {
 		w.textMap(keyMetadata, m.Metadata)
 	}
 }
