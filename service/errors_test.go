@@ -37,6 +37,8 @@ func TestHints(t *testing.T) {
 			[]string{`"Web PubSub Service Owner"`, "hub/send/action permission is required"},
 		},
 		{"429", false, send, 429, "", "", []string{"add units"}},
+		{"414", false, send, 414, "", "", []string{"URL is too long"}},
+		{"431", false, send, 431, "", "", []string{"URL is too long"}},
 		{
 			"user without connection", false,
 			func(ctx context.Context, c *service.Client) error {

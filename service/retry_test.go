@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -152,5 +153,33 @@ func TestCancel(t *testing.T) {
 	}
 	if err := srv.keyClient(t, nil).SendToAll(ctx, webpubsub.Text("x"), nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// Calls end at every extreme of the retry options, and none panics.
+func TestRetryOptionExtremes(t *testing.T) {
+	for _, o := range []policy.RetryOptions{
+		{MaxRetries: -1 << 31, RetryDelay: -1, MaxRetryDelay: -1, TryTimeout: -1},
+		{RetryDelay: -1 << 63},
+		{RetryDelay: time.Nanosecond, MaxRetryDelay: -1 << 63},
+		{RetryDelay: 1<<63 - 1, MaxRetryDelay: time.Nanosecond},
+		{RetryDelay: time.Nanosecond, TryTimeout: 1<<63 - 1},
+		{StatusCodes: []int{}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			tries := 0
+			c, err := service.NewClientWithKeyCredential("https://h", "chat", service.NewKeyCredential(testKey), &service.ClientOptions{
+				ClientOptions: azcore.ClientOptions{Retry: o, Transport: transport(func(r *http.Request) (*http.Response, error) {
+					tries++
+					return response(r, http.StatusServiceUnavailable), r.Context().Err()
+				})},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.UserExists(t.Context(), "u", nil); err == nil || tries > 4 {
+				t.Errorf("%+v: %v after %d tries", o, err, tries)
+			}
+		})
 	}
 }

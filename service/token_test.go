@@ -138,7 +138,12 @@ func TestClientAccessTokenRefused(t *testing.T) {
 		{service.GetClientAccessTokenOptions{Expiry: -time.Second}, "negative"},
 		{service.GetClientAccessTokenOptions{Protocol: "gopher"}, `unknown Protocol "gopher"`},
 		{service.GetClientAccessTokenOptions{Groups: []string{"g", ""}}, "Invalid group name"},
+		{service.GetClientAccessTokenOptions{Expiry: -1 << 63}, "negative"},
 		{service.GetClientAccessTokenOptions{Roles: []string{""}}, "a role is empty"},
+		// JSON would replace the bytes, and the client would be another user.
+		{service.GetClientAccessTokenOptions{UserID: "al\xffice"}, "user ID is not UTF-8"},
+		{service.GetClientAccessTokenOptions{Roles: []string{"webpubsub.sendToGroup.\xff"}}, "role is not UTF-8"},
+		{service.GetClientAccessTokenOptions{Groups: []string{strings.Repeat("g", 1025)}}, "Invalid group name"},
 	}
 	for _, tt := range tests {
 		for _, c := range []*service.Client{key, entra} {

@@ -1,4 +1,4 @@
-// Package connstr reads and writes Web PubSub connection strings.
+// Package connstr parses and formats Web PubSub connection strings.
 //
 //	cs, err := connstr.Parse("Endpoint=http://localhost:8080;AccessKey=secret;Version=1.0;")
 //	// cs.Endpoint == "http://localhost:8080", cs.AccessKey == "secret"
@@ -21,16 +21,16 @@ type ConnectionString struct {
 	AccessKey string
 }
 
-// String writes the connection string in the form that the portal shows.
+// String returns the connection string in the form that the portal displays.
 func (c ConnectionString) String() string {
 	return "Endpoint=" + c.Endpoint + ";AccessKey=" + c.AccessKey + ";Version=1.0;"
 }
 
-// Parse reads a connection string. Key names are compared without case, blanks
-// around parts are ignored, unknown keys are ignored, Port replaces a port of
-// the endpoint, and a missing scheme means https, as one or another official
-// SDK has it. A key given twice and a part without "=" are errors, since either
-// is a slip. An error never shows a value.
+// Parse parses a connection string. Names are case-insensitive, white space around
+// parts and unknown names are ignored, Port replaces the port of the endpoint, and
+// a missing scheme means https, each as in at least one official SDK. A name that
+// occurs twice and a part without "=" are errors, since either is a mistake.
+// Errors never contain a value.
 func Parse(s string) (ConnectionString, error) {
 	var endpoint, port string
 	var c ConnectionString
@@ -42,12 +42,12 @@ func Parse(s string) (ConnectionString, error) {
 		}
 		name, value, ok := strings.Cut(part, "=")
 		if !ok {
-			// The part may be a key whose name was lost, so it is not shown.
+			// The part may be an access key without its name, so it is not shown.
 			return ConnectionString{}, errors.New("connection string: a part has no '=': write Endpoint=…;AccessKey=…;Version=1.0;")
 		}
 		name, value = strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(value)
 		if seen[name] {
-			return ConnectionString{}, fmt.Errorf("connection string: %q is given twice", name)
+			return ConnectionString{}, fmt.Errorf("connection string: %q occurs twice", name)
 		}
 		seen[name] = true
 		switch name {
@@ -72,26 +72,30 @@ func Parse(s string) (ConnectionString, error) {
 	return c, nil
 }
 
-// Endpoint brings a service endpoint into its one form: https where no scheme
-// is given, port replaced where one is given, no trailing slash.
+// Endpoint returns a service endpoint in canonical form: with a scheme, https if
+// none is given, without a trailing slash, and with the port if one is given.
 func Endpoint(endpoint, port string) (string, error) {
 	if !strings.Contains(endpoint, "://") {
 		endpoint = "https://" + endpoint
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		// What was given is not shown: it may hold a password.
+		// The value is not shown: it may contain a password.
 		return "", errors.New("endpoint: not an http or https URL")
 	}
-	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
 		return "", errors.New("endpoint: only scheme, host, port and path are allowed")
 	}
+	if port == "" {
+		port = u.Port()
+	}
 	if port != "" {
-		n, err := strconv.Atoi(port)
-		if err != nil || n < 1 || n > 65535 {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 {
 			return "", errors.New("port: not a number from 1 to 65535")
 		}
-		u.Host = net.JoinHostPort(u.Hostname(), port)
+		u.Host = net.JoinHostPort(u.Hostname(), strconv.FormatUint(n, 10))
 	}
+	u.Host = strings.TrimSuffix(u.Host, ":") // a colon without a port
 	return strings.TrimRight(u.String(), "/"), nil
 }
