@@ -14,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 
+	"example.com/webpubsub/internal/azclient"
 	"example.com/webpubsub/internal/connstr"
 	"example.com/webpubsub/internal/names"
 )
@@ -165,7 +166,7 @@ func newClient(endpoint, hub string, o *ClientOptions, cred azcore.TokenCredenti
 	// The version is set by newRequest; azcore's policy would encode the query
 	// a second time.
 	az.APIVersion = ""
-	az.Transport = newTransport(o.Transport)
+	az.Transport = azclient.Transport(o.Transport)
 	c.az, err = azcore.NewClient(moduleName, moduleVersion, runtime.PipelineOptions{
 		AllowedHeaders:         []string{"api-supported-versions", "x-ms-error-code"},
 		AllowedQueryParameters: []string{"clientType", "maxpagesize", "messageTtlSeconds", "minutesToExpire", "top"},

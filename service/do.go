@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
 )
@@ -51,12 +50,8 @@ func (c *Client) Do(r *http.Request) (resp *http.Response, err error) {
 		req.SetOperationValue(isSend{})
 	}
 	resp, err = c.az.Pipeline().Do(req)
-	var re *azcore.ResponseError
-	if errors.As(err, &re) { // how sendOnce prevents retries of a status
-		resp, err = re.RawResponse, nil
-	}
-	if err == nil && redirectTarget(resp) != "" {
-		err = runtime.NewResponseError(resp)
+	if errors.As(err, new(statusError)) {
+		return resp, nil
 	}
 	if err != nil {
 		return nil, c.explain("Do", err)

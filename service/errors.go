@@ -15,20 +15,15 @@ import (
 func (c *Client) explain(method string, err error) error {
 	var re *azcore.ResponseError
 	if errors.As(err, &re) {
-		if r := c.remedy(method, re); r != "" {
+		if r := c.remedy(method, re.StatusCode); r != "" {
 			return fmt.Errorf("service: %s: %s: %w", method, r, err)
 		}
 	}
 	return fmt.Errorf("service: %s: %w", method, err)
 }
 
-func (c *Client) remedy(method string, re *azcore.ResponseError) string {
-	if re.RawResponse != nil {
-		if target := redirectTarget(re.RawResponse); target != "" {
-			return fmt.Sprintf("redirected to %q, which is not followed: set the endpoint to the URL of the resource, and a gateway as ReverseProxyEndpoint", target)
-		}
-	}
-	switch re.StatusCode {
+func (c *Client) remedy(method string, status int) string {
+	switch status {
 	case http.StatusUnauthorized:
 		if c.key != nil {
 			return "the service rejected the access token: check that the access key belongs to this endpoint, " +
@@ -65,6 +60,14 @@ func (e nonRetriableError) Unwrap() error { return e.error }
 // NonRetriable marks the error for azcore's retry policy.
 func (nonRetriableError) NonRetriable() {}
 
+// statusError is the status of a response to a send, which is not retried.
+type statusError struct{ error }
+
+func (e statusError) Unwrap() error { return e.error }
+
+// NonRetriable marks the error for azcore's retry policy.
+func (statusError) NonRetriable() {}
+
 type isSend struct{}
 
 // sendOnce prevents the retry policy from retrying a send unless it is certain
@@ -86,7 +89,7 @@ func (sendOnce) Do(req *policy.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	// The response is returned too, for policy.WithCaptureResponse.
-	return resp, nonRetriableError{runtime.NewResponseError(resp)}
+	return resp, statusError{runtime.NewResponseError(resp)}
 }
 
 // neverSent reports whether no connection was established, so that no byte of

@@ -66,9 +66,11 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 
 	// 304 is not a redirect.
 	srv.answer(http.StatusNotModified, "")
-	req, _ := http.NewRequestWithContext(t.Context(), "GET", "/api/hubs/chat/rooms", nil)
-	if resp, err := key.Do(req); err != nil || resp.StatusCode != http.StatusNotModified {
-		t.Errorf("304: %v", err)
+	for _, method := range []string{"GET", "POST"} {
+		req, _ := http.NewRequestWithContext(t.Context(), method, "/api/hubs/chat/rooms", nil)
+		if resp, err := key.Do(req); err != nil || resp.StatusCode != http.StatusNotModified {
+			t.Errorf("%s, 304: %v", method, err)
+		}
 	}
 }
 

@@ -1,4 +1,7 @@
-package service
+// Package azclient provides the HTTP transport for clients of the Azure SDK.
+//
+//	o := azcore.ClientOptions{Transport: azclient.Transport(nil)}
+package azclient
 
 import (
 	"crypto/tls"
@@ -11,6 +14,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
 )
 
 // maxResponse is the largest response body that is read, in bytes. The largest
@@ -32,13 +36,15 @@ var defaultTransport = &http.Transport{
 	HTTP2:                 &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second},
 }
 
-// transport sends requests without following redirects, and bounds responses.
-// The API has no redirects. Following one would send the message to another
-// server, the token too where only the port differs, and a 302 would turn a PUT
-// into a GET whose 200 reads as success.
-type transport struct{ policy.Transporter }
-
-func newTransport(t policy.Transporter) policy.Transporter {
+// Transport returns a transport that sends requests with t, or with the settings
+// of azcore if t is nil, but does not follow redirects and bounds responses to 16
+// MiB. It does not change t.
+//
+// Neither the REST API of Web PubSub nor the token endpoints of Azure redirect.
+// Following one would send the message and the credential to another server (an
+// http.Client keeps Authorization if only the port differs, and every other secret
+// header always), and a 302 would turn a PUT into a GET whose 200 reads as success.
+func Transport(t policy.Transporter) policy.Transporter {
 	client, ok := t.(*http.Client)
 	switch {
 	case t == nil:
@@ -51,6 +57,8 @@ func newTransport(t policy.Transporter) policy.Transporter {
 	return transport{&clone}
 }
 
+type transport struct{ policy.Transporter }
+
 func (t transport) Do(r *http.Request) (*http.Response, error) {
 	sent := r.URL.String()
 	resp, err := t.Transporter.Do(r)
@@ -60,11 +68,23 @@ func (t transport) Do(r *http.Request) (*http.Response, error) {
 	// A Transporter that is no http.Client may have followed it already.
 	if resp.Request != nil && resp.Request.URL != nil && resp.Request.URL.String() != sent {
 		_ = resp.Body.Close()
-		return nil, nonRetriableError{fmt.Errorf("redirected to %s: redirects are not supported, and ClientOptions.Transport must not follow them", withoutQuery(resp.Request.URL))}
+		return nil, redirectError{fmt.Errorf("redirected to %s: redirects are not supported, and the transport of ClientOptions must not follow them", withoutQuery(resp.Request.URL))}
 	}
 	resp.Body = &boundedBody{ReadCloser: resp.Body, left: maxResponse}
+	if target := redirectTarget(resp); target != "" {
+		// The response is returned too, for policy.WithCaptureResponse.
+		return resp, redirectError{fmt.Errorf("redirected to %s, which is not followed: set the endpoint to the URL of the resource, and a gateway as ReverseProxyEndpoint: %w", target, runtime.NewResponseError(resp))}
+	}
 	return resp, nil
 }
+
+// redirectError is not retried.
+type redirectError struct{ error }
+
+func (e redirectError) Unwrap() error { return e.error }
+
+// NonRetriable marks the error for azcore's retry policy.
+func (redirectError) NonRetriable() {}
 
 // redirectTarget returns where a response redirects to, for an error, or "".
 func redirectTarget(resp *http.Response) string {
@@ -80,7 +100,7 @@ func redirectTarget(resp *http.Response) string {
 	return withoutQuery(u)
 }
 
-// withoutQuery returns a URL as it can be shown: a query may hold a secret.
+// withoutQuery returns a URL as it can be shown: a query may contain a secret.
 func withoutQuery(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
