@@ -122,6 +122,7 @@ func TestBrokenFramesCloseTheConnection(t *testing.T) {
 		{"bad event name", websocket.TextMessage, `{"type":"event","event":"1st","data":1}`, 1007, invalid},
 		{"bad base64", websocket.TextMessage, `{"type":"event","event":"e","dataType":"binary","data":"*"}`, 1007, invalid},
 		{"metadata twice", websocket.TextMessage, `{"type":"event","event":"e","data":1,"metadata":{"a":"1","a":"2"}}`, 1007, invalid},
+		{"nested too deeply", websocket.TextMessage, `{"type":"event","event":"e","data":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`, 1007, invalid},
 		{"bad UTF-8", websocket.TextMessage, "{\"type\":\"ping\xff\"}", 1007, "The client message is not valid UTF-8."},
 		{"binary on JSON", websocket.BinaryMessage, `{"type":"ping"}`, 1003, "The JSON subprotocol requires text messages."},
 		{"too large", websocket.TextMessage, `{"type":"sendToGroup","group":"g","data":"` + strings.Repeat("x", 1<<20) + `"}`, 1009, "The client message is too large."},
@@ -184,7 +185,7 @@ func TestHandshakeRefusals(t *testing.T) {
 
 func TestLegacyURLAndHeaderToken(t *testing.T) {
 	srv := emulator.Start(t, emulator.Options{})
-	for _, path := range []string{"/client/?hub=chat", "/client?hub=CHAT", "/client/hubs/CHAT"} {
+	for _, path := range []string{"/client/?hub=chat", "/client?hub=CHAT", "/client/hubs/CHAT", "/Client/?Hub=chat", "/CLIENT/Hubs/chat/"} {
 		d := websocket.Dialer{}
 		ws, _, err := d.Dial("ws"+strings.TrimPrefix(srv.URL(), "http")+path, map[string][]string{
 			"Authorization": {"Bearer " + accessToken(t, srv, dialOptions{})},
@@ -338,4 +339,21 @@ func TestAckMemoryIsBounded(t *testing.T) {
 	if got := join(0); !strings.Contains(got, `"success":true`) {
 		t.Errorf("an older one is still remembered: %s", got)
 	}
+}
+
+// What passes here must not fail in Azure, where System.Text.Json stops at 64
+// levels; and an empty object of metadata is not the same as none.
+func TestDepthAndEmptyMetadata(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	c, _ := dialJSON(t, srv, dialOptions{roles: anything, groups: []string{"g"}})
+	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	for n, status := range map[int]int{64: 202, 65: 400} {
+		if a := rest(t, srv, request{method: "POST", path: "groups/none/:send", contentType: "application/json", body: deep(n)}); a.status != status {
+			t.Errorf("a REST body of %d levels: %d, want %d", n, a.status, status)
+		}
+	}
+	c.send(`{"type":"sendToGroup","group":"g","data":` + deep(63) + `}`)
+	c.expect(`{"type":"message","from":"group","fromUserId":null,"group":"g","dataType":"json","data":` + deep(63) + `}`)
+	c.send(`{"type":"sendToGroup","group":"g","data":1,"metadata":{}}`)
+	c.expect(`{"type":"message","from":"group","fromUserId":null,"group":"g","dataType":"json","data":1,"metadata":{}}`)
 }

@@ -70,15 +70,17 @@ func (s *Server) serveClient(w http.ResponseWriter, r *http.Request) {
 		refuse(name, &refusal{status: http.StatusForbidden, body: why, why: why})
 		return
 	}
-	if err := names.Hub(name); err != nil {
-		refuse("", &refusal{status: http.StatusBadRequest, body: "Invalid hub name.", why: err.Error()})
-		return
-	}
 	h := s.peek(name)
+	// A recovery is answered on the WebSocket also if the hub's name is invalid: the
+	// official JavaScript client repeats a handshake that failed for half a minute.
 	if endpoint == clientEndpoint && query.Parse(r.URL.RawQuery).Get("awps_connection_id") != "" {
 		if f := h.serveRecovery(w, r); f != nil {
 			refuse(h.name, f)
 		}
+		return
+	}
+	if err := names.Hub(name); err != nil {
+		refuse("", &refusal{status: http.StatusBadRequest, body: "Invalid hub name.", why: err.Error()})
 		return
 	}
 	claims, err := h.authenticate(r, endpoint)
@@ -149,14 +151,16 @@ const (
 )
 
 // clientHub returns the hub and the endpoint of a client address, which may
-// have the older form /client/?hub={hub}.
+// have the older form /client/?hub={hub}. Whether the service compares paths with
+// case is not documented; Microsoft's emulator does not, so neither does this one.
 func clientHub(r *http.Request) (hub, endpoint string, ok bool) {
+	p := r.URL.Path
 	for _, endpoint := range []string{clientEndpoint, mqttEndpoint} {
-		if name, ok := strings.CutPrefix(r.URL.Path, endpoint); ok {
-			return strings.TrimSuffix(name, "/"), endpoint, true
+		if n := len(endpoint); len(p) >= n && strings.EqualFold(p[:n], endpoint) {
+			return strings.TrimSuffix(p[n:], "/"), endpoint, true
 		}
 	}
-	if p := r.URL.Path; p == "/client" || p == "/client/" {
+	if strings.EqualFold(strings.TrimSuffix(p, "/"), "/client") {
 		return query.Parse(r.URL.RawQuery).Get("hub"), clientEndpoint, true
 	}
 	return "", "", false

@@ -120,7 +120,7 @@ type journal struct {
 
 func (j *journal) add(e Entry) {
 	e.Time = j.clock.Now()
-	e.Name, e.Reason = clip(e.Name), clip(e.Reason)
+	e.Hub, e.Name, e.Reason = clip(e.Hub), clip(e.Name), clip(e.Reason)
 	j.mu.Lock()
 	if len(j.entries) < journalSize {
 		j.entries = append(j.entries, e)

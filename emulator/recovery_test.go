@@ -113,6 +113,11 @@ func TestRecoveryIsRefused(t *testing.T) {
 		o.hub = "other"
 		dial(t, srv, o).expectClose(websocket.ClosePolicyViolation, "The connection could not be recovered.")
 	})
+	t.Run("a hub that cannot be", func(t *testing.T) {
+		o := recovery(hello)
+		o.hub = "1-hub"
+		dial(t, srv, o).expectClose(websocket.ClosePolicyViolation, "The connection could not be recovered.")
+	})
 	t.Run("a token without connection id is a new connection", func(t *testing.T) {
 		o := recovery(hello)
 		o.query.Del("awps_connection_id")

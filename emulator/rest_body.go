@@ -12,6 +12,7 @@ import (
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/internal/names"
+	"example.com/webpubsub/internal/wire"
 )
 
 // payload reads the body of a send. An empty content type means binary.
@@ -32,7 +33,7 @@ func (c *call) payload() (webpubsub.Message, error) {
 		return m, unsupportedType("The content type must be text/plain, application/json, application/octet-stream or application/x-protobuf.",
 			"the content type "+contentType+" is none that the service takes: use one of the four without parameters, or with a charset of utf-8, utf-16 or iso-8859-1")
 	}
-	if m.Type == webpubsub.TypeJSON && (!utf8.Valid(m.Data) || !json.Valid(m.Data)) {
+	if m.Type == webpubsub.TypeJSON && (!utf8.Valid(m.Data) || !json.Valid(m.Data) || wire.TooDeep(m.Data)) {
 		return m, badRequest("Request", "The request body is not a valid JSON.")
 	}
 	if m.Metadata, err = metadata(c.r.Header); err != nil {

@@ -385,7 +385,7 @@ func TestGeneratedTokens(t *testing.T) {
 func TestJournalEntriesAreBounded(t *testing.T) {
 	srv := emulator.Start(t, emulator.Options{})
 	long := strings.Repeat("ü", 100_000)
-	for _, path := range []string{"/api/hubs/chat/users/" + long, "/" + long} {
+	for _, path := range []string{"/api/hubs/chat/users/" + long, "/" + long, "/client/hubs/" + long} {
 		if a := raw(t, request{method: "GET"}, srv.URL()+path, ""); a.status < 400 {
 			t.Errorf("status %d", a.status)
 		}
@@ -399,11 +399,11 @@ func TestJournalEntriesAreBounded(t *testing.T) {
 		if s := e.String(); strings.ContainsFunc(s, unicode.IsControl) {
 			t.Errorf("not one plain line: %q", s)
 		}
-		if len(e.Name) > 9000 || len(e.Reason) > 9000 || !utf8.ValidString(e.Name) {
+		if len(e.Hub) > 9000 || len(e.Name) > 9000 || len(e.Reason) > 9000 || !utf8.ValidString(e.Name) {
 			t.Errorf("an entry with a name of %d bytes and a reason of %d", len(e.Name), len(e.Reason))
 		}
 	}
-	if n != 3 {
+	if n != 4 {
 		t.Errorf("%d entries", n)
 	}
 }

@@ -319,10 +319,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, why, http.StatusForbidden)
 		return
 	}
-	switch path := r.URL.Path; {
+	path := r.URL.Path
+	lower := strings.ToLower(path) // see clientHub
+	switch {
 	case strings.HasPrefix(path, "/api/"):
 		s.serveREST(w, r)
-	case path == "/client" || strings.HasPrefix(path, "/client/") || strings.HasPrefix(path, mqttEndpoint):
+	case lower == "/client" || strings.HasPrefix(lower, "/client/") || strings.HasPrefix(lower, mqttEndpoint):
 		s.serveClient(w, r)
 	case strings.HasPrefix(path, authorityPath+"/"):
 		http.StripPrefix(authorityPath, s.identity).ServeHTTP(w, r)

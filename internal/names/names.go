@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -40,9 +41,10 @@ func Hub(s string) error {
 //lint:ignore ST1005 clients see the wording of the service
 var ErrGroup = errors.New("Invalid group name. Valid group name should be in between 1 and 1024 characters long.")
 
-// Group checks a group name: 1 to 1,024 characters, not only white space.
+// Group checks a group name: 1 to 1,024 characters, not only white space. As the
+// service counts UTF-16 code units, an emoji is two.
 func Group(s string) error {
-	if s == "" || len(s) > 4*MaxGroup || !utf8.ValidString(s) || utf8.RuneCountInString(s) > MaxGroup || strings.TrimSpace(s) == "" {
+	if s == "" || len(s) > 3*MaxGroup || !utf8.ValidString(s) || len(s) > MaxGroup && len(utf16.Encode([]rune(s))) > MaxGroup || strings.TrimSpace(s) == "" {
 		return ErrGroup
 	}
 	return nil

@@ -20,8 +20,8 @@ func TestNames(t *testing.T) {
 		},
 		{
 			"group", names.Group,
-			[]string{"g", " g", "a/b%", "日本", strings.Repeat("g", 1024), strings.Repeat("語", 1024)},
-			[]string{"", " ", "\t\n", strings.Repeat("g", 1025), strings.Repeat("語", 1025), "\xff"},
+			[]string{"g", " g", "a/b%", "日本", strings.Repeat("g", 1024), strings.Repeat("語", 1024), strings.Repeat("😀", 512)},
+			[]string{"", " ", "\t\n", strings.Repeat("😀", 513), "g" + strings.Repeat("😀", 512), strings.Repeat("g", 1025), strings.Repeat("語", 1025), "\xff"},
 		},
 		{
 			"event", names.Event,

@@ -24,11 +24,12 @@ import (
 )
 
 // Limits of one permission of one connection. The reference documents the
-// stars only; the other numbers are those of Microsoft's emulator, which
-// counts its own default rule as a tenth pattern.
+// stars only; the other numbers are those of Microsoft's emulator. It allows ten
+// patterns, of which its own default rule is one. Whether the service counts so is
+// not documented; nine are what is sure to work there.
 const (
 	MaxLiterals = 1000 // groups named by roles, grants and revokes
-	MaxPatterns = 10   // roles with a pattern
+	MaxPatterns = 9    // roles with a pattern, other than **
 	MaxPattern  = 1024 // characters of a pattern
 	MaxStars    = 5    // stars of a pattern, those of ** counted singly
 )
@@ -118,6 +119,8 @@ func Parse(roles []string) (Set, []error) {
 			pat, err := compile(rest)
 			if err != nil {
 				ignore(role, err)
+			} else if len(pat) == 1 && pat[0] == deep {
+				s.at(p).any = true // every group, and no pattern that counts
 			} else if name, ok := pat.literal(); ok {
 				literals = append(literals, literal{p, role, name})
 			} else if r := s.at(p); len(r.patterns) == MaxPatterns {

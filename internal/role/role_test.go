@@ -105,8 +105,16 @@ func TestTooManyPatterns(t *testing.T) {
 			t.Errorf("%s is not allowed", g)
 		}
 	}
-	if s.Allows(role.Send, "p10-x") {
-		t.Error("the eleventh pattern counts")
+	if s.Allows(role.Send, fmt.Sprintf("p%d-x", role.MaxPatterns)) {
+		t.Error("a pattern beyond the limit counts")
+	}
+
+	// Every group is no pattern that takes room. It was ignored behind ten others.
+	for _, all := range []string{"**", "***", "*****"} {
+		s, ignored := role.Parse(append(roles[:2*role.MaxPatterns:2*role.MaxPatterns], "webpubsub.sendToGroups."+all))
+		if len(ignored) > 0 || !s.Allows(role.Send, "a.b") || s.Allows(role.JoinLeave, "a.b") {
+			t.Errorf("%s: ignored %v", all, ignored)
+		}
 	}
 }
 

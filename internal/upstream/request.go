@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -58,8 +60,8 @@ func (d *Dispatcher) eventHeader(ctx context.Context, h Handler, u *url.URL, e E
 	if signatures := d.signatures(e.ConnectionID); len(signatures) > 0 {
 		out["ce-signature"] = signatures
 	}
-	for k, v := range e.Metadata {
-		out[headerMetadata+strings.ToLower(k)] = []string{v}
+	for _, k := range slices.Sorted(maps.Keys(e.Metadata)) { // of keys that differ in case, never a random one
+		out[headerMetadata+strings.ToLower(k)] = []string{e.Metadata[k]}
 	}
 	for _, p := range e.MQTTProperties {
 		out[headerMQTT+p.Name] = append(out[headerMQTT+p.Name], p.Value)

@@ -103,7 +103,7 @@ func TestJSONUpstreamGolden(t *testing.T) {
 
 // What other clients write differently, and is taken all the same.
 func TestJSONUpstreamLeniency(t *testing.T) {
-	deep := strings.Repeat("[", 5000) + strings.Repeat("]", 5000)
+	deep := strings.Repeat("[", 63) + `"[[\"["` + strings.Repeat("]", 63) // and the frame is the 64th level
 	for _, tt := range []struct {
 		name, json string
 		want       wire.Upstream
@@ -116,13 +116,21 @@ func TestJSONUpstreamLeniency(t *testing.T) {
 		{"another letter case is another member", `{"type":"joinGroup","group":"g","GROUP":"h","ackID":"x"}`, wire.JoinGroup{Group: "g"}},
 		{"null is absent", `{"type":"joinGroup","group":"g","ackId":null}`, wire.JoinGroup{Group: "g"}},
 		{
-			"null is absent, all of them",
-			`{"type":"sendToGroup","group":"g","ackId":null,"noEcho":null,"ttlSeconds":null,"dataType":null,"data":1,"metadata":null,"stream":null}`,
+			"null is absent, but for noEcho and dataType",
+			`{"type":"sendToGroup","group":"g","ackId":null,"ttlSeconds":null,"data":1,"metadata":null,"stream":null}`,
 			wire.SendToGroup{Group: "g", Message: jsonMsg("1")},
 		},
 		{"json is the default", `{"type":"event","event":"e","data":"x"}`, wire.Event{Name: "e", Message: jsonMsg(`"x"`)}},
 		{"JSON is kept as it is", `{"type":"event","event":"e","data":{ "a" : 1.0e3 , "a":"\u0041"} }`, wire.Event{Name: "e", Message: jsonMsg(`{ "a" : 1.0e3 , "a":"\u0041"}`)}},
 		{"deep JSON", `{"type":"event","event":"e","data":` + deep + `}`, wire.Event{Name: "e", Message: jsonMsg(deep)}},
+		{
+			"white space in base64", `{"type":"event","event":"e","dataType":"binary","data":" A\tQ\r\nI D"}`,
+			wire.Event{Name: "e", Message: webpubsub.Binary([]byte{1, 2, 3})},
+		},
+		{
+			"metadata without entries", `{"type":"event","event":"e","data":1,"metadata":{}}`,
+			wire.Event{Name: "e", Message: webpubsub.Message{Type: webpubsub.TypeJSON, Data: []byte("1"), Metadata: map[string]string{}}},
+		},
 		{"letter case of dataType", `{"type":"event","event":"e","dataType":"Text","data":"x"}`, wire.Event{Name: "e", Message: webpubsub.Text("x")}},
 		{"data before dataType", `{"data":"x","dataType":"text","type":"event","event":"e"}`, wire.Event{Name: "e", Message: webpubsub.Text("x")}},
 		{
@@ -131,9 +139,15 @@ func TestJSONUpstreamLeniency(t *testing.T) {
 			wire.Event{Name: "e", Message: webpubsub.Text("").WithMetadata("k", "v")},
 		},
 		{
-			"keys of metadata differ by letter case",
-			`{"type":"event","event":"e","data":1,"metadata":{"k":"v","K":"w"}}`,
-			wire.Event{Name: "e", Message: jsonMsg("1").WithMetadata("k", "v").WithMetadata("K", "w")},
+			// They become one header of the event, which was that of a random key.
+			"the last of the keys of metadata that differ by letter case",
+			`{"type":"event","event":"e","data":1,"metadata":{"k":"v","a":"x","K":"w"}}`,
+			wire.Event{Name: "e", Message: jsonMsg("1").WithMetadata("a", "x").WithMetadata("K", "w")},
+		},
+		{
+			"a message to clients keeps them all",
+			`{"type":"sendToGroup","group":"g","data":1,"metadata":{"k":"v","K":"w"}}`,
+			wire.SendToGroup{Group: "g", Message: jsonMsg("1").WithMetadata("k", "v").WithMetadata("K", "w")},
 		},
 		{"longest event name", `{"type":"event","event":"E` + strings.Repeat(".", 127) + `","data":1}`, wire.Event{Name: "E" + strings.Repeat(".", 127), Message: jsonMsg("1")}},
 	} {
@@ -179,6 +193,15 @@ func TestJSONUpstreamRules(t *testing.T) {
 		{`{"type":"sendToGroup","group":"g","dataType":"binary","data":"-_-_"}`, "standard base64"},
 		{`{"type":"sendToGroup","group":"g","dataType":"binary","data":7}`, "standard base64"},
 		{`{"type":"sendToGroup","group":"g","dataType":"protobuf","data":"AQ=="}`, "google.protobuf.Any"},
+		{`{"type":"sendToGroup","group":"g","dataType":"binary","data":"AR=="}`, "standard base64"}, // the last bit means nothing
+		{`{"type":"sendToGroup","group":"g","data":1,"noEcho":null}`, "noEcho must not be null"},
+		{`{"type":"sendToGroup","group":"g","data":1,"dataType":null}`, "dataType must not be null"},
+		{`{"type":"ping","ackId":"1"}`, "ackId must be"},
+		{`{"type":"sequenceAck","sequenceId":1,"ackId":-1}`, "ackId must be"},
+		{`{"type":"p\u0130ng"}`, `type "pİng" is not known`},
+		{`{"type":"event","event":"e","dataType":"b\u0130nary","data":"AA=="}`, "data type must be"},
+		{`{"type":"event","event":"e","data":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`, "more deeply than 64 levels"},
+		{`{"type":"joinGroup","group":"` + strings.Repeat("😀", 513) + `"}`, "Invalid group name"},
 		{`{"type":"sendToGroup","group":"g","dataType":"xml","data":"x"}`, "data type must be"},
 		{`{"type":"sendToGroup","group":"g","dataType":1,"data":"x"}`, "dataType must be a string"},
 		{`{"type":"sendToGroup","group":"g","data":1,"noEcho":"true"}`, "noEcho must be true or false"},

@@ -24,6 +24,9 @@ import (
 type object struct {
 	raw [keyCount][]byte
 	err error
+	// foldMetadata makes the last of several metadata keys that differ in case
+	// win: an event handler gets them as headers.
+	foldMetadata bool
 }
 
 // parse reads the one JSON object of a frame.
@@ -50,6 +53,8 @@ func (o *object) scan(valid []byte) {
 		if !ok {
 			continue // a member of a newer version
 		}
+		// Microsoft's emulator lets the last one win. Which one the service takes is
+		// not documented, and a client that sends two has a fault.
 		if o.raw[k] != nil {
 			o.fail(fmt.Errorf("%s is given twice", keyNames[k]))
 		}
@@ -65,6 +70,14 @@ func (o *object) fail(err error) {
 
 // has reports whether the member is there and not null.
 func (o *object) has(k key) bool { return o.raw[k] != nil && string(o.raw[k]) != "null" }
+
+// notNull fails if the member is null, where the service does not take that for
+// an absent one (as seen of Microsoft's emulator).
+func (o *object) notNull(k key) {
+	if string(o.raw[k]) == "null" {
+		o.fail(fmt.Errorf("%s must not be null: omit it", keyNames[k]))
+	}
+}
 
 // require fails unless the member is there and not null.
 func (o *object) require(k key) bool {
@@ -187,13 +200,26 @@ func (o *object) textMap(k key) map[string]string {
 	return m
 }
 
+func (o *object) metadata() map[string]string {
+	m := o.textMap(keyMetadata)
+	if !o.foldMetadata || len(m) < 2 {
+		return m
+	}
+	last := make(map[string]string, len(m)) // the spelling that came last
+	for name := range members(o.raw[keyMetadata]) {
+		lower := lowerASCII(string(name))
+		if before, ok := last[lower]; ok && before != string(name) {
+			delete(m, before)
+		}
+		last[lower] = string(name)
+	}
+	return m
+}
+
 // message returns the payload with its metadata, zero where there is neither.
 // The payload may share memory with the frame.
 func (o *object) message() webpubsub.Message {
-	m := webpubsub.Message{Metadata: o.textMap(keyMetadata)}
-	if len(m.Metadata) == 0 {
-		m.Metadata = nil
-	}
+	m := webpubsub.Message{Metadata: o.metadata()}
 	data := o.raw[keyData]
 	if data == nil {
 		if o.has(keyMetadata) {
@@ -205,7 +231,7 @@ func (o *object) message() webpubsub.Message {
 	if o.has(keyDataType) {
 		m.Type = webpubsub.DataType(o.text(keyDataType))
 	}
-	switch strings.ToLower(string(m.Type)) {
+	switch lowerASCII(string(m.Type)) {
 	case "json":
 		m.Type, m.Data = webpubsub.TypeJSON, data
 	case "text":
@@ -226,10 +252,20 @@ func (o *object) message() webpubsub.Message {
 	return m
 }
 
+// base64 reads what .NET's Convert.FromBase64String does: white space counts for
+// nothing, and the bits that padding leaves over must be zero.
 func (o *object) base64(raw []byte) []byte {
 	text, ok := unquote(raw)
+	if bytes.ContainsAny(text, " \t") { // the decoder skips line ends by itself
+		text = bytes.Map(func(r rune) rune {
+			if r == ' ' || r == '\t' {
+				return -1
+			}
+			return r
+		}, text)
+	}
 	data := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
-	n, err := base64.StdEncoding.Decode(data, text)
+	n, err := base64.StdEncoding.Strict().Decode(data, text)
 	if !ok || err != nil {
 		o.fail(errors.New("data must be a string in standard base64 where dataType is binary or protobuf"))
 		return nil
@@ -278,6 +314,46 @@ func elements(array []byte) iter.Seq[[]byte] {
 			}
 		}
 	}
+}
+
+// MaxDepth is how deeply the objects and arrays of a frame or of a REST body may
+// be nested: the limit of System.Text.Json, which the service uses.
+const MaxDepth = 64
+
+// TooDeep reports whether valid JSON is nested more deeply than MaxDepth.
+func TooDeep(valid []byte) bool {
+	if bytes.Count(valid, []byte("{"))+bytes.Count(valid, []byte("[")) <= MaxDepth {
+		return false
+	}
+	depth := 0
+	for i := 0; i < len(valid); i++ {
+		switch valid[i] {
+		case '"':
+			for i++; valid[i] != '"'; i++ {
+				if valid[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			if depth++; depth > MaxDepth {
+				return true
+			}
+		case '}', ']':
+			depth--
+		}
+	}
+	return false
+}
+
+// lowerASCII is [strings.ToLower] for ASCII letters only: to Unicode, the letter
+// İ is an i, too.
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 func skipSpace(b []byte, i int) int {

@@ -42,6 +42,9 @@ var upstreamTypes = func() map[string]string {
 func decodeJSONUpstream(frame []byte) (Upstream, error) {
 	var o object
 	o.parse(frame)
+	if o.err == nil && TooDeep(frame) {
+		o.fail(fmt.Errorf("it is nested more deeply than %d levels", MaxDepth))
+	}
 	if o.err == nil {
 		o.require(keyType)
 	}
@@ -51,12 +54,13 @@ func decodeJSONUpstream(frame []byte) (Upstream, error) {
 	}
 	typ, ok := upstreamTypes[given]
 	if !ok {
-		typ, ok = upstreamTypes[strings.ToLower(given)]
+		typ, ok = upstreamTypes[lowerASCII(given)]
 	}
 	if !ok {
 		return nil, fmt.Errorf("the type %q is not known", clip(given))
 	}
 	u := readUpstream(typ, &o)
+	o.uintPointer(keyAckID) // is checked in every frame, also in those without acks
 	if o.err == nil {
 		o.err = checkUpstream(u)
 	}
@@ -73,6 +77,7 @@ func readUpstream(typ string, o *object) Upstream {
 	case typeLeaveGroup:
 		return LeaveGroup{o.group(), o.uintPointer(keyAckID)}
 	case typeSendToGroup:
+		o.notNull(keyNoEcho)
 		u := SendToGroup{
 			Group:      o.group(),
 			AckID:      o.uintPointer(keyAckID),
@@ -94,6 +99,7 @@ func readUpstream(typ string, o *object) Upstream {
 		return u
 	case typeEvent:
 		o.require(keyEvent)
+		o.foldMetadata = true
 		return Event{o.text(keyEvent), o.uintPointer(keyAckID), o.upstreamMessage()}
 	case typeSequenceAck:
 		o.require(keySequenceID)
@@ -101,6 +107,7 @@ func readUpstream(typ string, o *object) Upstream {
 	case typeInvoke:
 		o.require(keyInvocationID)
 		o.require(keyEvent)
+		o.foldMetadata = true
 		return Invoke{o.text(keyInvocationID), o.text(keyTarget), o.text(keyEvent), o.upstreamMessage()}
 	case typeCancelInvocation:
 		o.require(keyInvocationID)
@@ -141,6 +148,7 @@ func (o *object) group() string {
 
 // upstreamMessage is message, for a reader that must not guess.
 func (o *object) upstreamMessage() webpubsub.Message {
+	o.notNull(keyDataType)
 	m := o.message()
 	if o.err != nil || m.IsZero() {
 		return m

@@ -105,7 +105,7 @@ func (w *writer) message(m webpubsub.Message) {
 		w.buf = base64.StdEncoding.AppendEncode(w.buf, m.Data)
 		w.buf = append(w.buf, '"')
 	}
-	if len(m.Metadata) > 0 {
+	if m.Metadata != nil { // {} is kept, as by the service
 		w.textMap(keyMetadata, m.Metadata)
 	}
 }

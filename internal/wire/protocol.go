@@ -1,9 +1,6 @@
 package wire
 
-import (
-	"errors"
-	"strings"
-)
+import "errors"
 
 // Protocol is one of the predefined subprotocols. The zero Protocol stands for
 // none, which is a simple WebSocket client without frames of its own.
@@ -30,8 +27,9 @@ var errProtocol = errors.New("wire: a connection without a predefined subprotoco
 // Lookup returns the predefined subprotocol of that name, in any letter case,
 // as a client offers it in Sec-WebSocket-Protocol.
 func Lookup(name string) (Protocol, bool) {
+	name = lowerASCII(name)
 	for p := JSON; p <= ReliableProtobuf; p++ {
-		if strings.EqualFold(name, protocolNames[p]) {
+		if name == protocolNames[p] {
 			return p, true
 		}
 	}

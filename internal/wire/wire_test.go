@@ -432,3 +432,24 @@ func randomDownstream(r *rand.Rand) wire.Downstream {
 		return d
 	}
 }
+
+// The limit is checked once for every frame and REST body, so it must count what
+// stands in strings for nothing.
+func TestTooDeep(t *testing.T) {
+	for _, tt := range []struct {
+		json string
+		want bool
+	}{
+		{strings.Repeat("[", 64) + strings.Repeat("]", 64), false},
+		{strings.Repeat("[", 65) + strings.Repeat("]", 65), true},
+		{strings.Repeat(`{"a":`, 64) + "1" + strings.Repeat("}", 64), false},
+		{strings.Repeat(`{"a":`, 65) + "1" + strings.Repeat("}", 65), true},
+		{`"` + strings.Repeat("[", 100) + `"`, false},
+		{`["\"` + strings.Repeat("[", 100) + `\\"]`, false},
+		{"[" + strings.Repeat("[],", 100) + "[]]", false},
+	} {
+		if got := wire.TooDeep([]byte(tt.json)); got != tt.want {
+			t.Errorf("%.40s: %v", tt.json, got)
+		}
+	}
+}
