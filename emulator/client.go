@@ -1,7 +1,6 @@
 package emulator
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -98,9 +97,7 @@ func (c *conn) readFailed(l *link, err error) bool {
 	l.closing, l.dead = true, true
 	c.mu.Unlock()
 	c.violated(&violation{websocket.CloseProtocolError, "", "invalid WebSocket frame (RFC 6455, section 5): " + why})
-	if half, ok := l.net.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite()
-	}
+	_ = l.conn.CloseWrite()
 	return true
 }
 
@@ -368,13 +365,11 @@ func (c *conn) receiveEvent(u wire.Event) {
 		message: u.Message,
 		skip:    func() bool { return c.repeated(u.AckID) },
 		reply: func(m webpubsub.Message) {
-			// JSON null is no answer, as for an invocation: the event has succeeded, and
-			// official clients cannot receive a null.
-			null := m.Type == webpubsub.TypeJSON && string(bytes.TrimSpace(m.Data)) == "null"
-			if !m.IsZero() && !null {
+			if !m.IsZero() {
 				b := broadcast{data: wire.Data{From: "server", Message: m}}
 				if b.to(c, nil); b.err != nil {
-					c.finishAck(u.AckID, &wire.Error{Name: errInternal, Message: "The reply of the event handler cannot be sent: " + b.err.Error()})
+					c.journal(Entry{Kind: KindEventFailed, Name: u.Name, Reason: b.err.Error()})
+					c.finishAck(u.AckID, &wire.Error{Name: errInternal, Message: "Internal server error"})
 					return
 				}
 			}

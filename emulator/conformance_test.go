@@ -275,8 +275,9 @@ func TestPlainRequests(t *testing.T) {
 	}
 }
 
-// A handler that answers JSON null has succeeded. The ack once said that it had
-// failed, and a client that tries again has the event handled twice.
+// A handler that responds with JSON null has succeeded, and null is a JSON value,
+// which the client gets. The ack once said that it had failed, and later the reply
+// was left out.
 func TestHandlerAnswersNull(t *testing.T) {
 	handlers, _ := upstream(t, func(w http.ResponseWriter, e event) {
 		w.Header().Set("Content-Type", "application/json")
@@ -286,5 +287,8 @@ func TestHandlerAnswersNull(t *testing.T) {
 	srv := startWith(t, handlers)
 	c, _ := dialJSON(t, srv, dialOptions{})
 	c.send(`{"type":"event","event":"e","data":1,"ackId":1}`)
-	c.expect(acked(1))
+	c.expect(`{"type":"message","from":"server","dataType":"json","data": null }`, acked(1))
+	simple := dial(t, srv, dialOptions{})
+	simple.send("x")
+	simple.expect(" null ")
 }

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/internal/names"
@@ -102,17 +103,37 @@ func (d *dashboard) refuse(r *http.Request) string {
 	return ""
 }
 
-// maxShown bounds the connections of a hub that the page gets.
-const maxShown = 500
+// What the page gets is bounded, as it asks once a second: connections of all
+// hubs, groups of a connection, bytes of a name and of an entry, and hubs.
+const (
+	maxShown       = 500
+	maxShownGroups = 20
+	maxShownName   = 200
+	maxShownEntry  = 1000
+	maxShownHubs   = 100
+)
+
+// shorten bounds a text that is shown, in bytes.
+func shorten(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
 
 // state answers with the hubs, and the journal from an entry on.
 func (d *dashboard) state(w http.ResponseWriter, r *http.Request) {
+	type shownConnection struct {
+		ConnectionState
+		MoreGroups int // that are left out
+	}
 	type shownHub struct {
-		HubState
-		Total int
+		Name        string
+		Connections []shownConnection
+		Total       int
 	}
 	type shownEntry struct {
-		Entry
+		Time    time.Time
 		Text    string
 		Warning bool
 	}
@@ -121,16 +142,32 @@ func (d *dashboard) state(w http.ResponseWriter, r *http.Request) {
 		Entries []shownEntry
 		Next    int
 	}
-	for _, h := range d.srv.State() {
-		s := shownHub{HubState: h, Total: len(h.Connections)}
-		s.Connections = s.Connections[:min(len(s.Connections), maxShown)]
-		out.Hubs = append(out.Hubs, s)
+	left := maxShown
+	for i, h := range d.srv.State() {
+		if i == maxShownHubs {
+			break
+		}
+		shown := shownHub{Name: h.Name, Total: len(h.Connections), Connections: []shownConnection{}}
+		for _, c := range h.Connections[:min(len(h.Connections), left)] {
+			s := shownConnection{ConnectionState: c}
+			s.UserID, s.Subprotocol = shorten(c.UserID, maxShownName), shorten(c.Subprotocol, maxShownName)
+			s.Groups = nil // a name that is shown can be sent to, so none is shortened
+			for _, g := range c.Groups {
+				if len(g) <= maxShownName && len(s.Groups) < maxShownGroups {
+					s.Groups = append(s.Groups, g)
+				}
+			}
+			s.MoreGroups = len(c.Groups) - len(s.Groups)
+			shown.Connections = append(shown.Connections, s)
+		}
+		left -= len(shown.Connections)
+		out.Hubs = append(out.Hubs, shown)
 	}
 	after, _ := strconv.Atoi(r.URL.Query().Get("after"))
 	var entries []Entry
 	entries, out.Next, _ = d.srv.journal.since(after)
 	for _, e := range entries {
-		out.Entries = append(out.Entries, shownEntry{e, e.String(), e.warning()})
+		out.Entries = append(out.Entries, shownEntry{e.Time, shorten(e.String(), maxShownEntry), e.warning()})
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(out)

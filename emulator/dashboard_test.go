@@ -2,6 +2,7 @@ package emulator_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -133,6 +134,47 @@ func TestDashboardShowsAndActs(t *testing.T) {
 	waitFor(t, srv, emulator.KindDisconnected, id)
 	if n := get("state").Hubs[0].Total; n != 0 {
 		t.Errorf("%d connections are left", n)
+	}
+}
+
+// The page asks once a second. Two thousand long names of groups made each answer
+// so large that it cost 21 MiB a second.
+func TestDashboardStateIsBounded(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{Dashboard: true})
+	var groups []string
+	for i := range 30 {
+		groups = append(groups, fmt.Sprint("short", i), fmt.Sprint(i, strings.Repeat("é", 1000)))
+	}
+	for range 20 {
+		dialJSON(t, srv, dialOptions{user: strings.Repeat("u", 5000), groups: groups})
+	}
+	for i := range 150 {
+		dial(t, srv, dialOptions{hub: fmt.Sprint("hub", i)})
+	}
+	res := dashboardRequest(t, srv, "GET", "state", "", nil)
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s struct {
+		Hubs []struct {
+			Name        string
+			Total       int
+			Connections []struct {
+				UserID     string
+				Groups     []string
+				MoreGroups int
+			}
+		}
+	}
+	if err := json.Unmarshal(body, &s); err != nil {
+		t.Fatal(err)
+	}
+	if c := s.Hubs[0].Connections; len(c) != 20 || len(c[0].Groups) != 20 || c[0].Groups[0] != "short0" || c[0].MoreGroups != 40 || len(c[0].UserID) > 210 {
+		t.Errorf("got %+v", c[0])
+	}
+	if len(s.Hubs) != 100 || len(body) > 1<<20 {
+		t.Errorf("%d bytes for %d hubs", len(body), len(s.Hubs))
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -29,10 +29,26 @@ type eventQueue struct {
 	begun   bool   // connected has been queued
 	early   []job  // group events that came before that
 
-	// What the handlers' answers left behind. Only the delivery in progress
+	// What the handlers' responses left behind. Only the delivery in progress
 	// touches these.
 	state   *string
-	cookies []*http.Cookie
+	cookies *upstream.Cookies
+
+	// What the client's request said, for every event.
+	origin string // host without port
+	trace  string // traceparent
+}
+
+// from keeps what events repeat of the client's request.
+func (q *eventQueue) from(header map[string][]string) {
+	for name, values := range header {
+		switch strings.ToLower(name) {
+		case "host":
+			q.origin = (&url.URL{Host: values[0]}).Hostname()
+		case "traceparent":
+			q.trace = values[0]
+		}
+	}
 }
 
 // job is an event to deliver.
@@ -112,16 +128,18 @@ func (c *conn) deliver(ctx context.Context, e upstream.Event) (upstream.Response
 		c.identifyMQTT(&e)
 	}
 	e.State, e.Cookies = q.state, q.cookies
+	e.Origin, e.TraceParent = q.origin, q.trace
 	start := time.Now()
 	r, err := c.hub.srv.upstream.Deliver(ctx, c.hub.settings.Load().handlers, e)
-	if err == nil && e.Kind == upstream.User && c.mqtt == nil { // MQTT takes any answer
-		_, err = r.Message()
+	if err == nil && e.Kind == upstream.User && c.mqtt == nil { // MQTT takes any response
+		_, err = c.replyOf(r)
 	}
 	if err == nil {
-		if r.State != nil {
+		// The responses to connected and other notifications are not read.
+		if blocking := e.Kind == upstream.Connect || e.Kind == upstream.User; blocking && r.State != nil {
 			q.state = r.State
 		}
-		q.cookies = upstream.MergeCookies(q.cookies, r.Cookies)
+		q.cookies = r.Cookies
 	}
 	// Nobody needs to listen for a client that connects; for what it says, yes.
 	if !errors.Is(err, upstream.ErrNoHandler) || e.Kind == upstream.User {
@@ -132,6 +150,14 @@ func (c *conn) deliver(ctx context.Context, e upstream.Event) (upstream.Response
 		c.journalEvent(name, r.Status, time.Since(start), err)
 	}
 	return r, err
+}
+
+// replyOf returns the reply to a user event.
+func (c *conn) replyOf(r upstream.Response) (webpubsub.Message, error) {
+	if c.protocol == 0 {
+		return r.SimpleMessage()
+	}
+	return r.Message()
 }
 
 func (c *conn) journalEvent(name string, status int, took time.Duration, err error) {
@@ -254,7 +280,7 @@ func (c *conn) raiseUserEvent(u userEvent) {
 		done: func(r upstream.Response, err error) {
 			m := webpubsub.Message{}
 			if err == nil {
-				m, err = r.Message()
+				m, err = c.replyOf(r)
 			}
 			switch {
 			case err != nil:

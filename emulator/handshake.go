@@ -329,18 +329,17 @@ type admission struct {
 
 // connectRequest is what the connect event tells of a handshake.
 func connectRequest(r *http.Request, claims token.Claims) upstream.ConnectRequest {
-	headers := r.Header.Clone()
-	headers.Set("Host", r.Host) // net/http keeps it apart
 	return upstream.ConnectRequest{
 		Claims:       claims.All,
 		Query:        query.Parse(r.URL.RawQuery),
-		Headers:      headers,
+		Headers:      asSent(r),
 		Subprotocols: subprotocols(r),
 	}
 }
 
 // askHandler raises the connect event, and waits for the answer.
 func (c *conn) askHandler(ctx context.Context, request upstream.ConnectRequest, a *admission) *refusal {
+	c.events.from(request.Headers)
 	c.events.next = 1 // the id 0 belongs to connect, even where nobody listens
 	body, err := json.Marshal(request)
 	if err != nil {
@@ -354,7 +353,7 @@ func (c *conn) askHandler(ctx context.Context, request upstream.ConnectRequest, 
 	case errors.Is(err, upstream.ErrNoHandler):
 		return nil
 	case errors.As(err, &refused):
-		return &refusal{status: refused.Status, why: fmt.Sprintf("the connect handler answered %d", refused.Status), answer: resp.Body}
+		return &refusal{status: refused.Status, body: "The connect event handler rejected the connection.", why: refused.Error(), answer: resp.Body}
 	case err != nil:
 		return &refusal{status: http.StatusInternalServerError, why: err.Error()}
 	}

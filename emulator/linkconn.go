@@ -33,6 +33,9 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if head, ok := c.(*headConn); ok {
+		head.stop()
+	}
 	h.conn.Conn = c
 	return h.conn, buf, nil
 }
@@ -43,12 +46,7 @@ func newLinkConn() *linkConn { return &linkConn{writing: make(chan struct{}, 1)}
 func (c *linkConn) NetConn() net.Conn { return c.Conn }
 
 // CloseWrite ends the sending side if the connection has two sides.
-func (c *linkConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
-}
+func (c *linkConn) CloseWrite() error { return closeWrite(c.Conn) }
 
 func (c *linkConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)

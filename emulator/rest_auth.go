@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 
+	"example.com/webpubsub/internal/names"
 	"example.com/webpubsub/internal/token"
 )
 
@@ -36,8 +37,8 @@ func (c *call) authorizeEntra(compact string) error {
 	if !c.srv.opts.AllowUnverifiedEntra {
 		return unauthorized("this is a token of Microsoft Entra, which only the service can verify: set AllowUnverifiedEntra (the flag -allow-unverified-entra) to accept it without, or use the access key", invalidToken)
 	}
-	peer, _, _ := net.SplitHostPort(c.r.RemoteAddr)
-	if ip := net.ParseIP(peer); ip == nil || !ip.IsLoopback() {
+	// The peer on a network in memory is localhost, that on a Unix socket is "@".
+	if peer, _, _ := net.SplitHostPort(c.r.RemoteAddr); !names.Loopback(peer) && c.r.RemoteAddr != "@" {
 		return unauthorized("unverified tokens of Microsoft Entra are accepted from this machine only: use the access key elsewhere", invalidToken)
 	}
 	if err := token.Lifetime(compact, c.srv.opts.Clock.Now()); err != nil {

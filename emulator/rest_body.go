@@ -3,9 +3,12 @@ package emulator
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -93,7 +96,12 @@ func (c *call) readBody() ([]byte, error) {
 		return nil, e
 	}
 	body, err := io.ReadAll(io.LimitReader(c.r.Body, maxMessage))
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		e := badRequest("Request", "The request body came too slowly.")
+		e.status, e.hidden = http.StatusRequestTimeout, fmt.Sprintf("the request body did not come within %v", bodyTimeout)
+		return nil, e
+	case err != nil:
 		return nil, badRequest("Request", "The request body ended early.")
 	}
 	return body, nil

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -91,9 +92,9 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("emulator: hub settings: %w", err)
 	}
-	l := o.Listener
-	if l == nil {
-		if l, err = net.Listen("tcp", o.Addr); err != nil {
+	listeners := []net.Listener{o.Listener}
+	if o.Listener == nil {
+		if listeners, err = listen(o.Addr); err != nil {
 			return nil, fmt.Errorf("emulator: cannot listen on %s (is another emulator running there?): %w", o.Addr, err)
 		}
 	}
@@ -103,11 +104,13 @@ func New(o Options) (*Server, error) {
 		configured: configured, file: file, fromFile: fromFile.hubs, access: allowed,
 	}
 	s.fileAccess.Store(&fromFile.access)
-	if l, err = s.secure(l); err != nil {
-		_ = l.Close()
+	if err := s.secure(listeners); err != nil {
+		for _, l := range listeners {
+			_ = l.Close()
+		}
 		return nil, err
 	}
-	s.host = publicHost(o.Addr, l.Addr())
+	s.host = publicHost(o.Addr, listeners[0].Addr())
 	s.url = s.scheme("http") + "://" + s.host
 	s.client = newHTTPClient(s.authority)
 	s.journal = journal{clock: o.Clock, logger: o.Logger, observe: o.Observe}
@@ -135,13 +138,28 @@ func New(o Options) (*Server, error) {
 	s.http = &http.Server{
 		Handler:           s,
 		ErrorLog:          s.httpLog(),
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: 10 * time.Second, // bodies: see boundBody
+		WriteTimeout:      10 * time.Minute, // more than a connect event may take, with its retries
 		IdleTimeout:       2 * time.Minute,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, headConnKey{}, c)
+		},
+		ConnState: func(c net.Conn, state http.ConnState) {
+			if state == http.StateIdle {
+				c.(*headConn).restart()
+			}
+		},
 	}
 	s.mu.Lock()
 	s.scheduleSweep()
 	s.mu.Unlock()
-	s.tasks.Go(func() { _ = s.http.Serve(l) })
+	for _, l := range listeners {
+		l := headListener{Listener: l, failed: s.handshakeFailed}
+		if s.authority != nil {
+			l.config = s.authority.config()
+		}
+		s.tasks.Go(func() { _ = s.http.Serve(l) })
+	}
 	return s, nil
 }
 
@@ -170,23 +188,23 @@ func newKeyID() string {
 	return fmt.Sprintf("s-%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// secure puts TLS in front of the listener where it is asked for, and keeps
-// what anybody may enter off the network.
-func (s *Server) secure(l net.Listener) (net.Listener, error) {
+// secure makes what TLS needs, if it is on, and keeps what anybody may enter off
+// the network.
+func (s *Server) secure(listeners []net.Listener) (err error) {
 	if s.opts.AllowUnverifiedEntra {
-		if err := loopback(l.Addr()); err != nil {
-			return l, err
+		for _, l := range listeners {
+			if err := loopback(l.Addr()); err != nil {
+				return err
+			}
 		}
 	}
 	if !s.opts.TLS {
-		return l, nil
+		return nil
 	}
-	a, err := newAuthority()
-	if err != nil {
-		return l, fmt.Errorf("emulator: make a certificate: %w", err)
+	if s.authority, err = newAuthority(); err != nil {
+		return fmt.Errorf("emulator: make a certificate: %w", err)
 	}
-	s.authority = a
-	return a.listener(l), nil
+	return nil
 }
 
 // scheme is http or ws, or what either is called with TLS.
@@ -307,13 +325,22 @@ func (s *Server) allHubs() []*hub {
 }
 
 // ServeHTTP answers the REST API and the client endpoint, so that an emulator
-// can also be mounted on a server of one's own.
+// can also be mounted on a server of one's own. Its names must be allowed in
+// [Options.AllowHosts] if they are not localhost or an address. The connect event
+// then has the names of headers in Go's canonical spelling, but for common ones
+// that are known to be written otherwise, such as Sec-WebSocket-Key; on its own
+// listener the emulator has them as the client sent them.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.enter() {
 		http.Error(w, "the emulator is closing", http.StatusServiceUnavailable)
 		return
 	}
 	defer s.leave()
+	if c, ok := r.Context().Value(headConnKey{}).(*headConn); ok && c.tls != nil && r.TLS == nil {
+		state := c.tls.ConnectionState()
+		r.TLS = &state
+	}
+	boundBody(w, r)
 	if why := s.checkHost(r); why != "" {
 		s.journal.add(Entry{Kind: KindRefused, Name: "host", Status: http.StatusForbidden, Reason: why})
 		http.Error(w, why, http.StatusForbidden)
@@ -339,6 +366,36 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.journal.add(Entry{Kind: KindRefused, Name: r.Method + " " + path, Status: http.StatusNotFound, Reason: elsewhere(path)})
 		http.NotFound(w, r)
 	}
+}
+
+// bodyTimeout is how long the body of a request, at most 1 MiB, may take.
+const bodyTimeout = time.Minute
+
+// boundBody ends a request whose body comes too slowly. The deadline also holds
+// for what net/http reads after a handler that has left some. It is no
+// [http.Server.ReadTimeout], which would cancel a handshake whose connect event
+// takes longer.
+func boundBody(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	c := http.NewResponseController(w)
+	if c.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil {
+		r.Body = boundedBody{r.Body, c}
+	}
+}
+
+type boundedBody struct {
+	io.ReadCloser
+	conn *http.ResponseController
+}
+
+func (b boundedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		_ = b.conn.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }
 
 // elsewhere says where to go instead of a path that is not served.

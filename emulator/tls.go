@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"log"
 	"math/big"
@@ -86,13 +87,13 @@ func (a *authority) issue(hello *tls.ClientHelloInfo) (*tls.Certificate, error) 
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: a.leaf}, nil
 }
 
-// listener speaks HTTP/1.1 only, since a WebSocket needs it.
-func (a *authority) listener(l net.Listener) net.Listener {
-	return tls.NewListener(l, &tls.Config{
+// config speaks HTTP/1.1 only, since a WebSocket needs it.
+func (a *authority) config() *tls.Config {
+	return &tls.Config{
 		GetCertificate: a.issue,
 		NextProtos:     []string{"http/1.1"},
 		MinVersion:     tls.VersionTLS12,
-	})
+	}
 }
 
 // CertPool returns what a Go client has to trust where [Options].TLS is set:
@@ -137,25 +138,27 @@ func newHTTPClient(a *authority) *http.Client {
 	return &http.Client{Transport: t}
 }
 
+// handshakeFailed journals a TLS handshake that failed.
+func (s *Server) handshakeFailed(c net.Conn, err error) {
+	remedy := "have the client trust the emulator's certificate" // it may say so, or just hang up
+	if errors.Is(err, errPlainHTTP) {
+		remedy = "use the endpoint " + s.url
+	}
+	s.refusedConnection(fmt.Sprintf("TLS handshake error from %v: %v: %s", c.RemoteAddr(), err, remedy))
+}
+
 // httpLog brings the complaints of net/http, which are about connections that
 // never became a request, into the journal.
 func (s *Server) httpLog() *log.Logger {
-	return log.New(logWriter(func(line string) {
-		if !s.enter() {
-			return
-		}
-		defer s.leave()
-		reason := strings.TrimSpace(line)
-		if strings.Contains(reason, "TLS handshake error") {
-			// A client that does not trust the certificate may say so, or just hang up.
-			if strings.Contains(reason, "HTTP request to an HTTPS server") {
-				reason += ": use the endpoint " + s.url
-			} else {
-				reason += ": have the client trust the emulator's certificate"
-			}
-		}
-		s.journal.add(Entry{Kind: KindRefused, Name: "connection", Reason: reason})
-	}), "", 0)
+	return log.New(logWriter(func(line string) { s.refusedConnection(strings.TrimSpace(line)) }), "", 0)
+}
+
+func (s *Server) refusedConnection(reason string) {
+	if !s.enter() {
+		return
+	}
+	defer s.leave()
+	s.journal.add(Entry{Kind: KindRefused, Name: "connection", Reason: reason})
 }
 
 type logWriter func(string)
@@ -167,7 +170,8 @@ func (w logWriter) Write(b []byte) (int, error) {
 
 // loopback fails where an address can be reached from other machines.
 func loopback(addr net.Addr) error {
-	if _, ok := addr.(memoryAddr); ok {
+	switch addr.(type) {
+	case memoryAddr, *net.UnixAddr:
 		return nil
 	}
 	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {

@@ -7,11 +7,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
+	"example.com/webpubsub"
 	"example.com/webpubsub/internal/names"
 )
 
@@ -94,6 +96,8 @@ func (c ClientCertificate) Parse() (*x509.Certificate, error) {
 // created, and are ignored when one is resumed.
 type ConnectResponse struct {
 	// UserID makes the connection one of this user. Empty keeps the token's user.
+	// One with a "/" is logged as a warning, and so is a group in Groups or Roles:
+	// clients can use it, but the service does not route REST calls to it.
 	UserID string
 	// Anonymous takes the token's user away. It excludes UserID.
 	Anonymous bool
@@ -153,8 +157,41 @@ func (h *Handler) connect(ctx context.Context, hub *Hub, e *Event) (reply, error
 	if err != nil {
 		return rejectConnect(r, err), err
 	}
+	h.warnUnroutable(ctx, e, answer)
 	out.addState(&r.state)
 	return out, nil
+}
+
+// warnUnroutable logs the names of a response that clients can use and REST
+// calls cannot: such a call succeeds and reaches nobody.
+func (h *Handler) warnUnroutable(ctx context.Context, e *Event, c *ConnectResponse) {
+	if c == nil {
+		return
+	}
+	const msg = "the name cannot be used in REST calls"
+	warn := func(field, name, remedy string) {
+		err := names.RoutableInPath(name)
+		if err == nil || !h.limit.Allow(msg+": "+field) {
+			return
+		}
+		h.log.LogAttrs(ctx, slog.LevelWarn, msg, append(e.attrs(), slog.String("field", "ConnectResponse."+field),
+			slog.String("rule", err.Error()), slog.String("remedy", remedy))...)
+	}
+	const (
+		groupRemedy = "use another separator, or send to all connections with a filter such as 'a/b' in groups"
+		userRemedy  = "use another user id, or send to all connections with a filter such as userId eq 'a/b'"
+	)
+	warn("UserID", c.UserID, userRemedy)
+	for _, g := range c.Groups {
+		warn("Groups", g, groupRemedy)
+	}
+	for _, role := range c.Roles {
+		for _, prefix := range [...]string{webpubsub.RoleJoinLeaveGroup(""), webpubsub.RoleSendToGroup("")} {
+			if group, ok := strings.CutPrefix(role, prefix); ok {
+				warn("Roles", group, groupRemedy)
+			}
+		}
+	}
 }
 
 // withoutToken takes the client's token out of its query, as the service does;

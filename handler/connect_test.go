@@ -219,3 +219,38 @@ func TestConnectWithoutCallback(t *testing.T) {
 	wantStatus(t, handlertest.Do(h, handlertest.Connect("chat", "conn1", nil)), 204)
 	wantStatus(t, handlertest.Do(h, handlertest.Connect("chat", "conn1", &handlertest.Options{PhysicalConnectionID: "p"})), 204)
 }
+
+// A group tenant/1 works as long as clients join it and publish to it; the REST
+// call that sends to it succeeds and reaches nobody. So it is said early.
+func TestUnroutableNames(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		answer *handler.ConnectResponse
+		want   []string
+	}{
+		{"none", nil, nil},
+		{"good names", &handler.ConnectResponse{UserID: "a.b", Groups: []string{"a%2Fb"}, Roles: []string{"webpubsub.joinLeaveGroup", "webpubsub.sendToGroups.a/*"}}, nil},
+		{"user", &handler.ConnectResponse{UserID: "a/b"}, []string{"ConnectResponse.UserID", "a/b", "userId eq"}},
+		{"group", &handler.ConnectResponse{Groups: []string{"g", "tenant/1"}}, []string{"ConnectResponse.Groups", "tenant/1", "in groups"}},
+		{"dots", &handler.ConnectResponse{Groups: []string{".."}}, []string{"ConnectResponse.Groups", ".."}},
+		{"role", &handler.ConnectResponse{Roles: []string{"webpubsub.sendToGroup.tenant/1"}}, []string{"ConnectResponse.Roles", "tenant/1"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h, log := newHandler(t, nil)
+			h.OnConnect(func(context.Context, *handler.ConnectRequest) (*handler.ConnectResponse, error) {
+				return tt.answer, nil
+			})
+			if res := handlertest.Do(h, handlertest.Connect("chat", "conn1", nil)); !res.OK() {
+				t.Errorf("status %d", res.Status)
+			}
+			if got := strings.Contains(log.String(), "level=WARN"); got != (tt.want != nil) {
+				t.Errorf("log: %s", log)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(log.String(), want) {
+					t.Errorf("the log lacks %q: %s", want, log)
+				}
+			}
+		})
+	}
+}

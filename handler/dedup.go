@@ -2,34 +2,50 @@ package handler
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"hash"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
-// DedupOptions bounds what a [Handler] remembers to recognise repeated events.
-// The service repeats an event with the same id when the answer was 408 or 5xx,
-// or got lost on the way: without memory a lost answer runs the callback twice.
+// DedupOptions bounds what a [Handler] remembers to recognise retried events.
+// The service sends an event again, with the same id, if the response was 408
+// or 5xx or was lost: without deduplication a lost response runs the callback
+// twice.
 //
-// The memory is that of one process. Where several instances run, a repeated
-// event may reach another one, so a callback that must not run twice still has
-// to be idempotent by connection and event id.
+// A retry is an event that is equal in hub, connection, type, id, user,
+// connection state, content type, metadata and body. Headers that a host or a
+// proxy adds to each request do not matter. An event that has the id of another
+// one and differs in anything else is a different event: ce-signature covers
+// the connection id only, so whoever has captured one could otherwise send
+// events with the ids that a client's next events will have, and have those
+// answered in advance. See SECURITY.md for what this does not prevent.
+//
+// The memory is that of one process. With several instances a retry may reach
+// another one, so a callback that must not run twice still has to be idempotent
+// by connection and event id.
 type DedupOptions struct {
-	// MaxReplies is how many answers are remembered. Zero means 4096.
+	// MaxReplies is the number of responses that are remembered. Default: 4096.
 	MaxReplies int
-	// MaxBytes bounds them together. Zero means 16 MiB. A larger answer is not
-	// remembered.
+	// MaxBytes bounds their memory together. A larger response is not remembered.
+	// Default: 16 MiB.
 	MaxBytes int
-	// TTL is how long an answer is remembered. Zero means two minutes, which is
-	// longer than the service repeats.
+	// TTL is how long a response is remembered. Default: two minutes, which is
+	// longer than the service retries.
 	TTL time.Duration
 }
 
-// dedupKey identifies one event. The physical connection is part of it because
-// an MQTT client id, which is the connection id, starts counting again with
-// every connection.
-type dedupKey struct{ hub, connection, physical, session, typ, id string }
+// maxEventID bounds ce-id, which the service makes a decimal counter.
+const maxEventID = 128
+
+// dedupKey identifies one event. It is a hash, so that its size does not depend
+// on the event.
+type dedupKey [sha256.Size]byte
 
 type dedupEntry struct {
 	key     dedupKey
@@ -38,39 +54,85 @@ type dedupEntry struct {
 	expires time.Time
 }
 
-// dedup remembers successful answers, oldest first, and events in flight.
+// dedup remembers successful responses, oldest first, and events in flight.
 type dedup struct {
 	o       DedupOptions
 	mu      sync.Mutex
 	entries map[dedupKey]*dedupEntry
 	oldest  []*dedupEntry
 	bytes   int
+	timer   bool // runs while oldest is not empty
 }
 
-func newDedup(o DedupOptions) *dedup {
-	if o.MaxReplies <= 0 {
+func newDedup(o DedupOptions) (*dedup, error) {
+	if o.MaxReplies < 0 || o.MaxBytes < 0 || o.TTL < 0 {
+		return nil, errors.New("Options.Dedup: MaxReplies, MaxBytes and TTL must not be negative")
+	}
+	if o.MaxReplies == 0 {
 		o.MaxReplies = 4096
 	}
-	if o.MaxBytes <= 0 {
+	if o.MaxBytes == 0 {
 		o.MaxBytes = 16 << 20
 	}
-	if o.TTL <= 0 {
+	if o.TTL == 0 {
 		o.TTL = 2 * time.Minute
 	}
-	return &dedup{o: o, entries: make(map[dedupKey]*dedupEntry)}
+	return &dedup{o: o, entries: make(map[dedupKey]*dedupEntry)}, nil
 }
 
-func dedupKeyOf(e *Event) dedupKey {
-	return dedupKey{strings.ToLower(e.Hub), e.ConnectionID, e.PhysicalConnectionID, e.SessionID, e.Type, e.ID}
+// dedupKeyOf returns the key of an event. The physical connection is part of it
+// because an MQTT client id, which is the connection id, starts counting again
+// with every connection.
+func dedupKeyOf(e *Event) (key dedupKey) {
+	m := sha256.New()
+	for _, s := range [...]string{
+		strings.ToLower(e.Hub), e.ConnectionID, e.PhysicalConnectionID, e.SessionID, e.Type, e.ID,
+		e.UserID, e.state.header, value(e.header, headerContentType),
+	} {
+		hashField(m, s)
+	}
+	if e.more {
+		hashMore(m, e.header)
+	}
+	m.Write(e.body) // the last one, so that its end needs no mark
+	m.Sum(key[:0])
+	return key
 }
 
-// do answers from memory or calls f. An event that is still being handled makes
-// its repetition wait for the same answer; if that one fails, the repetition
-// runs f itself.
-func (d *dedup) do(ctx context.Context, key dedupKey, f func() reply) (out reply, replayed bool) {
-	if key.id == "" {
+// hashMore adds metadata and MQTT properties.
+func hashMore(m hash.Hash, header http.Header) {
+	var keys []string
+	for k := range header {
+		if strings.HasPrefix(k, headerMetadata) || strings.HasPrefix(k, headerPrefixMQTT) {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		for _, v := range header[k] {
+			hashField(m, k)
+			hashField(m, v)
+		}
+	}
+	hashField(m, "")
+}
+
+// hashField adds a field after its length: "ab" and "c" are not "a" and "bc".
+func hashField(m hash.Hash, s string) {
+	var n [8]byte
+	binary.LittleEndian.PutUint64(n[:], uint64(len(s)))
+	m.Write(n[:])
+	m.Write([]byte(s))
+}
+
+// do responds from memory or calls f. If the event is still being handled, its
+// retry waits for the same response; if that one fails, the retry calls f
+// itself.
+func (d *dedup) do(ctx context.Context, e *Event, f func() reply) (out reply, replayed bool) {
+	if e.ID == "" {
 		return f(), false
 	}
+	key := dedupKeyOf(e)
 	var mine *dedupEntry
 	for mine == nil {
 		d.mu.Lock()
@@ -90,10 +152,12 @@ func (d *dedup) do(ctx context.Context, key dedupKey, f func() reply) (out reply
 				return known.reply, true
 			}
 		case <-ctx.Done():
-			return reply{status: http.StatusServiceUnavailable}, true
+			return refused(refuse(http.StatusServiceUnavailable, "the first delivery of the event is still being handled",
+				"the callback takes longer than Options.Timeout or than the service waits: make it return sooner")), false
 		}
 	}
-	// Deferred, so that a callback that ends its goroutine leaves nobody waiting.
+	// Deferred so that waiters are released even if the callback calls
+	// runtime.Goexit.
 	defer func() { d.finish(mine, out) }()
 	return f(), false
 }
@@ -101,21 +165,38 @@ func (d *dedup) do(ctx context.Context, key dedupKey, f func() reply) (out reply
 func (d *dedup) finish(e *dedupEntry, r reply) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if success := r.status >= 200 && r.status < 300; success {
-		e.reply = r
-	}
-	if e.reply.status == 0 || r.size() > d.o.MaxBytes {
+	defer close(e.done)
+	if success := r.status >= 200 && r.status < 300; !success || r.size() > d.o.MaxBytes {
 		delete(d.entries, e.key)
-	} else {
-		e.expires = time.Now().Add(d.o.TTL)
-		d.oldest = append(d.oldest, e)
-		d.bytes += r.size()
-		d.expire()
+		if success {
+			e.reply = r // for those that wait already
+		}
+		return
 	}
-	close(e.done)
+	e.reply = r.clone()
+	e.expires = time.Now().Add(d.o.TTL)
+	d.oldest = append(d.oldest, e)
+	d.bytes += r.size()
+	d.expire()
+	d.startTimer()
 }
 
-// expire forgets the oldest answers until the limits hold.
+// startTimer makes responses expire even if no event comes any more.
+func (d *dedup) startTimer() {
+	if d.timer || len(d.oldest) == 0 {
+		return
+	}
+	d.timer = true
+	time.AfterFunc(time.Until(d.oldest[0].expires), func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.timer = false
+		d.expire()
+		d.startTimer()
+	})
+}
+
+// expire forgets the oldest responses until the limits hold.
 func (d *dedup) expire() {
 	now := time.Now()
 	for len(d.oldest) > 0 {
@@ -128,4 +209,5 @@ func (d *dedup) expire() {
 		d.bytes -= e.reply.size()
 		delete(d.entries, e.key)
 	}
+	d.oldest = nil
 }

@@ -2,8 +2,12 @@ package handler_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -64,6 +68,128 @@ func TestDedup(t *testing.T) {
 	}
 }
 
+// A host or a proxy adds headers of its own to each try, such as the invocation
+// id of the Azure Functions host. They do not make a retry another event.
+func TestDedupThroughHosts(t *testing.T) {
+	h := counting(t, &handler.DedupOptions{}, nil)
+	try := func(n string) string {
+		return deliver(h, "a", "1", handlertest.Options{UserID: "alice", Header: http.Header{
+			"X-Azure-Functions-Invocationid": {"invocation" + n},
+			"X-Ms-Invocation-Id":             {"invocation" + n},
+			"X-Azure-Functions-Hostversion":  {"4.1037." + n},
+			"X-Forwarded-For":                {"10.0.0." + n},
+			"X-Forwarded-Host":               {"app" + n + ".example"},
+			"User-Agent":                     {"Azure-Functions-Host/" + n},
+			"Traceparent":                    {"00-" + n},
+			"Authorization":                  {"token " + n},
+			"Ce-Time":                        {"2026-01-02T03:04:0" + n + "Z"},
+		}})
+	}
+	for _, n := range []string{"1", "2", "3"} {
+		if got := try(n); got != "200 1 v 1" {
+			t.Errorf("try %s: %s", n, got)
+		}
+	}
+}
+
+// ce-signature covers the connection id only. With one that was captured, the
+// ids of a client's next events could be used in advance: the client's own
+// events with these ids were then taken for retries, and lost.
+func TestDedupIsNotPoisoned(t *testing.T) {
+	h, _ := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{} })
+	var seen []string
+	h.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+		seen = append(seen, e.Message.String())
+		return webpubsub.Text("reply to " + e.Message.String()), nil
+	})
+	// The client's events as the service sends them; the attacker knows the
+	// signature, and in each case all of the event but one thing.
+	genuine := func(id string) *http.Request {
+		return handlertest.UserEvent("chat", "victim", "message", webpubsub.Text("pay bob").WithMetadata("nonce", "7"), &handlertest.Options{
+			ID: id, UserID: "alice", State: map[string]any{"room": 1},
+		})
+	}
+	state := base64.StdEncoding.EncodeToString([]byte(`{"room":2}`))
+	forgeries := map[string]func(*http.Request){
+		"body":         func(r *http.Request) { withBody(r, "pay eve") },
+		"user":         func(r *http.Request) { r.Header.Set("ce-userId", "mallory") },
+		"no user":      func(r *http.Request) { r.Header.Del("ce-userId") },
+		"state":        func(r *http.Request) { r.Header.Set("ce-connectionState", state) },
+		"content type": func(r *http.Request) { r.Header.Set("Content-Type", "application/octet-stream") },
+		"metadata":     func(r *http.Request) { r.Header.Set("X-WebPubSub-Metadata-nonce", "8") },
+		"no metadata":  func(r *http.Request) { r.Header.Del("X-WebPubSub-Metadata-nonce") },
+		"MQTT":         func(r *http.Request) { r.Header.Set("mqtt-nonce", "7") },
+	}
+	id := 0
+	for what, forge := range forgeries {
+		id++
+		r := genuine(fmt.Sprint(id))
+		forge(r)
+		wantStatus(t, handlertest.Do(h, r), 200)
+		before := len(seen)
+		for range 2 { // and a retry
+			if res := handlertest.Do(h, genuine(fmt.Sprint(id))); res.Message().String() != "reply to pay bob" {
+				t.Errorf("forged %s: the genuine event was answered with %q", what, res.Body)
+			}
+		}
+		if len(seen) != before+1 || seen[before] != "pay bob" {
+			t.Errorf("forged %s: the callback got %q", what, seen[before:])
+		}
+	}
+}
+
+// 2,500 events with a ce-id of 400 kB took 1.7 GB where 16 MiB were the bound:
+// what identifies an event was not counted.
+func TestDedupMemory(t *testing.T) {
+	h, _ := newHandler(t, func(o *handler.Options) {
+		quiet(o)
+		o.Dedup = &handler.DedupOptions{MaxBytes: 1 << 20}
+	})
+	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+		return webpubsub.Text(e.UserID[:1]), nil // a part of something long
+	})
+	long := strings.Repeat("x", 100_000)
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	for i := range 1000 {
+		user := fmt.Sprint(i, long)
+		conn := fmt.Sprint(i, long[:1000])
+		res := handlertest.Do(h, handlertest.UserEvent("chat", conn, "message", webpubsub.Text(user), &handlertest.Options{UserID: user}))
+		wantStatus(t, res, 200)
+	}
+	if after := heap(); after > before+4<<20 {
+		t.Errorf("%d bytes are kept", after-before)
+	}
+	runtime.KeepAlive(h)
+
+	res := handlertest.Do(h, handlertest.UserEvent("chat", "a", "message", webpubsub.Text("x"), &handlertest.Options{ID: strings.Repeat("1", 129), UserID: "u"}))
+	wantStatus(t, res, 400)
+	res = handlertest.Do(h, handlertest.UserEvent("chat", "a", "message", webpubsub.Text("x"), &handlertest.Options{ID: strings.Repeat("1", 128), UserID: "u"}))
+	wantStatus(t, res, 200)
+}
+
+// A callback may use the buffer of its reply again.
+func TestDedupKeepsACopy(t *testing.T) {
+	h, _ := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{} })
+	buffer := []byte("first")
+	h.OnEvent("message", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
+		return webpubsub.Binary(buffer), nil
+	})
+	event := func() string {
+		return string(handlertest.Do(h, handlertest.UserEvent("chat", "a", "message", webpubsub.Text("x"), nil)).Body)
+	}
+	event()
+	copy(buffer, "other")
+	if got := event(); got != "first" {
+		t.Errorf("replayed %q", got)
+	}
+}
+
 // Without the option, every delivery counts.
 func TestNoDedup(t *testing.T) {
 	h := counting(t, nil, nil)
@@ -108,6 +234,45 @@ func TestDedupTTL(t *testing.T) {
 		if got := deliver(h, "a", "1", handlertest.Options{}); got != "200 2 v 2" {
 			t.Error(got)
 		}
+	})
+}
+
+// Responses were forgotten only when the next event came, which after a burst
+// may be never.
+func TestDedupExpiresWithoutEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, _ := newHandler(t, func(o *handler.Options) {
+			o.Dedup = &handler.DedupOptions{TTL: time.Minute}
+		})
+		const size = 1 << 20
+		h.OnEvent("message", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
+			return webpubsub.Binary(make([]byte, size)), nil
+		})
+		heap := func() int {
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			return int(m.HeapAlloc)
+		}
+		before := heap()
+		for i := range 8 {
+			deliver(h, "a", fmt.Sprint(i), handlertest.Options{})
+			time.Sleep(time.Second)
+		}
+		if kept := heap() - before; kept < 7*size {
+			t.Errorf("%d bytes are kept before the end", kept)
+		}
+		time.Sleep(time.Minute - 5*time.Second) // four have expired
+		synctest.Wait()
+		if kept := heap() - before; kept > 5*size || kept < 3*size {
+			t.Errorf("%d bytes are kept when half have expired", kept)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if kept := heap() - before; kept > size {
+			t.Errorf("%d bytes are kept after the end", kept)
+		}
+		runtime.KeepAlive(h)
 	})
 }
 
@@ -185,7 +350,7 @@ func TestDedupInFlight(t *testing.T) {
 // again; when the first delivery fails, the one that waits takes over.
 func TestDedupWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, _ := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{} })
+		h, log := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{} })
 		calls := 0
 		h.OnEvent("message", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
 			calls++
@@ -209,6 +374,10 @@ func TestDedupWaiting(t *testing.T) {
 		send(short, 503)
 		send(t.Context(), 200)
 		wg.Wait()
+		// What was not handled is logged, as every other rejection is.
+		if !strings.Contains(log.String(), "status=503 rule=\"the first delivery of the event is still being handled\"") {
+			t.Errorf("log: %s", log)
+		}
 		if calls != 2 {
 			t.Errorf("%d calls", calls)
 		}

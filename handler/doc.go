@@ -75,6 +75,12 @@
 // up to three times, with the same connection and event id. [DedupOptions]
 // answers such repetitions from memory.
 //
+// Neither the order of ce-id nor the age of ce-time is checked. Events of one
+// connection may overtake each other: connected is not awaited before the first
+// user event, a retry comes up to nine seconds late, and each instance of the
+// program sees some of the events only. And since ce-signature covers neither,
+// such a check would stop nobody who has captured a signature.
+//
 // # Tests
 //
 // Package handlertest makes signed requests of every event for the tests of

@@ -1,9 +1,11 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -59,6 +61,7 @@ const (
 	// After a failed fetch nobody tries again for this long.
 	keysRetry    = time.Second
 	keysTimeout  = 10 * time.Second
+	maxKeySet    = 1 << 20 // bytes; Entra's has about 20 KiB
 	bearerScheme = "Bearer "
 )
 
@@ -258,7 +261,7 @@ func (v *entra) fetch(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx)
 	var keys keyfunc.Keyfunc
 	store, err := jwkset.NewStorageFromHTTP(v.o.JWKSURL, jwkset.HTTPClientStorageOptions{
-		Client: v.o.HTTPClient, Ctx: ctx, HTTPTimeout: keysTimeout,
+		Client: boundedClient(v.o.HTTPClient), Ctx: ctx, HTTPTimeout: keysTimeout,
 	})
 	if err == nil {
 		keys, err = keyfunc.New(keyfunc.Options{Storage: store})
@@ -267,4 +270,33 @@ func (v *entra) fetch(ctx context.Context) {
 	if err == nil {
 		v.keys.Store(&keySet{keys: keys, fetched: v.tried})
 	}
+}
+
+// boundedClient returns a client that reads no more than maxKeySet bytes of a
+// response, which package jwkset reads whole.
+func boundedClient(c *http.Client) *http.Client {
+	bounded := *c
+	bounded.Transport = boundedTransport{cmp.Or(c.Transport, http.DefaultTransport)}
+	return &bounded
+}
+
+type boundedTransport struct{ next http.RoundTripper }
+
+func (t boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := t.next.RoundTrip(r)
+	if err == nil {
+		res.Body = boundedBody{http.MaxBytesReader(nil, res.Body, maxKeySet)}
+	}
+	return res, err
+}
+
+type boundedBody struct{ io.ReadCloser }
+
+func (b boundedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		err = fmt.Errorf("the key set exceeds %d bytes", tooLarge.Limit)
+	}
+	return n, err
 }

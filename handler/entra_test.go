@@ -500,3 +500,39 @@ func TestEntraUnknownKeysWhileMute(t *testing.T) {
 		}
 	})
 }
+
+// endless is a body of blanks that counts what is read of it.
+type endless struct{ read *int }
+
+func (e endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	*e.read += len(p)
+	return len(p), nil
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// A key set was read to its end, whatever its size: 4.1 GB in ten seconds.
+func TestEntraKeySetIsBounded(t *testing.T) {
+	read := 0
+	o := entraOptions(nil)
+	o.HTTPClient.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		body := io.MultiReader(strings.NewReader(`{"keys":[`), endless{&read})
+		return &http.Response{StatusCode: 200, Body: io.NopCloser(body), Request: r}, nil
+	})
+	h, log := newHandler(t, func(opts *handler.Options) {
+		opts.ConnectionStrings, opts.AllowedOrigins, opts.Entra = nil, []string{"localhost"}, o
+	})
+	h.OnEvent("message", replyText("ok"))
+	wantStatus(t, handlertest.Do(h, bearerEvent(signed(t, "k1", goodClaims()))), 503)
+	if read > 2<<20 {
+		t.Errorf("%d bytes were read", read)
+	}
+	if !strings.Contains(log.String(), "the key set exceeds 1048576 bytes") {
+		t.Errorf("log: %s", log)
+	}
+}

@@ -101,15 +101,9 @@ type panicError struct {
 func (e *panicError) Error() string { return fmt.Sprintf("the callback panicked: %v", e.value) }
 
 // recovered turns a panic into *err, so that one bad callback takes nothing
-// else down. [http.ErrAbortHandler] passes: it is net/http's own way to say
-// "drop this connection".
+// else down, not even its connection: [http.ErrAbortHandler] counts as any other.
 func recovered(err *error) {
-	v := recover()
-	if v == nil {
-		return
+	if v := recover(); v != nil {
+		*err = &panicError{value: v, stack: debug.Stack()}
 	}
-	if v == http.ErrAbortHandler {
-		panic(v)
-	}
-	*err = &panicError{value: v, stack: debug.Stack()}
 }

@@ -32,6 +32,7 @@ const (
 	headerSessionID     = "Ce-Sessionid"
 	headerRequestOrigin = "Webhook-Request-Origin"
 	headerAllowedOrigin = "Webhook-Allowed-Origin"
+	headerAllowedRate   = "Webhook-Allowed-Rate"
 	headerMetadata      = "X-Webpubsub-Metadata-"
 	headerContentType   = "Content-Type"
 	headerPrefixCE      = "Ce-"
@@ -164,6 +165,9 @@ func (e *Event) named() *refusal {
 		return missing("ce-hub")
 	case e.Type == "":
 		return missing("ce-type")
+	case len(e.ID) > maxEventID:
+		return refuse(http.StatusBadRequest, fmt.Sprintf("ce-id has %d bytes, more than %d", len(e.ID), maxEventID),
+			"the service numbers the events of a connection: look for what replaces ce-id on the way")
 	}
 	if v := value(e.header, headerSpecVersion); v != "" && v != "1.0" {
 		return refuse(http.StatusBadRequest, "ce-specversion "+clip(v)+" is not supported",

@@ -196,3 +196,121 @@ func FuzzBearer(f *testing.F) {
 		wantStatus(t, handlertest.Do(h, r), 401)
 	})
 }
+
+// FuzzConnect: a connect event with any body is refused or understood: no token
+// is left in the query, and the client's headers are found by their names.
+func FuzzConnect(f *testing.F) {
+	f.Add([]byte(`{"claims":{"sub":["a"]},"query":{"q":["1"],"Access_Token":["t"]},"headers":{"x-a":["1"],"X-A":["2"]},"subprotocols":["p"],"clientCertificates":[{"thumbprint":"t","content":"c"}]}`))
+	f.Add([]byte(`{"query":null,"headers":null,"mqtt":{"protocolVersion":5,"username":null,"password":"cA==","userProperties":[{"name":"a","value":"b"}]}}`))
+	f.Add([]byte(`{"mqtt":{"protocolVersion":1e9}}`))
+	f.Add([]byte(`{"headers":{"":[],"a b":null,"\u00e9":["x"]}}`))
+	f.Add([]byte(`[]`))
+	h, err := handler.New(handler.Options{DangerouslySkipVerification: true, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err != nil {
+		f.Fatal(err)
+	}
+	h.OnConnect(func(_ context.Context, r *handler.ConnectRequest) (*handler.ConnectResponse, error) {
+		for k := range r.Query {
+			if strings.EqualFold(k, "access_token") {
+				panic("the token was left")
+			}
+		}
+		for k, v := range r.Headers {
+			if got := r.Headers.Values(k); len(got) != len(v) {
+				panic("not found: " + k)
+			}
+		}
+		if r.Claims.Get("reject") != "" {
+			return nil, handler.Reject(403, r.Claims.Get("reject"))
+		}
+		return &handler.ConnectResponse{UserID: r.Claims.Get("sub"), Groups: r.Query["group"]}, nil
+	})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r := handlertest.Connect("chat", "conn1", nil)
+		res := handlertest.Do(h, withBody(r, string(body)))
+		switch res.Status {
+		case 200, 204, 400, 403:
+			wantASCII(t, res)
+		case 500: // a group name that the service rejects
+			if !strings.Contains(string(body), "group") {
+				t.Errorf("status 500 for %q", body)
+			}
+		default:
+			t.Errorf("status %d", res.Status)
+		}
+	})
+}
+
+// FuzzReply: whatever a callback returns, the response is one that the service
+// and the Azure Functions host accept: its headers are printable ASCII.
+func FuzzReply(f *testing.F) {
+	f.Add([]byte("a"), "key", "value", "property", "value", "text/plain")
+	f.Add([]byte("a"), "K", "a,b", "ü", "ü", "text/ü")
+	f.Add([]byte("a"), "a\r\nb", "\n", "p", "\x00", "\r\n")
+	h, _ := newHandler(f, quiet)
+	var reply webpubsub.Message
+	var property handler.MQTTUserProperty
+	var contentType string
+	h.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+		e.MQTT.ReplyContentType, e.MQTT.ReplyProperties = contentType, []handler.MQTTUserProperty{property}
+		return reply, e.State().Set(property.Name, property.Value)
+	})
+	f.Fuzz(func(t *testing.T, data []byte, key, value, name, text, media string) {
+		reply = webpubsub.Binary(data).WithMetadata(key, value)
+		property, contentType = handler.MQTTUserProperty{Name: name, Value: text}, media
+		res := handlertest.Do(h, handlertest.UserEvent("chat", "c", "e", webpubsub.Text("x"), &handlertest.Options{PhysicalConnectionID: "p"}))
+		if wantASCII(t, res); res.Status != 200 && res.Status != 500 {
+			t.Errorf("status %d", res.Status)
+		}
+	})
+}
+
+// wantASCII checks the headers of a response: the Azure Functions host turns a
+// response with another one into a 500.
+func wantASCII(t *testing.T, res *handlertest.Response) {
+	t.Helper()
+	for k, values := range res.Header {
+		for _, s := range append(values, k) {
+			if strings.ContainsFunc(s, func(r rune) bool { return r != '\t' && (r < ' ' || r > '~') }) {
+				t.Errorf("header %q: %q", k, s)
+			}
+		}
+	}
+}
+
+// FuzzClientCertificate: a client certificate parses or is an error.
+func FuzzClientCertificate(f *testing.F) {
+	f.Add("-----BEGIN CERTIFICATE-----\r\nAAAA\r\n-----END CERTIFICATE-----")
+	f.Add("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----")
+	f.Add("")
+	f.Fuzz(func(t *testing.T, content string) {
+		cert, err := handler.ClientCertificate{Content: content}.Parse()
+		if (cert == nil) == (err == nil) {
+			t.Errorf("%v, %v", cert, err)
+		}
+	})
+}
+
+// FuzzKeySet: of a key set that is not Entra's own, no token is accepted, and
+// none fails in another way than by 401 or 503.
+func FuzzKeySet(f *testing.F) {
+	f.Add([]byte(`{"keys":[{"kty":"RSA","kid":"k1","n":"AQAB","e":"AQAB"}]}`))
+	f.Add([]byte(`{"keys":[{"kty":"oct","kid":"k1","k":"AQAB","alg":"HS256"},{"kty":"EC","crv":"P-256","x":"","y":""}]}`))
+	f.Add([]byte(`{"keys":[{"kty":"RSA","kid":"k1","n":"","e":"","x5c":["AAAA"]}]}`))
+	f.Add([]byte(`{"keys":null}`))
+	f.Add([]byte(`[`))
+	token := signed(f, "k1", goodClaims())
+	f.Fuzz(func(t *testing.T, keys []byte) {
+		o := entraOptions(nil)
+		o.HTTPClient.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(string(keys))), Request: r}, nil
+		})
+		h, err := handler.New(handler.Options{AllowedOrigins: []string{"localhost"}, Entra: o, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res := handlertest.Do(h, bearerEvent(token)); res.Status != 401 && res.Status != 503 {
+			t.Errorf("status %d", res.Status)
+		}
+	})
+}

@@ -2,12 +2,17 @@ package handler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
+
+	"example.com/webpubsub/internal/loglimit"
 )
 
 const allowedMethods = "POST, OPTIONS"
@@ -33,30 +38,62 @@ type Handler struct {
 	dotNet  bool // Options.DotNetState
 	dedup   *dedup
 	log     *slog.Logger
+	limit   *loglimit.Limiter
 }
 
 // ServeHTTP answers one request: OPTIONS, or GET with WebHook-Request-Origin,
 // asks whether the service may send events; POST brings one.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	handled := false
+	defer func() {
+		if !handled {
+			h.fail(w, r, recover())
+		}
+	}()
+	out := h.respond(r)
+	handled = true
+	out.write(w)
+}
+
+// fail responds to a request whose handling ended in a panic with the value v,
+// or in runtime.Goexit if v is nil. To drop the connection instead would make
+// hosts send the request again: the Azure Functions host up to 40 times.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, v any) {
+	out := rejected(errors.New("panic"))
+	if v == nil {
+		// net/http will not complete the response of a goroutine that ends.
+		out.add("Content-Length", strconv.Itoa(len(out.body)))
+		out.add("Connection", "close")
+	}
+	out.write(w)
+	if v == nil {
+		_ = http.NewResponseController(w).Flush()
+		h.logRequest(r, slog.LevelError, "a callback ended its goroutine with runtime.Goexit")
+		return
+	}
+	h.logRequest(r, slog.LevelError, "the handler panicked",
+		slog.String("error", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
+}
+
+func (h *Handler) respond(r *http.Request) reply {
 	switch {
 	case r.Method == http.MethodPost:
-		h.serveEvent(w, r)
+		return h.respondToEvent(r)
 	case r.Method == http.MethodOptions,
 		// The service falls back to GET where OPTIONS was answered with 404, as
 		// some hosts do without asking the handler.
 		r.Method == http.MethodGet && len(r.Header[headerRequestOrigin]) > 0:
-		h.preflight(w, r)
-	default:
-		w.Header().Set("Allow", allowedMethods)
-		h.refuseRequest(w, r, refuse(http.StatusMethodNotAllowed, "the method is not allowed", "Web PubSub sends events with POST"))
+		return h.preflight(r)
 	}
+	out := h.refuseRequest(r, refuse(http.StatusMethodNotAllowed, "the method is not allowed", "Web PubSub sends events with POST"))
+	out.add("Allow", allowedMethods)
+	return out
 }
 
-func (h *Handler) serveEvent(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) respondToEvent(r *http.Request) reply {
 	no := h.verifyOrigin(r.Header)
 	if no != nil {
-		h.refuseRequest(w, r, no)
-		return
+		return h.refuseRequest(r, no)
 	}
 	e, no := h.eventFrom(r.Header)
 	if no == nil {
@@ -69,8 +106,7 @@ func (h *Handler) serveEvent(w http.ResponseWriter, r *http.Request) {
 		e.body, no = h.readBody(r)
 	}
 	if no != nil {
-		h.refuseRequest(w, r, no)
-		return
+		return h.refuseRequest(r, no)
 	}
 	hub := h.hubs[strings.ToLower(e.Hub)]
 	e.sender = h.all.sender
@@ -82,15 +118,18 @@ func (h *Handler) serveEvent(w http.ResponseWriter, r *http.Request) {
 	var answer reply
 	var replayed bool
 	if h.dedup != nil {
-		answer, replayed = h.dedup.do(ctx, dedupKeyOf(&e), func() reply { return h.dispatch(ctx, hub, &e) })
+		answer, replayed = h.dedup.do(ctx, &e, func() reply { return h.dispatch(ctx, hub, &e) })
 	} else {
 		answer = h.dispatch(ctx, hub, &e)
+	}
+	if answer.refusal != nil {
+		h.logRefusal(ctx, answer.refusal, e.attrs())
 	}
 	if h.log.Enabled(ctx, slog.LevelDebug) {
 		h.log.LogAttrs(ctx, slog.LevelDebug, "event answered", append(e.attrs(),
 			slog.Int("status", answer.status), slog.Bool("replayed", replayed))...)
 	}
-	answer.write(w)
+	return answer
 }
 
 // verifySender decides whether the request comes from the service. It runs
@@ -170,7 +209,7 @@ func (h *Handler) tooLarge() *refusal {
 	return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body exceeds %d bytes", h.maxBody), "raise Options.MaxBodyBytes")
 }
 
-// dispatch calls the callback and logs what went wrong.
+// dispatch calls the callback and logs its error.
 func (h *Handler) dispatch(ctx context.Context, hub *Hub, e *Event) reply {
 	var out reply
 	var err error
@@ -182,11 +221,8 @@ func (h *Handler) dispatch(ctx context.Context, hub *Hub, e *Event) reply {
 	default:
 		out, err = h.notification(ctx, hub, e)
 	}
-	switch {
-	case out.refusal != nil:
-		h.logRefusal(ctx, out.refusal, e.attrs())
-	case err != nil:
-		h.logFailure(ctx, e, out.status, err)
+	if err != nil {
+		h.logFailure(ctx, hub, e, out.status, err)
 	}
 	return out
 }

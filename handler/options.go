@@ -80,6 +80,7 @@ func New(o Options) (*Handler, error) {
 		dotNet:  o.DotNetState,
 		log:     o.Logger,
 	}
+	h.limit = h.newLimiter()
 	h.all = &Hub{sender: o.Sender}
 	if h.maxBody == 0 {
 		h.maxBody = defaultMaxBody
@@ -106,7 +107,10 @@ func New(o Options) (*Handler, error) {
 		h.served[strings.ToLower(hub)] = struct{}{}
 	}
 	if o.Dedup != nil {
-		h.dedup = newDedup(*o.Dedup)
+		var err error
+		if h.dedup, err = newDedup(*o.Dedup); err != nil {
+			return nil, fmt.Errorf("handler: %w", err)
+		}
 	}
 	return h, nil
 }

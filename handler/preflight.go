@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,30 +18,28 @@ const anyOrigin = "*"
 // The service wants 2xx and one WebHook-Allowed-Origin line that equals the
 // host that it asked for; a list in one line is not understood, so each allowed
 // host gets a line of its own.
-func (h *Handler) preflight(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) preflight(r *http.Request) reply {
 	requested := r.Header[headerRequestOrigin]
 	if len(requested) == 0 {
-		h.refuseRequest(w, r, refuse(http.StatusBadRequest, "the validation request has no WebHook-Request-Origin",
+		return h.refuseRequest(r, refuse(http.StatusBadRequest, "the validation request has no WebHook-Request-Origin",
 			"only Web PubSub calls this URL; a browser's CORS preflight belongs to another route"))
-		return
 	}
-	out := w.Header()
+	out := reply{status: http.StatusOK}
 	if h.allowAnyOrigin {
-		out.Set(headerAllowedOrigin, anyOrigin)
+		out.add(headerAllowedOrigin, anyOrigin)
 	} else {
 		for host := range origins(requested) {
 			if h.originAllowed(host) {
-				out.Add(headerAllowedOrigin, host)
+				out.add(headerAllowedOrigin, host)
 			}
 		}
-		if len(out[headerAllowedOrigin]) == 0 {
-			h.refuseRequest(w, r, h.unknownOrigin(http.StatusBadRequest, requested))
-			return
+		if len(out.header) == 0 {
+			return h.refuseRequest(r, h.unknownOrigin(http.StatusBadRequest, requested))
 		}
 	}
-	out.Set("Allow", allowedMethods)
-	out.Set("WebHook-Allowed-Rate", "*")
-	w.WriteHeader(http.StatusOK)
+	out.add("Allow", allowedMethods)
+	out.add(headerAllowedRate, "*")
+	return out
 }
 
 // verifyOrigin checks the origin of an event: one known host in the header
@@ -76,7 +75,9 @@ func (h *Handler) unknownOrigin(status int, requested []string) *refusal {
 // with the configured ones: whole, without case. A port is tolerated.
 func (h *Handler) originAllowed(host string) bool {
 	_, ok := h.origins[hostOnly(host)]
-	return ok
+	// The response repeats the host, and a response header must be ASCII: "K" is
+	// also the lower case of the Kelvin sign.
+	return ok && isPrintableASCII(host)
 }
 
 // origins yields the hosts of a WebHook-Request-Origin header, whose lines may
@@ -127,6 +128,9 @@ func configuredHost(origin string) (string, error) {
 	u, err := url.Parse(endpoint)
 	if err != nil {
 		return "", err
+	}
+	if !isPrintableASCII(u.Hostname()) {
+		return "", fmt.Errorf("the host of %q is not ASCII: write it as DNS does, with xn--", origin)
 	}
 	return strings.ToLower(u.Hostname()), nil
 }

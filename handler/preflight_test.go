@@ -40,6 +40,8 @@ func TestPreflight(t *testing.T) {
 		{"more after a bracket", nil, []string{"[localhost].evil.example"}, 400, nil},
 		{"more after an address", []string{"http://[::1]:8080"}, []string{"[::1].evil.example"}, 400, nil},
 		{"a name in brackets", nil, []string{"[localhost]"}, 400, nil},
+		// The response repeats the host, and the lower case of U+212A is "k".
+		{"letters that only look allowed", []string{"k.example"}, []string{"\u212a.example"}, 400, nil},
 		{"a port that is none", nil, []string{"localhost:evil.example"}, 400, nil},
 		{"a URL", nil, []string{"http://localhost"}, 400, nil},
 		{"empty", nil, []string{""}, 400, nil},

@@ -1,8 +1,11 @@
 package handler
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 )
 
 // reply is an answer on its way out: small enough to be remembered and sent
@@ -34,6 +37,18 @@ func (r *reply) size() int {
 		n += len(f.key) + len(f.value)
 	}
 	return n
+}
+
+// clone returns a copy that shares no memory with what the callback returned: a
+// callback may use its buffer again, and a short text may be part of a long one.
+func (r *reply) clone() reply {
+	out := *r
+	out.body = bytes.Clone(r.body)
+	out.header = slices.Clone(r.header)
+	for i, f := range out.header {
+		out.header[i] = headerField{strings.Clone(f.key), strings.Clone(f.value)}
+	}
+	return out
 }
 
 func (r *reply) write(w http.ResponseWriter) {

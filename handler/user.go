@@ -135,7 +135,7 @@ func messageReply(m webpubsub.Message, mqtt *MQTTPublish) (reply, error) {
 		return out, nil
 	}
 	if mqtt.ReplyContentType != "" && len(m.Data) > 0 {
-		if !validHeaderValue(mqtt.ReplyContentType) {
+		if !isPrintableASCII(mqtt.ReplyContentType) {
 			return reply{}, fmt.Errorf("MQTTPublish.ReplyContentType %q is not printable ASCII", mqtt.ReplyContentType)
 		}
 		out.contentType = mqtt.ReplyContentType
@@ -181,7 +181,7 @@ func validContentType(s string) bool {
 	return err == nil
 }
 
-func validHeaderValue(s string) bool {
+func isPrintableASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
 			return false

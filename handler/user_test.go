@@ -7,6 +7,8 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
 	"runtime"
 	"strings"
 	"testing"
@@ -171,38 +173,81 @@ func fail(err error) handler.EventFunc {
 	}
 }
 
-// net/http drops the connection for this one, and so it must reach it.
-func TestAbortHandler(t *testing.T) {
-	h, _ := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{} })
-	h.OnEvent("message", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
-		panic(http.ErrAbortHandler)
-	})
-	for range 2 { // the second would wait for the first, had it not ended
-		func() {
-			defer func() {
-				if v := recover(); v != http.ErrAbortHandler {
-					t.Errorf("recovered %v", v)
+// A callback that panicked with http.ErrAbortHandler, or whose error panicked
+// when it was logged, dropped the connection, upon which the Azure Functions
+// host ran it up to 40 times and shut down. Nothing was written, so the response
+// is 500, and the next request comes over the same connection.
+func TestPanicKeepsTheConnection(t *testing.T) {
+	var broken *nilError
+	for name, f := range map[string]handler.EventFunc{
+		"ErrAbortHandler": func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
+			panic(http.ErrAbortHandler)
+		},
+		"an error that is a nil pointer": fail(broken),
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, log := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{} })
+			h.OnEvent("message", f)
+			s := httptest.NewServer(h)
+			defer s.Close()
+			connections := make(map[string]bool)
+			for range 2 { // the second would wait for the first, had it not ended
+				r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), &handlertest.Options{URL: s.URL})
+				r.RequestURI = ""
+				trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { connections[c.Conn.LocalAddr().String()] = true }}
+				res, err := s.Client().Do(r.WithContext(httptrace.WithClientTrace(t.Context(), trace)))
+				if err != nil {
+					t.Fatal(err)
 				}
-			}()
-			handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), nil))
-		}()
+				body, err := io.ReadAll(res.Body)
+				_ = res.Body.Close()
+				if res.StatusCode != 500 || string(body) != "Internal Server Error" || err != nil {
+					t.Errorf("status %d, body %q, error %v", res.StatusCode, body, err)
+				}
+			}
+			s.Close() // waits for the log
+			if len(connections) != 1 {
+				t.Errorf("%d connections", len(connections))
+			}
+			if !strings.Contains(log.String(), "panicked") || !strings.Contains(log.String(), "connection=conn1") || !strings.Contains(log.String(), "_test.go") {
+				t.Errorf("log: %s", log)
+			}
+		})
 	}
 }
 
-// A callback may end its goroutine, as t.FailNow does.
+// nilError is an error of the kind that is returned as a typed nil pointer by
+// mistake.
+type nilError struct{ text string }
+
+func (e *nilError) Error() string { return e.text }
+
+// A callback may end its goroutine, as t.FailNow does. net/http then closes the
+// connection without completing the response, so the handler completes it.
 func TestGoexit(t *testing.T) {
-	h, _ := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{} })
+	h, log := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{} })
 	h.OnEvent("message", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
 		runtime.Goexit()
 		return webpubsub.Message{}, nil
 	})
+	s := httptest.NewServer(h)
+	defer s.Close()
 	for range 2 {
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), nil))
-		}()
-		<-done
+		r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), &handlertest.Options{URL: s.URL})
+		r.RequestURI = ""
+		res, err := s.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if res.StatusCode != 500 || string(body) != "Internal Server Error" || err != nil {
+			t.Errorf("status %d, body %q, error %v", res.StatusCode, body, err)
+		}
+	}
+	s.Close() // waits for the log
+	if !strings.Contains(log.String(), "Goexit") {
+		t.Errorf("log: %s", log)
 	}
 }
 

@@ -74,7 +74,7 @@ function row(c) {
     element("td", {}, c.UserID || element("span", { className: "muted" }, "anonymous")),
     element("td", { className: "id" }, c.ID),
     element("td", {}, c.Subprotocol ? c.Subprotocol.replace(".webpubsub.azure.v1", "") : element("span", { className: "muted" }, "none")),
-    element("td", {}, ...(c.Groups ?? []).map((g) => element("span", { className: "chip" }, g))),
+    element("td", {}, ...(c.Groups ?? []).map((g) => element("span", { className: "chip" }, g)), ...(c.MoreGroups ? [element("span", { className: "muted" }, `and ${c.MoreGroups} more`)] : [])),
     element("td", { className: c.Detached ? "detached" : "" }, state),
     element("td", { className: "actions" }, action(c, "cut", "Cut the network connection, as a lost one would be"), action(c, "close", "Close as the application server does")));
 }

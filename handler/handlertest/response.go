@@ -92,7 +92,7 @@ func (r *Response) State() (map[string]json.RawMessage, bool) {
 		return nil, false
 	}
 	var state map[string]json.RawMessage
-	if err := json.Unmarshal(b, &state); err != nil {
+	if err := json.Unmarshal(b, &state); err != nil || state == nil {
 		return nil, false
 	}
 	return state, true

@@ -2,80 +2,75 @@ package upstream
 
 import (
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
+	"sync"
 )
 
-// maxCookies bounds what one connection keeps: a handler that sets a new name
-// every time must not grow the requests without end.
-const maxCookies = 20
+// Limits of the cookies of one connection: an event handler that sets a new name
+// with every response must not make the requests grow without bound. They are
+// those of .NET's CookieContainer, which the service uses.
+const (
+	maxCookies    = 20
+	maxCookieSize = 4096 // bytes of name and value
+)
 
-// MergeCookies returns the cookies of a connection after an answer: a new one
-// replaces an old one of the same name, domain and path, and one that has
-// expired goes. The newest 20 are kept. Neither argument is changed.
-func MergeCookies(have, got []*http.Cookie) []*http.Cookie {
-	if len(got) == 0 {
-		return have
-	}
-	out := slices.Clone(have)
-	for _, c := range got {
-		out = slices.DeleteFunc(out, func(old *http.Cookie) bool {
-			return old.Name == c.Name && old.Path == c.Path && old.Domain == c.Domain
-		})
-		if c.MaxAge >= 0 {
-			out = append(out, c)
-		}
-	}
-	return out[max(0, len(out)-maxCookies):]
+// Cookies are the cookies that event handlers set on one connection, with the
+// rules of [cookiejar.Jar]. A nil *Cookies is empty.
+type Cookies struct {
+	mu  sync.Mutex
+	jar *cookiejar.Jar
+	set []setCookie // oldest first
 }
 
-// receiveCookies reads the cookies of an answer from u. Each comes out with the
-// domain that it is for and with a point in time instead of an age; a deleted
-// one has MaxAge -1.
-func receiveCookies(res *http.Response, u *url.URL, now time.Time) []*http.Cookie {
-	var out []*http.Cookie
-	host := strings.ToLower(u.Hostname())
-	for _, c := range res.Cookies() {
-		c.Domain = strings.ToLower(strings.TrimPrefix(c.Domain, "."))
-		if c.Domain == "" {
-			c.Domain = host
-		}
-		if !covers(c.Domain, host) {
-			continue // a host must not set the cookies of another
-		}
-		switch {
-		case c.MaxAge > 0: // goes before Expires
-			c.Expires = now.Add(time.Duration(min(c.MaxAge, 400*24*3600)) * time.Second)
-			c.MaxAge = 0
-		case !c.Expires.IsZero() && !c.Expires.After(now):
-			c.MaxAge = -1
-		}
-		out = append(out, c)
-	}
-	return out
+// setCookie identifies a cookie in the jar.
+type setCookie struct {
+	u                  *url.URL
+	name, domain, path string
 }
 
-// cookieHeader returns the value of Cookie for a request to u, "" for none: the
-// handlers of one connection may be on different hosts.
-func cookieHeader(cookies []*http.Cookie, u *url.URL, now time.Time) string {
-	r := http.Request{Header: http.Header{}}
-	for _, c := range cookies {
-		path := strings.TrimSuffix(c.Path, "/")
-		switch {
-		case !covers(c.Domain, strings.ToLower(u.Hostname())),
-			u.Path != path && !strings.HasPrefix(u.Path, path+"/") && path != "",
-			c.Secure && u.Scheme != "https",
-			!c.Expires.IsZero() && !c.Expires.After(now):
+// with returns the cookies after a response from u: c, or new ones if c is nil and
+// the response sets a cookie.
+func (c *Cookies) with(res *http.Response, u *url.URL) *Cookies {
+	for _, cookie := range res.Cookies() {
+		unreadable := cookie.RawExpires != "" && cookie.Expires.IsZero()
+		if unreadable || len(cookie.Name)+len(cookie.Value) > maxCookieSize {
 			continue
 		}
-		r.AddCookie(c)
+		if c == nil {
+			jar, _ := cookiejar.New(nil) // never fails
+			c = &Cookies{jar: jar}
+		}
+		c.add(cookie, u)
 	}
-	return r.Header.Get("Cookie")
+	return c
 }
 
-// covers reports whether a cookie of the domain is for the host.
-func covers(domain, host string) bool {
-	return domain == host || strings.HasSuffix(host, "."+domain)
+func (c *Cookies) add(cookie *http.Cookie, u *url.URL) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.jar.SetCookies(u, []*http.Cookie{cookie})
+	s := setCookie{u, cookie.Name, strings.ToLower(cookie.Domain), cookie.Path}
+	c.set = slices.DeleteFunc(c.set, func(old setCookie) bool {
+		return old.name == s.name && old.domain == s.domain && old.path == s.path && old.u.Host == s.u.Host
+	})
+	if c.set = append(c.set, s); len(c.set) > maxCookies {
+		old := c.set[0]
+		c.set = slices.Delete(c.set, 0, 1)
+		c.jar.SetCookies(old.u, []*http.Cookie{{Name: old.name, Domain: old.domain, Path: old.path, MaxAge: -1}})
+	}
+}
+
+// header returns the value of the Cookie header for a request to u, "" for none.
+func (c *Cookies) header(u *url.URL) string {
+	if c == nil {
+		return ""
+	}
+	r := http.Request{Header: http.Header{}}
+	for _, cookie := range c.jar.Cookies(u) {
+		r.AddCookie(cookie)
+	}
+	return r.Header.Get("Cookie")
 }

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -12,8 +13,8 @@ import (
 
 // Options configures a [Dispatcher].
 type Options struct {
-	// Origin is the service's host without port. It goes into
-	// WebHook-Request-Origin and must be allowed by the handlers. Default
+	// Origin is the service's host without port, for events that have none. It goes
+	// into WebHook-Request-Origin and must be allowed by the handlers. Default:
 	// "localhost".
 	Origin string
 	// Keys are the access keys, primary first. Each gives one ce-signature;
@@ -159,7 +160,7 @@ func (d *Dispatcher) deliver(ctx context.Context, h Handler, ev Event) (Response
 	if err != nil {
 		return Response{}, err
 	}
-	if err := d.Validate(ctx, h, ev.Hub); err != nil {
+	if err := d.validate(ctx, h, ev.Hub, cmp.Or(ev.Origin, d.o.Origin)); err != nil {
 		return Response{}, err
 	}
 	requestID := newRequestID()
@@ -168,7 +169,7 @@ func (d *Dispatcher) deliver(ctx context.Context, h Handler, ev Event) (Response
 		return Response{}, err
 	}
 	res, attempts, err := d.send(ctx, exchange{
-		url: u, header: header, body: ev.body(), timeout: deliveryTimeout,
+		url: u, header: header, body: ev.body(), timeout: deliveryTimeout, cookies: ev.Cookies,
 		about: Attempt{
 			Method: http.MethodPost, Event: ev.ceType(), Hub: ev.Hub, ConnectionID: ev.ConnectionID,
 			ID: ev.ID, RequestID: requestID,
@@ -179,7 +180,7 @@ func (d *Dispatcher) deliver(ctx context.Context, h Handler, ev Event) (Response
 	}
 	if res.Status/100 != 2 {
 		res.State = nil
-		return res, &StatusError{Status: res.Status, Event: ev.ceType(), URL: shown(u), Attempts: attempts}
+		return res, &StatusError{Status: res.Status, Event: ev.ceType(), URL: shown(u), Attempts: attempts, Location: location(res, u)}
 	}
 	return res, nil
 }

@@ -3,6 +3,7 @@ package upstream
 import (
 	"errors"
 	"fmt"
+	"net/url"
 )
 
 // ErrNoHandler is the error of an event that no configured handler wants.
@@ -34,6 +35,9 @@ type StatusError struct {
 	URL string
 	// Attempts is how many requests were made.
 	Attempts int
+	// Location is the target of a redirect, without the query. It is empty if there
+	// is none.
+	Location string
 }
 
 // Error names the answer and what to look at.
@@ -42,7 +46,23 @@ func (e *StatusError) Error() string {
 	if e.Attempts > 1 {
 		attempts = fmt.Sprintf(" after %d attempts", e.Attempts)
 	}
-	return fmt.Sprintf("event handler %s answered %d to %s%s: %s", e.URL, e.Status, e.Event, attempts, statusRemedy(e.Status))
+	target := ""
+	if e.Location != "" {
+		target = " with a redirect to " + e.Location
+	}
+	return fmt.Sprintf("event handler %s responded with %d to %s%s%s: %s", e.URL, e.Status, e.Event, attempts, target, statusRemedy(e.Status))
+}
+
+// location returns the target of a redirect as an error may show it.
+func location(res Response, u *url.URL) string {
+	if res.Status/100 != 3 || res.Header.Get("Location") == "" {
+		return ""
+	}
+	target, err := u.Parse(res.Header.Get("Location"))
+	if err != nil {
+		return "an unreadable address"
+	}
+	return clip(shown(target))
 }
 
 // statusRemedy says what an answer to an event usually means.

@@ -65,8 +65,15 @@ type Event struct {
 	// State is the connection state that a handler set; nil when none ever did.
 	// It is opaque and may be empty.
 	State *string
-	// Cookies are what handlers set on this connection before, see [MergeCookies].
-	Cookies []*http.Cookie
+	// Origin is the host, without port, by which the client reached the service.
+	// Default: that of the [Dispatcher].
+	Origin string
+	// TraceParent is the traceparent header of the client's request. Without a valid
+	// one, the connection has a trace of its own.
+	TraceParent string
+	// Cookies are those that handlers set on this connection before, see
+	// [Response.Cookies].
+	Cookies *Cookies
 	// ContentType and Body are the payload. For every kind but User an empty
 	// ContentType means application/json, and a nil Body means the smallest body
 	// that handlers understand, for example {} for connected and the Group for
@@ -122,9 +129,9 @@ type Response struct {
 	// Metadata goes with the reply to the client. Keys are in lower case. It is
 	// nil when there is none.
 	Metadata map[string]string
-	// Cookies are to be sent with the later events of the connection, see
-	// [MergeCookies].
-	Cookies []*http.Cookie
+	// Cookies are to be sent with the later events of the connection: those of the
+	// event and what the response set. Only a 2xx response sets cookies.
+	Cookies *Cookies
 	// Header is the header as it was received.
 	Header http.Header
 }

@@ -88,6 +88,7 @@ func FuzzResolve(f *testing.F) {
 	f.Add("https://h/{event}", "chat", "../..//x?y#z")
 	f.Add("http://h/{hub", "%2e", "\x00\xff")
 	f.Add("http://[::1]:80?{hub}={event}", "a&b", "=")
+	f.Add("http://h/%2{event}?x=%{hub}", "F", "F") // an escaped slash, and for other names no URL
 	f.Fuzz(func(t *testing.T, template, hub, event string) {
 		got, err := upstream.Resolve(template, hub, event)
 		if err != nil {

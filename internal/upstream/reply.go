@@ -1,19 +1,28 @@
 package upstream
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"unicode/utf8"
 
 	"example.com/webpubsub"
+	"example.com/webpubsub/internal/names"
+	"example.com/webpubsub/internal/wire"
 )
 
-// Message returns what the client gets for a 2xx answer to a user event
+// Message returns what the client gets for a 2xx response to a user event
 // (reference, "User events"). The zero Message means nothing. An empty body
 // with metadata is an empty text, and a body without content type is binary.
-// The error says why the answer counts as a failure of the handler.
-func (r Response) Message() (webpubsub.Message, error) {
+// The error says why the response counts as a failure of the handler. An unreadable
+// content type is such a failure, though Microsoft's emulator takes it for binary:
+// the client would get bytes where the handler meant text.
+func (r Response) Message() (webpubsub.Message, error) { return r.message(false) }
+
+// SimpleMessage is [Response.Message] for a client without a subprotocol: JSON
+// need not be valid, since the client gets the text as it is.
+func (r Response) SimpleMessage() (webpubsub.Message, error) { return r.message(true) }
+
+func (r Response) message(simple bool) (webpubsub.Message, error) {
 	if len(r.Body) == 0 {
 		if len(r.Metadata) == 0 {
 			return webpubsub.Message{}, nil
@@ -26,12 +35,20 @@ func (r Response) Message() (webpubsub.Message, error) {
 	if err != nil {
 		return webpubsub.Message{}, fmt.Errorf("the answer has content type %q: %w", clip(r.ContentType), err)
 	}
-	// Either would end up in a frame that clients cannot read.
+	if err := names.Metadata(r.Metadata); err != nil {
+		return webpubsub.Message{}, fmt.Errorf("the response has %w", err)
+	}
+	// Each of these would break the frame that the client gets, and with it the
+	// connection.
 	switch {
-	case m.Type == webpubsub.TypeJSON && !json.Valid(m.Data):
-		return webpubsub.Message{}, errors.New("the answer says application/json and its body is not JSON: quote a plain string, or answer text/plain")
 	case m.Type == webpubsub.TypeText && !utf8.Valid(m.Data):
-		return webpubsub.Message{}, errors.New("the answer says text/plain and its body is not UTF-8: answer application/octet-stream")
+		return webpubsub.Message{}, errors.New("the response says text/plain and its body is not UTF-8: respond with application/octet-stream")
+	case m.Type == webpubsub.TypeJSON && !utf8.Valid(m.Data):
+		return webpubsub.Message{}, errors.New("the response says application/json and its body is not UTF-8: encode it so")
+	case m.Type == webpubsub.TypeJSON && !simple, m.Type == webpubsub.TypeProtobuf:
+		if err := wire.CheckPayload(m); err != nil {
+			return webpubsub.Message{}, fmt.Errorf("the response says %s, but %w", clip(r.ContentType), err)
+		}
 	}
 	m.Metadata = r.Metadata
 	return m, nil

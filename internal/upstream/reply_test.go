@@ -29,9 +29,15 @@ func TestResponseMessage(t *testing.T) {
 		{name: "JSON", contentType: "Application/JSON", body: `{"a": 1}`, want: webpubsub.Message{Type: webpubsub.TypeJSON, Data: []byte(`{"a": 1}`)}},
 		{name: "binary", contentType: "application/octet-stream", body: "\xff", want: webpubsub.Binary([]byte("\xff"))},
 		{name: "no content type", body: "\xff", want: webpubsub.Binary([]byte("\xff"))},
-		{name: "protobuf", contentType: "application/x-protobuf", body: "\n", want: webpubsub.Protobuf([]byte("\n"))},
+		{name: "protobuf", contentType: "application/x-protobuf", body: "\n\x01a", want: webpubsub.Protobuf([]byte("\n\x01a"))},
+		{name: "protobuf that is no Any", contentType: "application/x-protobuf", body: "\n", err: "google.protobuf.Any"},
+		{name: "JSON null", contentType: "application/json", body: "null", want: webpubsub.Message{Type: webpubsub.TypeJSON, Data: []byte("null")}},
+		{name: "deep JSON", contentType: "application/json", body: strings.Repeat("[", 65) + strings.Repeat("]", 65), err: "more deeply than 64"},
+		{name: "JSON that is not UTF-8", contentType: "application/json", body: "\"\xff\"", err: "not UTF-8"},
+		{name: "metadata that no client may send", contentType: "text/plain", body: "x", metadata: map[string]string{"a": "\xff"}, err: "printable ASCII"},
+		{name: "content type that is none", contentType: "text", body: "x", err: "content type"},
 		{name: "XML", contentType: "application/xml", body: "<a/>", err: "application/xml"},
-		{name: "JSON that is none", contentType: "application/json", body: "hi", err: "not JSON"},
+		{name: "JSON that is none", contentType: "application/json", body: "hi", err: "not one JSON value"},
 		{name: "text that is none", contentType: "text/plain", body: "\xff", err: "not UTF-8"},
 	} {
 		r := upstream.Response{Status: 200, ContentType: tt.contentType, Body: []byte(tt.body), Metadata: tt.metadata}
@@ -46,6 +52,20 @@ func TestResponseMessage(t *testing.T) {
 	_, err := upstream.Response{ContentType: "image/png", Body: []byte("x")}.Message()
 	if !errors.Is(err, webpubsub.ErrContentType) {
 		t.Errorf("image/png: %v, want it to wrap ErrContentType", err)
+	}
+}
+
+// A simple client has no frame that broken JSON could break: it gets the text as
+// the service sends it, a byte order mark included.
+func TestResponseMessageToSimpleClient(t *testing.T) {
+	for _, body := range []string{"\ufeff{\"a\":1}", "  ", "not JSON", "null"} {
+		m, err := upstream.Response{ContentType: "application/json", Body: []byte(body)}.SimpleMessage()
+		if err != nil || string(m.Data) != body {
+			t.Errorf("%q has become %q, %v", body, m.Data, err)
+		}
+	}
+	if _, err := (upstream.Response{ContentType: "application/json", Body: []byte("\xff")}).SimpleMessage(); err == nil {
+		t.Error("a text frame would not be UTF-8")
 	}
 }
 

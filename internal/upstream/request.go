@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -40,8 +41,10 @@ func (d *Dispatcher) eventHeader(ctx context.Context, h Handler, u *url.URL, e E
 		"ce-connectionId":        {e.ConnectionID},
 		"ce-hub":                 {e.Hub},
 		"ce-eventName":           {e.name()},
-		headerOrigin:             {d.o.Origin},
+		headerOrigin:             {cmp.Or(e.Origin, d.o.Origin)},
 		"x-ms-client-request-id": {requestID},
+		"traceparent":            {e.traceParent()},
+		"User-Agent":             {""}, // none
 	}
 	optional := func(name, value string) {
 		if value != "" {
@@ -72,7 +75,7 @@ func (d *Dispatcher) eventHeader(ctx context.Context, h Handler, u *url.URL, e E
 	case e.Kind != User:
 		out["Content-Type"] = []string{"application/json"}
 	}
-	if cookie := cookieHeader(e.Cookies, u, d.o.Now()); cookie != "" {
+	if cookie := e.Cookies.header(u); cookie != "" {
 		out["Cookie"] = []string{cookie}
 	}
 	if err := checkHeader(out); err != nil {

@@ -70,6 +70,8 @@ func readRaw(c net.Conn) string {
 
 var requestID = regexp.MustCompile(`x-ms-client-request-id: [0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
 
+var traceParent = regexp.MustCompile(`traceparent: 00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}`)
+
 // lines returns a request with its header lines sorted: their order means
 // nothing.
 func lines(t *testing.T, raw string) []string {
@@ -79,6 +81,7 @@ func lines(t *testing.T, raw string) []string {
 		t.Fatalf("not a request: %q", raw)
 	}
 	head = requestID.ReplaceAllString(head, "x-ms-client-request-id: <uuid>")
+	head = traceParent.ReplaceAllString(head, "traceparent: <span>")
 	all := strings.Split(head, "\r\n")
 	slices.Sort(all[1:])
 	return append(all, "", body)
@@ -87,7 +90,7 @@ func lines(t *testing.T, raw string) []string {
 func ptr[T any](v T) *T { return &v }
 
 // The golden requests are what the service sends, byte for byte except for the
-// order of the lines and the two lines of Go's own client.
+// order of the lines and the line Content-Length.
 func TestRequestOnTheWire(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -201,16 +204,16 @@ func TestRequestOnTheWire(t *testing.T) {
 			}
 			preflight := []string{
 				"OPTIONS /chat/validate?code=key HTTP/1.1",
-				"Host: " + address, "User-Agent: Go-http-client/1.1",
+				"Host: " + address,
 				"WebHook-Request-Origin: emulator.example.test", "ce-awpsversion: 1.0", "", "",
 			}
 			if got := lines(t, <-requests); !slices.Equal(got, preflight) {
 				t.Errorf("preflight\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(preflight, "\n"))
 			}
 			want := append([]string{
-				"Host: " + address, "User-Agent: Go-http-client/1.1",
+				"Host: " + address,
 				"WebHook-Request-Origin: emulator.example.test", "ce-awpsversion: 1.0", "ce-specversion: 1.0",
-				"ce-connectionId: conn1", "ce-hub: chat", "ce-time: 2026-01-02T03:04:05Z", "x-ms-client-request-id: <uuid>",
+				"ce-connectionId: conn1", "ce-hub: chat", "ce-time: 2026-01-02T03:04:05Z", "traceparent: <span>", "x-ms-client-request-id: <uuid>",
 			}, tt.want...)
 			slices.Sort(want)
 			want = append(append([]string{"POST /chat/" + name + "?code=key HTTP/1.1"}, want...), "", tt.body)
@@ -218,6 +221,66 @@ func TestRequestOnTheWire(t *testing.T) {
 				t.Errorf("event\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}
 		})
+	}
+}
+
+// The events of a connection are spans of the trace that its client began
+// (W3C Trace Context), or of one trace of the connection.
+func TestTraceParent(t *testing.T) {
+	var got []string
+	client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		got = append(got, strings.Join(r.Header["traceparent"], ""))
+		return answer(r, 200, "WebHook-Allowed-Origin", "*"), nil
+	})}
+	d, _ := start(t, upstream.Options{Client: client})
+	const trace, span = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+	for _, tt := range []struct{ parent, prefix, suffix string }{
+		{"00-" + trace + "-" + span + "-01", "00-" + trace + "-", "-01"},
+		{"00-" + trace + "-" + span + "-00", "00-" + trace + "-", "-00"},
+		{"", "00-", "-00"},
+		{"00-" + strings.Repeat("0", 32) + "-" + span + "-01", "00-", "-00"},
+		{"00-" + trace + "-" + strings.Repeat("0", 16) + "-01", "00-", "-00"},
+		{"00-" + trace + "-" + span + "-01\r\nx: y", "00-", "-00"},
+	} {
+		got = nil
+		for range 2 {
+			e := hello()
+			e.TraceParent = tt.parent
+			if _, err := d.Deliver(t.Context(), []upstream.Handler{{URL: "http://h/", UserEvents: "*"}}, e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got = got[len(got)-2:] // without the preflight
+		for _, g := range got {
+			if !strings.HasPrefix(g, tt.prefix) || !strings.HasSuffix(g, tt.suffix) || len(g) != 55 || strings.Contains(g, span) {
+				t.Errorf("%q continues as %q", tt.parent, g)
+			}
+		}
+		if got[0] == got[1] || got[0][:35] != got[1][:35] || (got[0][3:35] == trace) != (tt.prefix != "00-") {
+			t.Errorf("%q: the events are %q, want two spans of one trace", tt.parent, got)
+		}
+	}
+}
+
+// Keys of metadata differed in the letter case alone, and a random one was sent.
+func TestMetadataKeysHaveNoCase(t *testing.T) {
+	var got []string
+	client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPost {
+			got = append(got, r.Header["x-webpubsub-metadata-key"]...)
+		}
+		return answer(r, 200, "WebHook-Allowed-Origin", "*"), nil
+	})}
+	d, _ := start(t, upstream.Options{Client: client})
+	for range 20 {
+		e := hello()
+		e.Metadata = map[string]string{"key": "1", "Key": "2", "KEY": "3", "kEY": "4"}
+		if _, err := d.Deliver(t.Context(), []upstream.Handler{{URL: "http://h/", UserEvents: "*"}}, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(slices.Compact(got)) != 1 {
+		t.Errorf("the values are %q, want always the same", got)
 	}
 }
 

@@ -33,6 +33,7 @@ type exchange struct {
 	header  http.Header
 	body    []byte
 	timeout time.Duration // for all attempts together, reading the answer included
+	cookies *Cookies      // of the connection
 	about   Attempt       // what does not change between attempts
 }
 
@@ -90,8 +91,11 @@ func (d *Dispatcher) try(ctx context.Context, x exchange, n int) (res Response, 
 	res = Response{
 		Status:      answer.StatusCode,
 		ContentType: answer.Header.Get("Content-Type"),
-		Cookies:     receiveCookies(answer, x.url, d.o.Now()),
+		Cookies:     x.cookies,
 		Header:      answer.Header,
+	}
+	if res.Status/100 == 2 {
+		res.Cookies = x.cookies.with(answer, x.url)
 	}
 	if states := answer.Header.Values("ce-connectionState"); len(states) > 0 {
 		res.State = &states[len(states)-1] // several are an error of the handler; the last one counts

@@ -76,6 +76,11 @@ func fill(part, hub, event string, escape func(string) string) (string, error) {
 			b.WriteString(part)
 			return b.String(), nil
 		}
+		if j := strings.LastIndexByte(part[:i], '%'); j >= 0 && i-j < 3 {
+			// The value would become a part of the escape: %2{event} with an event F is
+			// a slash.
+			return "", errors.New("the event handler URL has an incomplete percent escape before a parameter: write %25 for a percent sign")
+		}
 		b.WriteString(part[:i])
 		part = part[i:]
 		switch {

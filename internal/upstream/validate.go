@@ -21,7 +21,10 @@ const (
 
 // validationKey says which validations are the same. {event} is always
 // "validate" here, so one validation covers all events of a handler and hub.
-type validationKey struct{ url, audience string }
+type validationKey struct{ url, audience, origin string }
+
+// maxValidations bounds how many are remembered: clients choose the origin.
+const maxValidations = 1000
 
 // validation is what is known about one key. Dispatcher.mu guards it.
 type validation struct {
@@ -47,11 +50,15 @@ type validationRun struct {
 // The error is a [*ValidationError], ctx's own, or [ErrClosed]. Deliver calls
 // Validate itself; alone it serves to check a handler without sending an event.
 func (d *Dispatcher) Validate(ctx context.Context, h Handler, hub string) error {
+	return d.validate(ctx, h, hub, d.o.Origin)
+}
+
+func (d *Dispatcher) validate(ctx context.Context, h Handler, hub, origin string) error {
 	u, err := resolve(h.URL, hub, "validate")
 	if err != nil {
 		return err
 	}
-	run, err := d.validationRun(h, u, hub)
+	run, err := d.validationRun(h, u, hub, origin)
 	if run == nil {
 		return err
 	}
@@ -65,15 +72,23 @@ func (d *Dispatcher) Validate(ctx context.Context, h Handler, hub string) error 
 
 // validationRun returns the run whose outcome decides, or nil and that outcome
 // where it is known already.
-func (d *Dispatcher) validationRun(h Handler, u *url.URL, hub string) (*validationRun, error) {
+func (d *Dispatcher) validationRun(h Handler, u *url.URL, hub, origin string) (*validationRun, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
 		return nil, ErrClosed
 	}
-	key := validationKey{u.String(), h.Audience}
+	key := validationKey{u.String(), h.Audience, origin}
 	v := d.valid[key]
 	if v == nil {
+		for old, v := range d.valid {
+			if len(d.valid) < maxValidations {
+				break
+			}
+			if v.current == nil {
+				delete(d.valid, old)
+			}
+		}
 		v = &validation{}
 		d.valid[key] = v
 	}
@@ -94,7 +109,7 @@ func (d *Dispatcher) validationRun(h Handler, u *url.URL, hub string) (*validati
 // revalidate does v.current. It runs under the dispatcher's context, since the
 // event that started it is not the only one that waits.
 func (d *Dispatcher) revalidate(key validationKey, v *validation, h Handler, u *url.URL, hub string) {
-	err := d.preflight(d.ctx, h, u, hub)
+	err := d.preflight(d.ctx, h, u, hub, key.origin)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	run := v.current
@@ -118,8 +133,8 @@ func (d *Dispatcher) revalidate(key validationKey, v *validation, h Handler, u *
 }
 
 // preflight asks with OPTIONS, and with GET where OPTIONS finds no route.
-func (d *Dispatcher) preflight(ctx context.Context, h Handler, u *url.URL, hub string) error {
-	header := http.Header{headerVersion: {"1.0"}, headerOrigin: {d.o.Origin}}
+func (d *Dispatcher) preflight(ctx context.Context, h Handler, u *url.URL, hub, origin string) error {
+	header := http.Header{headerVersion: {"1.0"}, headerOrigin: {origin}, "User-Agent": {""}}
 	// Whether the service sends the token with the preflight is not documented.
 	// Microsoft's sample of a handler behind App Service authentication that lets
 	// nothing anonymous through can only work if it does.
@@ -137,7 +152,7 @@ func (d *Dispatcher) preflight(ctx context.Context, h Handler, u *url.URL, hub s
 		}
 		status = res.Status
 		if status != http.StatusNotFound {
-			if reason := refusal(method, res, d.o.Origin); reason != "" {
+			if reason := refusal(method, res, origin); reason != "" {
 				return &ValidationError{URL: shown(u), Reason: reason, Status: status}
 			}
 			return nil
@@ -160,18 +175,16 @@ func refusal(method string, res Response, origin string) string {
 		if v = strings.TrimSpace(v); v == "*" || strings.EqualFold(v, origin) {
 			return ""
 		}
-		// The JavaScript library answers with host and port of its
-		// allowedEndpoints. For the cloud, that is the host alone; for a service on
-		// a port of this machine, it would never fit.
-		if host, _, err := net.SplitHostPort(v); err == nil && strings.EqualFold(host, strings.Trim(origin, "[]")) {
-			return ""
-		}
 	}
 	if len(values) == 0 {
 		return fmt.Sprintf("%s is missing from the %d answer to %s: the handler must answer the preflight with %s: * or %s; is this the handler's address, or does a proxy or a CORS rule answer?",
 			header, res.Status, method, header, origin)
 	}
 	for _, v := range values {
+		// The JavaScript library responds with host and port of its allowedEndpoints.
+		if host, _, err := net.SplitHostPort(strings.TrimSpace(v)); err == nil && strings.EqualFold(host, strings.Trim(origin, "[]")) {
+			return fmt.Sprintf("%s is %q, and the service compares it with its host, which has no port: omit the port; in the JavaScript library, give an allowedEndpoints entry without port, such as http://%s", header, clip(v), origin)
+		}
 		if strings.Contains(v, ",") {
 			return fmt.Sprintf("%s %q is a list: the service wants one header line for each origin", header, clip(v))
 		}

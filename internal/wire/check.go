@@ -20,7 +20,7 @@ const MaxTTLSeconds = 300
 
 var (
 	errNoData = errors.New("data is missing: give data, or metadata for a message without a payload")
-	errNull   = errors.New("the JSON payload is null, which official clients cannot receive: send another value")
+	errNull   = errors.New("the JSON payload is null, which the service rejects: send another value")
 	errAny    = errors.New("the payload of type protobuf is not an encoded google.protobuf.Any: wrap the message in an Any, or send it as binary")
 	errKind   = errors.New("the data type must be json, text, binary or protobuf")
 )
@@ -78,10 +78,10 @@ func checkMessage(m webpubsub.Message, optional bool) error {
 	return names.Metadata(m.Metadata)
 }
 
-// checkPayload reports whether the payload is what its type says. A broken one
+// CheckPayload reports whether the payload is what its type says. A broken one
 // would break the frame around it, and with it the receiver's connection. Text
 // that is not UTF-8 is no error: like in encoding/json, bad bytes become U+FFFD.
-func checkPayload(m webpubsub.Message) error {
+func CheckPayload(m webpubsub.Message) error {
 	if err := m.Err(); err != nil {
 		return err
 	}
@@ -100,8 +100,13 @@ func checkJSON(data []byte) error {
 	if !utf8.Valid(data) || !json.Valid(data) {
 		return errors.New("the payload of type json is not one JSON value in UTF-8: encode it, or send it as text")
 	}
+	if TooDeep(data) {
+		return errDepth
+	}
 	return nil
 }
+
+var errDepth = fmt.Errorf("it is nested more deeply than %d levels: send it as text", MaxDepth)
 
 func checkAny(data []byte) error {
 	if err := proto.Unmarshal(data, new(anypb.Any)); err != nil {

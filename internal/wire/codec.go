@@ -51,6 +51,9 @@ func (p Protocol) AppendUpstream(dst []byte, u Upstream) ([]byte, error) {
 			out, err = appendProtoUpstream(dst, u)
 		} else {
 			out, err = appendJSONUpstream(dst, u)
+			if err == nil && TooDeep(out[len(dst):]) {
+				err = errDepth
+			}
 		}
 	}
 	if err != nil {
@@ -74,7 +77,7 @@ func checkUpstreamPayload(u Upstream) error {
 	if m.IsZero() {
 		return nil
 	}
-	return checkPayload(m)
+	return CheckPayload(m)
 }
 
 // AppendDownstream adds the frame that the service sends for d to dst, and
@@ -95,7 +98,7 @@ func (p Protocol) AppendDownstream(dst []byte, d Downstream) ([]byte, error) {
 	}
 	var err error
 	if r, ok := d.(InvokeResponse); ok && !r.Message.IsZero() {
-		err = checkPayload(r.Message)
+		err = CheckPayload(r.Message)
 		if r.Message.Type == webpubsub.TypeJSON && isNull(r.Message.Data) {
 			r.Message = webpubsub.Message{}
 			d = r
@@ -144,9 +147,9 @@ func (p Protocol) DecodeDownstream(frame []byte) (Downstream, error) {
 // sent as empty text, because the official JavaScript client ends a stream only
 // on a frame that has a data type.
 //
-// It fails where the frame would break receivers: a payload that is not what
-// its type says, and JSON null, on which the .NET client drops the connection
-// and the JavaScript client the message.
+// It fails if the payload is not what its type says, which would break the
+// receivers. JSON null is delivered, as the service does, though the JavaScript
+// client ignores such a message.
 func (p Protocol) EncodeData(d Data) (Encoded, error) {
 	if !p.known() {
 		return Encoded{}, errProtocol
@@ -174,8 +177,5 @@ func checkData(d Data) error {
 	if d.Message.IsZero() {
 		return errors.New("it is empty: give a payload")
 	}
-	if d.Message.Type == webpubsub.TypeJSON && isNull(d.Message.Data) {
-		return errNull
-	}
-	return checkPayload(d.Message)
+	return CheckPayload(d.Message)
 }

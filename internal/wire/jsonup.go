@@ -43,7 +43,7 @@ func decodeJSONUpstream(frame []byte) (Upstream, error) {
 	var o object
 	o.parse(frame)
 	if o.err == nil && TooDeep(frame) {
-		o.fail(fmt.Errorf("it is nested more deeply than %d levels", MaxDepth))
+		o.fail(errDepth)
 	}
 	if o.err == nil {
 		o.require(keyType)
