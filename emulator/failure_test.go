@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -109,9 +110,13 @@ func TestConnectNeedsValidation(t *testing.T) {
 // A connection carries its state, its cookies and its messages' metadata from
 // answer to event; the journal tells of attempts that failed.
 func TestWhatAConnectionRemembers(t *testing.T) {
+	synctest.Test(t, whatAConnectionRemembers)
+}
+
+func whatAConnectionRemembers(t *testing.T) {
 	requests := make(chan *http.Request, 10)
 	var broken atomic.Bool
-	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodOptions {
 			w.Header().Set("WebHook-Allowed-Origin", "*")
 			return
@@ -130,12 +135,11 @@ func TestWhatAConnectionRemembers(t *testing.T) {
 			w.Header().Set("X-WebPubSub-Metadata-Trace", "t2")
 			reply(w, "text/plain", "ok")
 		}
-	}))
-	defer web.Close()
-	clock := emulator.NewClock(time.Now())
+	})
+	network := emulator.ListenMemory()
 	srv := emulator.Start(t, emulator.Options{
-		SecondaryKey: "second", SignatureLines: true, Clock: clock,
-		Hubs: map[string]emulator.Hub{hubName: {EventHandlers: []emulator.EventHandler{{URL: web.URL, UserEvents: "*", SystemEvents: []string{"connect"}}}}},
+		SecondaryKey: "second", SignatureLines: true, Listener: network, Transport: inProcess{handler},
+		Hubs: map[string]emulator.Hub{hubName: {EventHandlers: []emulator.EventHandler{{URL: "http://handler.example", UserEvents: "*", SystemEvents: []string{"connect"}}}}},
 	})
 	next := func() *http.Request {
 		t.Helper()
@@ -147,7 +151,7 @@ func TestWhatAConnectionRemembers(t *testing.T) {
 			return nil
 		}
 	}
-	c, hello := dialJSON(t, srv, dialOptions{})
+	c, hello := dialJSON(t, srv, dialOptions{network: network})
 	if r := next(); len(r.Header["Ce-Connectionstate"]) != 0 || r.Header.Get("Cookie") != "" || len(r.Header["Ce-Signature"]) != 2 {
 		t.Errorf("connect came with %v", r.Header)
 	}
@@ -162,10 +166,6 @@ func TestWhatAConnectionRemembers(t *testing.T) {
 	retried := waitFor(t, srv, emulator.KindEventRetried, hello.ConnectionID)
 	if got := fmt.Sprint(retried); !strings.Contains(got, "-> 503") || !strings.Contains(got, "attempt 1 of 4, the next one follows in 1s") || retried.Name != "e" {
 		t.Errorf("the journal says %s", got)
-	}
-	for len(requests) == 0 {
-		clock.Advance(time.Second)
-		time.Sleep(time.Millisecond)
 	}
 	c.expect(`{"type":"ack","ackId":2,"success":true}`)
 	if h := next().Header; len(h["Ce-Connectionstate"]) != 1 || h.Get("ce-connectionState") != "" {

@@ -76,7 +76,8 @@ func TestCloseDuringHandshakes(t *testing.T) {
 				}
 			}()
 		}
-		time.Sleep(2 * time.Millisecond) // let some of them be under way; any number will do
+		// By now others are under way; any number will do.
+		waitForEntry(t, srv, "a client", func(e emulator.Entry) bool { return e.Kind == emulator.KindConnected })
 		if err := srv.Close(); err != nil {
 			t.Fatal(err)
 		}

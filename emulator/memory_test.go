@@ -124,6 +124,14 @@ func TestMemoryConn(t *testing.T) {
 type inProcess struct{ http.Handler }
 
 func (h inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
+	header := make(http.Header)
+	for name, values := range r.Header { // as a server reads them
+		for _, v := range values {
+			header.Add(name, v)
+		}
+	}
+	r = r.Clone(r.Context())
+	r.Header = header
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w.Result(), nil

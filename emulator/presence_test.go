@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -164,28 +165,39 @@ func TestSetHub(t *testing.T) {
 // The pauses between attempts pass with the clock, so a test need not wait them
 // out.
 func TestRetriesFollowTheClock(t *testing.T) {
-	attempts := make(chan event, 10)
-	handlers, _ := upstream(t, func(w http.ResponseWriter, e event) {
-		if attempts <- e; e.Name == "e" {
-			w.WriteHeader(503)
+	synctest.Test(t, func(t *testing.T) {
+		attempts := make(chan string, 10)
+		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodOptions {
+				w.Header().Set("WebHook-Allowed-Origin", "*")
+				return
+			}
+			attempts <- r.Header.Get("ce-id") + r.Header.Get("ce-signature")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		})
+		clock := emulator.NewClock(time.Now())
+		network := emulator.ListenMemory()
+		srv := emulator.Start(t, emulator.Options{
+			Clock: clock, Listener: network, Transport: inProcess{handler},
+			Hubs: map[string]emulator.Hub{hubName: {EventHandlers: []emulator.EventHandler{{URL: "http://handler.example", UserEvents: "*"}}}},
+		})
+		c, _ := dialJSON(t, srv, dialOptions{network: network})
+		c.send(`{"type":"event","event":"e","ackId":1,"data":1}`)
+		first := <-attempts
+		for _, pause := range []time.Duration{time.Second, 3 * time.Second, 5 * time.Second} {
+			synctest.Wait()
+			clock.Advance(pause - time.Millisecond)
+			synctest.Wait()
+			if len(attempts) > 0 {
+				t.Fatalf("an attempt came before %v", pause)
+			}
+			clock.Advance(time.Millisecond)
+			if again := <-attempts; again != first {
+				t.Errorf("attempt %s differs from %s", again, first)
+			}
+		}
+		if got := c.recv(); !strings.Contains(got, "InternalServerError") {
+			t.Errorf("got %s", got)
 		}
 	})
-	handlers[0].SystemEvents = nil
-	clock := emulator.NewClock(time.Now())
-	srv := emulator.Start(t, emulator.Options{Clock: clock, Hubs: map[string]emulator.Hub{hubName: {EventHandlers: handlers}}})
-	c, _ := dialJSON(t, srv, dialOptions{})
-	c.send(`{"type":"event","event":"e","ackId":1,"data":1}`)
-	first := nextEvent(t, attempts)
-	for range 3 {
-		for len(attempts) == 0 { // it may take a while until the dispatcher sleeps
-			clock.Advance(time.Second)
-			time.Sleep(time.Millisecond)
-		}
-		if again := nextEvent(t, attempts); again != first {
-			t.Errorf("attempt %+v differs from %+v", again, first)
-		}
-	}
-	if got := c.recv(); !strings.Contains(got, "InternalServerError") {
-		t.Errorf("got %s", got)
-	}
 }
