@@ -75,7 +75,19 @@ func (c *linkConn) SetWriteDeadline(time.Time) error { return nil }
 // renewed with each part that was taken: a slow reader that makes progress is not
 // a dead one.
 func (c *linkConn) write(b []byte, stall time.Duration) (n int, err error) {
-	c.writing <- struct{}{}
+	select {
+	case c.writing <- struct{}{}:
+	default:
+		// A control frame behind a batch that the peer does not take: its reader must
+		// not wait for as long as the batch may.
+		wait := time.NewTimer(stall)
+		defer wait.Stop()
+		select {
+		case c.writing <- struct{}{}:
+		case <-wait.C:
+			return 0, os.ErrDeadlineExceeded
+		}
+	}
 	defer func() { <-c.writing }()
 	for n < len(b) {
 		if err := c.Conn.SetWriteDeadline(time.Now().Add(stall)); err != nil {

@@ -112,3 +112,21 @@ func TestSilentPeerIsCutThoughMessagesAreTaken(t *testing.T) {
 		}
 	})
 }
+
+// The end of a client that says goodbye but reads nothing does not wait for what
+// is being written to it.
+func TestCloseBehindABatch(t *testing.T) {
+	bubble(t, emulator.Options{}, func(t *testing.T, srv *emulator.Server, o dialOptions) {
+		o.groups = []string{"g"}
+		deaf, hello := dialJSON(t, srv, o)
+		fill(t, srv, o, 20, 100_000)
+		start := time.Now()
+		if err := deaf.ws.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(1000, "bye")); err != nil {
+			t.Fatal(err)
+		}
+		e := waitFor(t, srv, emulator.KindDisconnected, hello.ConnectionID)
+		if d := e.Time.Sub(start); e.Reason != "bye" || d > 5*time.Second {
+			t.Errorf("ended after %v: %s", d, e.Reason)
+		}
+	})
+}
