@@ -10,7 +10,6 @@ import (
 	"github.com/gorilla/websocket"
 
 	"example.com/webpubsub"
-	"example.com/webpubsub/internal/names"
 	"example.com/webpubsub/internal/role"
 	"example.com/webpubsub/internal/wire"
 )
@@ -291,11 +290,7 @@ func (c *conn) joinGroup(name string) *wire.Error {
 		return forbidden("join", name)
 	}
 	if joined {
-		e := Entry{Kind: KindJoined, Name: name}
-		if err := names.RoutableInPath(name); err != nil {
-			e.Reason = "clients can use this group, REST calls on it reach nobody: " + err.Error()
-		}
-		c.journal(e)
+		c.journal(joinedEntry(name))
 	}
 	return nil
 }

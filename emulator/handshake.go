@@ -210,7 +210,7 @@ func (h *hub) serveNew(w http.ResponseWriter, r *http.Request, claims token.Clai
 		c.finish(0, "", "the client gave up during the handshake")
 		return nil
 	}
-	c.journal(Entry{Kind: KindConnected, Name: c.subprotocol})
+	c.journal(c.connectedEntry(admit))
 	c.raiseConnected()
 	c.attach(l)
 	s.tasks.Go(func() { c.serve(l) })

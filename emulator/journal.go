@@ -52,9 +52,16 @@ type Entry struct {
 	Reason string
 }
 
-// warning reports whether the entry tells of something that went wrong.
+// warning reports whether the entry is about something that went wrong, or that
+// will: a name that REST calls cannot reach.
 func (e Entry) warning() bool {
-	return e.Kind == KindRefused || e.Kind == KindEventFailed || e.Kind == KindEventRetried
+	switch e.Kind {
+	case KindRefused, KindEventFailed, KindEventRetried:
+		return true
+	case KindConnected, KindJoined:
+		return e.Reason != ""
+	}
+	return false
 }
 
 // String returns the entry as one readable line, without its time. Nothing

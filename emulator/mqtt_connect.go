@@ -166,7 +166,7 @@ func (v *mqttVisit) enter(p *mqtt.Connect) *conn {
 			if !h.add(c, admit.groups) {
 				continue
 			}
-			c.journal(Entry{Kind: KindConnected, Name: c.subprotocol})
+			c.journal(c.connectedEntry(admit))
 			c.raiseConnected()
 			if !c.bindMQTT(v.link, next, connack) {
 				return v.turnAway(c.id, mqtt.SessionTakenOver, "another connection with this client id took over at once", nil)

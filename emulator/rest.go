@@ -96,10 +96,16 @@ func (s *Server) serveREST(w http.ResponseWriter, r *http.Request) {
 }
 
 // route finds the operation and checks what every call must get right: the
-// access token first, then the address and the version.
+// access token first, then the address and the version. Microsoft's emulator
+// rejects an unknown address before it looks at the token; here, a caller without
+// one learns nothing, as in the recorded order of a send.
 func (c *call) route() (operation, error) {
 	segments := splitPath(c.r.URL.EscapedPath())
-	if len(segments) < 4 || segments[1] != "hubs" {
+	// As in ASP.NET Core, the fixed parts have no case, and a slash may follow.
+	if n := len(segments) - 1; n > 0 && segments[n] == "" {
+		segments = segments[:n]
+	}
+	if len(segments) < 4 || !strings.EqualFold(segments[1], "hubs") {
 		return operation{}, noOperation()
 	}
 	if err := c.authorize(); err != nil {
@@ -178,7 +184,7 @@ func matchPath(pattern string, segments []string) (args []string, ok bool) {
 		switch {
 		case part[0] == '{' && segments[n] != "":
 			args = append(args, segments[n])
-		case part != segments[n]:
+		case part[0] == '{' || !strings.EqualFold(part, segments[n]):
 			return nil, false
 		}
 		n++

@@ -2,7 +2,6 @@ package emulator
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -36,8 +35,12 @@ func (c *call) payload() (webpubsub.Message, error) {
 		return m, unsupportedType("The content type must be text/plain, application/json, application/octet-stream or application/x-protobuf.",
 			"the content type "+contentType+" is none that the service takes: use one of the four without parameters, or with a charset of utf-8, utf-16 or iso-8859-1")
 	}
-	if m.Type == webpubsub.TypeJSON && (!utf8.Valid(m.Data) || !json.Valid(m.Data) || wire.TooDeep(m.Data)) {
-		return m, badRequest("Request", "The request body is not a valid JSON.")
+	if err := wire.CheckPayload(m); err != nil {
+		e := badRequest("Request", err.Error())
+		if m.Type == webpubsub.TypeJSON {
+			e.message, e.hidden = "The request body is not a valid JSON.", err.Error()
+		}
+		return m, e
 	}
 	if m.Metadata, err = metadata(c.r.Header); err != nil {
 		return m, badRequest("Request", err.Error())
@@ -107,8 +110,8 @@ func (c *call) readBody() ([]byte, error) {
 	return body, nil
 }
 
-// metadata reads the metadata of a send from its headers. Of a repeated header
-// the last counts.
+// metadata reads the metadata of a send from its headers. Of several values, in
+// lines or separated by commas, the last one counts.
 func metadata(h http.Header) (map[string]string, error) {
 	const prefix = "X-Webpubsub-Metadata-"
 	var m map[string]string
@@ -120,7 +123,8 @@ func metadata(h http.Header) (map[string]string, error) {
 		if m == nil {
 			m = make(map[string]string)
 		}
-		m[strings.ToLower(key)] = values[len(values)-1]
+		value := values[len(values)-1]
+		m[strings.ToLower(key)] = strings.TrimSpace(value[strings.LastIndexByte(value, ',')+1:])
 	}
 	return m, names.Metadata(m)
 }

@@ -1,8 +1,10 @@
 package emulator
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,8 +21,7 @@ type memberPage struct {
 	NextLink string   `json:"nextLink,omitempty"`
 }
 
-// listConnections pages through a group in the order of connection ids. The
-// continuation token is the id of the last member that was returned.
+// listConnections pages through a group in the order of connection ids.
 func (c *call) listConnections() error {
 	size, paged, err := c.number("maxpagesize", 200)
 	if err != nil {
@@ -30,12 +31,9 @@ func (c *call) listConnections() error {
 	if err != nil {
 		return err
 	}
-	after, given, err := c.single("continuationToken")
+	after, err := c.resumeAfter()
 	if err != nil {
 		return err
-	}
-	if given && after == "" {
-		return invalid("continuationToken", "The continuationToken is empty.")
 	}
 	members := c.hub.groupMembers(c.args[0])
 	start, found := slices.BinarySearchFunc(members, after, func(m *conn, id string) int { return strings.Compare(m.id, id) })
@@ -57,11 +55,45 @@ func (c *call) listConnections() error {
 		if paged {
 			q += "maxpagesize=" + strconv.Itoa(size) + "&"
 		}
-		q += "continuationToken=" + url.QueryEscape(members[n-1].id) + "&api-version=" + apiVersions[len(apiVersions)-1]
+		q += "continuationToken=" + c.continuationToken(members[n-1].id) + "&api-version=" + apiVersions[len(apiVersions)-1]
 		page.NextLink = origin(c.r) + c.r.URL.EscapedPath() + q
 	}
 	c.body = page
 	return nil
+}
+
+// continuationToken returns the token for the members after id. It is the id,
+// sealed for this listing, so that a token of another one is rejected, and not
+// taken for a place in this one.
+func (c *call) continuationToken(id string) string {
+	return base64.RawURLEncoding.EncodeToString(append(c.seal(id), id...))
+}
+
+// resumeAfter returns the id that the request's continuation token stands for, ""
+// if it has none.
+func (c *call) resumeAfter() (id string, err error) {
+	text, given, err := c.single("continuationToken")
+	if err != nil || !given {
+		return "", err
+	}
+	if text == "" {
+		return "", invalid("continuationToken", "The continuationToken is empty.")
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	if n := min(sealSize, len(raw)); err == nil && hmac.Equal(raw[:n], c.seal(string(raw[n:]))) {
+		return string(raw[n:]), nil
+	}
+	e := badRequest("continuationToken", "Invalid continuationToken.")
+	e.hidden = "the continuationToken was not given out for this group: follow the nextLink of the page before"
+	return "", e
+}
+
+const sealSize = 16
+
+func (c *call) seal(id string) []byte {
+	m := hmac.New(sha256.New, []byte(c.srv.opts.AccessKey))
+	fmt.Fprintf(m, "%q %q %q", c.hub.name, c.args[0], id)
+	return m.Sum(nil)[:sealSize]
 }
 
 // number reads a count from 1 to most, which is also its default.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"example.com/webpubsub/internal/names"
 	"example.com/webpubsub/internal/role"
@@ -62,6 +63,9 @@ func (c *call) closeAll(targets []*conn, excluded []string) error {
 	if err != nil {
 		return err
 	}
+	if strings.TrimSpace(reason) == "" {
+		reason = ""
+	}
 	for _, t := range targets {
 		if !slices.Contains(excluded, t.id) {
 			t.closeByServer(reason)
@@ -116,7 +120,7 @@ func (c *call) join(group string, targets ...*conn) {
 		joined := c.hub.conns[t.id] == t && c.hub.join(t, group)
 		c.hub.mu.Unlock()
 		if joined {
-			t.journal(Entry{Kind: KindJoined, Name: group})
+			t.journal(joinedEntry(group))
 		}
 	}
 }

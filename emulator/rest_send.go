@@ -50,11 +50,8 @@ func (c *call) sendToConnection() error {
 }
 
 func (c *call) sent(to string, b *broadcast, n int) error {
-	if b.err != nil {
-		return badRequest("Request", b.err.Error())
-	}
 	c.hub.journalSent(to, b, n)
-	return nil
+	return b.err // none: message has checked everything, as some receivers have the message
 }
 
 // journalSent is for what the application server sends, to a group or others.
@@ -64,7 +61,8 @@ func (h *hub) journalSent(to string, b *broadcast, n int) {
 
 // message reads a send: the parameters first, then the body, in the order in
 // which the service complains about them. What chooses among receivers is read
-// only where the operation knows it; other parameters are ignored.
+// only if the operation knows it; other parameters are ignored. Every check is
+// done here: a request that is rejected reaches nobody.
 func (c *call) message(choosers ...string) (*broadcast, func(*conn) bool, error) {
 	b := &broadcast{data: wire.Data{From: "server"}}
 	ttl, given, err := c.single("messageTtlSeconds")
