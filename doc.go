@@ -1,21 +1,28 @@
-// Package webpubsub is Azure Web PubSub in Go: real-time messaging over
-// WebSocket for serverless programs, and a local Web PubSub to develop and
-// test against without a cloud account.
+// Package webpubsub defines the types that the packages for Azure Web PubSub
+// share: [Message] with its constructors [Text], [JSON], [Binary] and [Protobuf],
+// [SendOptions], [Filter], and the names of roles.
 //
-// This package holds the words that the others share: [Message] and the
-// constructors [Text], [JSON], [Binary] and [Protobuf], the [SendOptions] of
-// every send, and the names of roles. The work is done by its neighbours:
+// The functionality is in these packages:
 //
-//   - handler answers the events that the service sends to your program
-//   - service calls the service's REST API and makes client access tokens
-//   - client is a WebSocket client that recovers its connection
-//   - emulator is a local Web PubSub, in process or as a command
-//   - hosting runs an http.Handler on Azure Functions, on AWS Lambda or alone
-//   - app is the sample application, a group chat, that a fork replaces
+//   - handler: an http.Handler for the event handler webhooks of the service
+//   - service: a client for the REST API, which also generates client access tokens
+//   - client: a WebSocket client that recovers its connection
+//   - emulator: a local emulator of the service, in process or as a command
+//   - hosting: runs an http.Handler on Azure Functions, AWS Lambda or as a server
+//   - app: the sample application, a group chat
 //
-// A server that says hello to whoever connects takes a few lines:
+// To send a message to all connected clients:
 //
-//	chat, err := service.NewClientFromConnectionString(cs, "chat", nil)
-//	...
+//	chat, err := service.NewClientFromConnectionString(connectionString, "chat", nil)
+//	if err != nil {
+//		return err
+//	}
 //	err = chat.SendToAll(ctx, webpubsub.Text("hello"), nil)
+//
+// # Clients
+//
+// A simple WebSocket client uses no subprotocol of the service: its messages are
+// user events named "message" or messages to a group, and it receives the bare
+// payload. Other clients use a JSON or protobuf subprotocol of the service, in its
+// standard or reliable version, or MQTT.
 package webpubsub

@@ -4,30 +4,24 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 
 	"example.com/webpubsub"
 )
 
 func ExampleJSON() {
-	m := webpubsub.JSON(map[string]string{"text": "a < b"}).WithMetadata("trace", "1")
-	fmt.Println(m.Type, m, m.Type.ContentType(), m.Metadata)
+	m, err := webpubsub.JSON(map[string]string{"text": "a < b"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	m = m.WithMetadata("trace", "1")
+	fmt.Println(m.Type, m, m.Metadata)
 	var v struct{ Text string }
 	fmt.Println(m.Decode(&v), v.Text)
 	// Output:
-	// json {"text":"a < b"} application/json map[trace:1]
+	// json {"text":"a < b"} map[trace:1]
 	// <nil> a < b
-}
-
-func ExampleFromHTTP() {
-	m, err := webpubsub.FromHTTP("text/plain; charset=utf-8", []byte("hello"))
-	fmt.Println(m.Type, m, err)
-	_, err = webpubsub.FromHTTP("image/png", nil)
-	fmt.Println(errors.Is(err, webpubsub.ErrContentType))
-	// Output:
-	// text hello <nil>
-	// true
 }
 
 func ExampleRoleJoinLeaveGroup() {
@@ -42,74 +36,35 @@ func ExampleRoleJoinLeaveGroup() {
 	// webpubsub.sendToGroups.room.*
 }
 
-func TestFromHTTP(t *testing.T) {
-	for contentType, want := range map[string]webpubsub.DataType{
-		"":                                webpubsub.TypeBinary,
-		"application/octet-stream":        webpubsub.TypeBinary,
-		"TEXT/Plain":                      webpubsub.TypeText,
-		"application/json; charset=utf-8": webpubsub.TypeJSON,
-		"application/json; damaged;;=":    webpubsub.TypeJSON,
-		"application/x-protobuf":          webpubsub.TypeProtobuf,
-	} {
-		m, err := webpubsub.FromHTTP(contentType, []byte("{}"))
-		if err != nil || m.Type != want || string(m.Data) != "{}" {
-			t.Errorf("%q: got %v %v, want %s", contentType, m, err, want)
-		}
-	}
-	for _, contentType := range []string{"text/html", "application/jsonx", "/", "application/cloudevents+json"} {
-		if _, err := webpubsub.FromHTTP(contentType, nil); !errors.Is(err, webpubsub.ErrContentType) {
-			t.Errorf("%q: got %v, want ErrContentType", contentType, err)
-		}
-	}
-}
-
 func TestMessageErrors(t *testing.T) {
-	m := webpubsub.JSON(func() {})
-	if m.Err() == nil || m.Decode(new(any)) == nil {
-		t.Error("a function was encoded as JSON")
+	m, err := webpubsub.JSON(func() {})
+	var unsupported *json.UnsupportedTypeError
+	if !errors.As(err, &unsupported) || !m.IsZero() {
+		t.Errorf("a function was encoded as %v, error %v", m, err)
 	}
+	func() {
+		defer func() {
+			if err, ok := recover().(error); !ok || !errors.As(err, &unsupported) {
+				t.Errorf("MustJSON of a function panicked with %v", err)
+			}
+		}()
+		webpubsub.MustJSON(func() {})
+	}()
 	if err := webpubsub.Text("1").Decode(new(int)); err == nil {
 		t.Error("text was decoded as JSON")
 	}
-	if err := (webpubsub.Message{Type: webpubsub.TypeJSON, Data: []byte("{")}).Decode(new(any)); err == nil {
+	if err := (webpubsub.Message{Type: webpubsub.DataTypeJSON, Data: []byte("{")}).Decode(new(any)); err == nil {
 		t.Error("broken JSON was decoded")
-	}
-}
-
-func TestCheck(t *testing.T) {
-	message := func(kind webpubsub.DataType, data string) webpubsub.Message {
-		return webpubsub.Message{Type: kind, Data: []byte(data)}
-	}
-	for _, m := range []webpubsub.Message{
-		{},
-		webpubsub.Text(""), webpubsub.Text("ä"), webpubsub.JSON(nil), webpubsub.Binary([]byte{0xff}), webpubsub.Protobuf(nil),
-		webpubsub.Message{}.WithMetadata("a", "b"),
-	} {
-		if err := m.Check(); err != nil {
-			t.Errorf("%q %q: %v", m.Type, m.Data, err)
-		}
-	}
-	for want, m := range map[string]webpubsub.Message{
-		"make the message with webpubsub.JSON": message(webpubsub.TypeJSON, "{"),
-		"in UTF-8":                             message(webpubsub.TypeJSON, "\"\xff\""),
-		"send it as webpubsub.Binary":          webpubsub.Text("\xff"),
-		`unknown data type "xml"`:              message("xml", ""),
-		`unknown data type ""`:                 message("", "a"),
-		"message is not JSON":                  webpubsub.JSON(func() {}),
-	} {
-		if err := m.Check(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q %q: got %v, want %q", m.Type, m.Data, err, want)
-		}
 	}
 }
 
 func TestZeroMessage(t *testing.T) {
 	if !(webpubsub.Message{}).IsZero() {
-		t.Error("the zero message is not nothing")
+		t.Error("the zero message is not zero")
 	}
-	for _, m := range []webpubsub.Message{webpubsub.Text(""), webpubsub.Binary(nil), webpubsub.JSON(nil), webpubsub.Text("").WithMetadata("a", "b")} {
+	for _, m := range []webpubsub.Message{webpubsub.Text(""), webpubsub.Binary(nil), webpubsub.MustJSON(nil), webpubsub.Text("").WithMetadata("a", "b")} {
 		if m.IsZero() {
-			t.Errorf("%#v counts as nothing", m)
+			t.Errorf("%#v is zero", m)
 		}
 	}
 }
@@ -126,7 +81,7 @@ func TestMessageString(t *testing.T) {
 	for want, m := range map[string]webpubsub.Message{
 		"":                            {},
 		"hi":                          webpubsub.Text("hi"),
-		`{"a":1}`:                     webpubsub.JSON(json.RawMessage(`{ "a": 1 }`)),
+		`{"a":1}`:                     webpubsub.MustJSON(json.RawMessage(`{ "a": 1 }`)),
 		"binary message of 2 bytes":   webpubsub.Binary([]byte{1, 2}),
 		"protobuf message of 1 bytes": webpubsub.Protobuf([]byte{1}),
 	} {

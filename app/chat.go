@@ -165,16 +165,16 @@ func (a *App) join(ctx context.Context, e *handler.UserEvent, in joinRequest) (w
 			reply.Names[user] = name
 		}
 	}
-	return webpubsub.JSON(reply), nil
+	return webpubsub.MustJSON(reply), nil
 }
 
 // message brings what a client says to the others in its room.
 func (a *App) message(ctx context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
 	var in messageRequest
 	switch e.Message.Type {
-	case webpubsub.TypeText:
+	case webpubsub.DataTypeText:
 		in.Text = e.Message.String()
-	case webpubsub.TypeJSON:
+	case webpubsub.DataTypeJSON:
 		if err := json.Unmarshal(e.Message.Data, &in); err != nil {
 			return refusal("", errors.New(`a message is {"id": "…", "text": "…"}`))
 		}
@@ -200,13 +200,13 @@ func (a *App) message(ctx context.Context, e *handler.UserEvent) (webpubsub.Mess
 		return refusal(in.ID, errors.New("join a room first"))
 	}
 	at := now()
-	err := e.SendToGroup(ctx, groupPrefix+room, webpubsub.JSON(chatMessage{
+	err := e.SendToGroup(ctx, groupPrefix+room, webpubsub.MustJSON(chatMessage{
 		Type: "message", ID: in.ID, Room: room, User: e.UserID, Name: nameOf(&e.Event), Text: text, Time: at,
 	}), &webpubsub.SendOptions{Excluded: []string{e.ConnectionID}})
 	if err != nil {
 		return webpubsub.Message{}, err
 	}
-	return webpubsub.JSON(sentReply{Type: "sent", ID: in.ID, Room: room, Time: at}), nil
+	return webpubsub.MustJSON(sentReply{Type: "sent", ID: in.ID, Room: room, Time: at}), nil
 }
 
 // announce tells a room that the user of the event has come or gone. Somebody
@@ -215,7 +215,7 @@ func (a *App) announce(ctx context.Context, e *handler.Event, room, what string,
 	if room == "" || others[e.UserID] {
 		return nil
 	}
-	return e.SendToGroup(ctx, groupPrefix+room, webpubsub.JSON(presence{
+	return e.SendToGroup(ctx, groupPrefix+room, webpubsub.MustJSON(presence{
 		Type: "presence", Room: room, User: e.UserID, Name: nameOf(e), Event: what, Time: now(),
 	}), &webpubsub.SendOptions{Excluded: []string{e.ConnectionID}})
 }
@@ -242,7 +242,7 @@ func (a *App) others(ctx context.Context, e *handler.Event, room string) map[str
 // refusal answers the sender. It is no failed event: of that the client would
 // not learn the reason, and the service would try again.
 func refusal(id string, why error) (webpubsub.Message, error) {
-	return webpubsub.JSON(errorReply{Type: "error", ID: id, Error: why.Error()}), nil
+	return webpubsub.MustJSON(errorReply{Type: "error", ID: id, Error: why.Error()}), nil
 }
 
 // roomOf returns the room of a connection, or "" for one that the connect event

@@ -194,7 +194,7 @@ func TestPresenceWithoutList(t *testing.T) {
 	if !strings.Contains(log.String(), "could not be listed") {
 		t.Errorf("log: %s", log)
 	}
-	res := handlertest.Do(a.Events(), handlertest.UserEvent("chat", "c1", "join", webpubsub.JSON(map[string]string{"room": "general"}), from("alice", "general")))
+	res := handlertest.Do(a.Events(), handlertest.UserEvent("chat", "c1", "join", webpubsub.MustJSON(map[string]string{"room": "general"}), from("alice", "general")))
 	if v := reply(t, res); v["type"] != "room" || v["members"] != nil {
 		t.Errorf("got %v", v)
 	}
@@ -211,7 +211,9 @@ func TestJoin(t *testing.T) {
 		o.ID = fmt.Sprint(id)
 		return handlertest.Do(a.Events(), handlertest.UserEvent("chat", "c1", "join", m, o))
 	}
-	join := func(room string) *handlertest.Response { return send(webpubsub.JSON(map[string]string{"room": room})) }
+	join := func(room string) *handlertest.Response {
+		return send(webpubsub.MustJSON(map[string]string{"room": room}))
+	}
 
 	// Another room: both rooms hear of it, and the state moves on.
 	res := join(" Help ")
@@ -259,7 +261,7 @@ func TestJoinWithoutNotices(t *testing.T) {
 		return 0
 	}
 	a, log := f.newApp(t, nil)
-	res := handlertest.Do(a.Events(), handlertest.UserEvent("chat", "c1", "join", webpubsub.JSON(map[string]string{"room": "help"}), from("alice", "general")))
+	res := handlertest.Do(a.Events(), handlertest.UserEvent("chat", "c1", "join", webpubsub.MustJSON(map[string]string{"room": "help"}), from("alice", "general")))
 	if v := reply(t, res); v["room"] != "help" {
 		t.Errorf("got %v", v)
 	}
@@ -277,17 +279,17 @@ func TestMessage(t *testing.T) {
 		text  string // as the room gets it
 		error string // instead, as the sender gets it
 	}{
-		"JSON":                 {webpubsub.JSON(map[string]string{"id": "m1", "text": " hi <b>\n"}), "general", "m1", "hi <b>", ""},
+		"JSON":                 {webpubsub.MustJSON(map[string]string{"id": "m1", "text": " hi <b>\n"}), "general", "m1", "hi <b>", ""},
 		"text of a raw client": {webpubsub.Text("hello there"), "general", "*", "hello there", ""},
-		"no id":                {webpubsub.JSON(map[string]string{"text": "hi"}), "general", "*", "hi", ""},
+		"no id":                {webpubsub.MustJSON(map[string]string{"text": "hi"}), "general", "*", "hi", ""},
 		"longest":              {webpubsub.Text(strings.Repeat("ü", 4000)), "general", "*", strings.Repeat("ü", 4000), ""},
-		"too long":             {webpubsub.JSON(map[string]string{"id": "m1", "text": strings.Repeat("ü", 4001)}), "general", "m1", "", "has 4001 characters: at most 4000"},
-		"empty":                {webpubsub.JSON(map[string]string{"id": "m1", "text": " \n "}), "general", "m1", "", "the message is empty"},
-		"no object":            {webpubsub.JSON([]int{1}), "general", "", "", rule},
-		"text no string":       {webpubsub.JSON(map[string]any{"text": 1}), "general", "", "", rule},
+		"too long":             {webpubsub.MustJSON(map[string]string{"id": "m1", "text": strings.Repeat("ü", 4001)}), "general", "m1", "", "has 4001 characters: at most 4000"},
+		"empty":                {webpubsub.MustJSON(map[string]string{"id": "m1", "text": " \n "}), "general", "m1", "", "the message is empty"},
+		"no object":            {webpubsub.MustJSON([]int{1}), "general", "", "", rule},
+		"text no string":       {webpubsub.MustJSON(map[string]any{"text": 1}), "general", "", "", rule},
 		"binary":               {webpubsub.Binary([]byte{1}), "general", "", "", rule + " text or JSON, not binary"},
-		"bad id":               {webpubsub.JSON(map[string]string{"id": "<script>", "text": "hi"}), "general", "", "", "a message id has"},
-		"in no room":           {webpubsub.JSON(map[string]string{"id": "m1", "text": "hi"}), "", "m1", "", "join a room first"},
+		"bad id":               {webpubsub.MustJSON(map[string]string{"id": "<script>", "text": "hi"}), "general", "", "", "a message id has"},
+		"in no room":           {webpubsub.MustJSON(map[string]string{"id": "m1", "text": "hi"}), "", "m1", "", "join a room first"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFakeService(t)

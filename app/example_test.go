@@ -45,7 +45,7 @@ func ExampleApp_Events() {
 	}
 	// A message of nothing is told to its sender, and to nobody else.
 	res := handlertest.Do(chat.Events(), handlertest.UserEvent("chat", "conn1", "message",
-		webpubsub.JSON(map[string]string{"id": "m1", "text": " "}), &handlertest.Options{UserID: "alice"}))
+		webpubsub.MustJSON(map[string]string{"id": "m1", "text": " "}), &handlertest.Options{UserID: "alice"}))
 	fmt.Println(res.Status, res.Message())
 	// Output: 200 {"type":"error","id":"m1","error":"the message is empty"}
 }

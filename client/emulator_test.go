@@ -91,7 +91,7 @@ func TestEmulator(t *testing.T) {
 			}
 			messages := []webpubsub.Message{
 				webpubsub.Text("text"),
-				webpubsub.JSON(map[string]int{"n": 1}),
+				webpubsub.MustJSON(map[string]int{"n": 1}),
 				webpubsub.Binary([]byte{0, 255}),
 				webpubsub.Protobuf([]byte("\x0a\x07example\x12\x03xyz")),
 				webpubsub.Text("with metadata").WithMetadata("key", "value"),
@@ -117,7 +117,7 @@ func TestEmulator(t *testing.T) {
 			if m := <-server; m.Message.String() != "hi" {
 				t.Errorf("got %+v", m)
 			}
-			if m, err := c.Invoke(ctx, "say", webpubsub.JSON(1)); err != nil || m.String() != "1" {
+			if m, err := c.Invoke(ctx, "say", webpubsub.MustJSON(1)); err != nil || m.String() != "1" {
 				t.Errorf("got %+v, %v", m, err)
 			}
 			if err := c.LeaveGroup(ctx, "room"); err != nil {

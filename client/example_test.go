@@ -124,7 +124,7 @@ func ExampleClient_SendToGroup() {
 	defer stop()
 	ctx := context.Background()
 	o := &client.SendOptions{NoEcho: true}
-	fmt.Println(c.SendToGroup(ctx, "room", webpubsub.JSON(map[string]string{"text": "hello"}), o))
+	fmt.Println(c.SendToGroup(ctx, "room", webpubsub.MustJSON(map[string]string{"text": "hello"}), o))
 
 	err := c.SendToGroup(ctx, "elsewhere", webpubsub.Text("hello"), o)
 	fmt.Println(errors.Is(err, client.ErrForbidden), err)

@@ -184,7 +184,7 @@ type simpleMode struct {
 func (c *conn) receiveSimple(opcode int, data []byte) {
 	m := webpubsub.Binary(data)
 	if opcode == websocket.TextMessage {
-		m = webpubsub.Message{Type: webpubsub.TypeText, Data: data}
+		m = webpubsub.Message{Type: webpubsub.DataTypeText, Data: data}
 	}
 	if !c.mode.toGroup {
 		c.raiseUserEvent(userEvent{name: "message", message: m, fail: func(name, text string) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"example.com/webpubsub"
+	"example.com/webpubsub/internal/payload"
 	"example.com/webpubsub/internal/upstream"
 	"example.com/webpubsub/internal/wire"
 )
@@ -300,10 +301,10 @@ func (c *conn) raiseUserEvent(u userEvent) {
 // eventContentType is the content type of an event's body. Text names its
 // encoding; JSON has only one.
 func eventContentType(t webpubsub.DataType) string {
-	if t == webpubsub.TypeText {
+	if t == webpubsub.DataTypeText {
 		return "text/plain; charset=utf-8"
 	}
-	return t.ContentType()
+	return payload.ContentType(t)
 }
 
 // invocations are the calls of a client that wait for a handler's answer.

@@ -148,7 +148,7 @@ func (b *broadcast) finish(f *frame) *frame {
 
 // simpleFrame is what a client without a subprotocol gets: the bare payload.
 func simpleFrame(m webpubsub.Message) *frame {
-	if m.Type == webpubsub.TypeText || m.Type == webpubsub.TypeJSON {
+	if m.Type == webpubsub.DataTypeText || m.Type == webpubsub.DataTypeJSON {
 		return newFrame(websocket.TextMessage, m.Data)
 	}
 	return newFrame(websocket.BinaryMessage, m.Data)

@@ -11,6 +11,7 @@ import (
 	"example.com/webpubsub"
 	"example.com/webpubsub/internal/mqtt"
 	"example.com/webpubsub/internal/names"
+	"example.com/webpubsub/internal/payload"
 	"example.com/webpubsub/internal/upstream"
 	"example.com/webpubsub/internal/wire"
 )
@@ -56,13 +57,13 @@ func (c *conn) acceptPublish(p *mqtt.Publish) *mqtt.Error {
 		return &mqtt.Error{Code: mqtt.TopicNameInvalid, Rule: names.Group(p.Topic).Error()}
 	}
 	contentType, _ := p.Properties.Data(mqtt.ContentType)
-	m, err := webpubsub.FromHTTP(contentType, p.Payload)
+	m, err := payload.FromHTTP(contentType, p.Payload)
 	if err != nil {
 		// Only four content types have a data type (Cross-protocol
 		// communication). MQTT clients get any other as it is, the rest the bytes.
 		m = webpubsub.Binary(p.Payload)
 	}
-	if m.Type == webpubsub.TypeJSON && !json.Valid(m.Data) {
+	if m.Type == webpubsub.DataTypeJSON && !json.Valid(m.Data) {
 		return &mqtt.Error{Code: mqtt.PayloadFormatInvalid, Rule: "the payload is not the JSON that its content type promises"}
 	}
 	b := broadcast{
@@ -91,7 +92,7 @@ func (b *broadcast) toMQTT(c *conn) int {
 	}
 	if b.mqtt == nil {
 		b.mqtt = &mqttMessage{qos: 1, topic: messagesTopic, payload: b.data.Message.Data}
-		b.mqtt.properties.AddData(mqtt.ContentType, b.data.Message.Type.ContentType())
+		b.mqtt.properties.AddData(mqtt.ContentType, payload.ContentType(b.data.Message.Type))
 		if b.data.From == wire.FromGroup {
 			b.mqtt.topic = b.data.Group
 			if !mqtt.ValidTopicName(b.data.Group) {
@@ -113,7 +114,7 @@ func (c *conn) publishEvent(name string, p *mqtt.Publish) *mqtt.Error {
 	e := upstream.Event{Kind: upstream.User, Name: name, Body: p.Payload, MQTTProperties: userProperties(p.Properties)}
 	var given bool
 	if e.ContentType, given = p.Properties.Data(mqtt.ContentType); !given {
-		e.ContentType = webpubsub.TypeBinary.ContentType()
+		e.ContentType = payload.ContentType(webpubsub.DataTypeBinary)
 	} else if _, _, err := mime.ParseMediaType(e.ContentType); err != nil {
 		return &mqtt.Error{Code: mqtt.ImplementationError, Rule: "the content type of an event must be a MIME type: it becomes a header of the request to the event handler"}
 	}

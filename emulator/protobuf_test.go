@@ -60,12 +60,12 @@ func TestProtobufClients(t *testing.T) {
 
 	// What one protocol sends every other understands.
 	other, _ := dialJSON(t, srv, dialOptions{roles: anything, groups: []string{"g"}})
-	c.sendFrame(p, wire.SendToGroup{Group: "g", NoEcho: true, Message: webpubsub.JSON(map[string]int{"n": 1})})
+	c.sendFrame(p, wire.SendToGroup{Group: "g", NoEcho: true, Message: webpubsub.MustJSON(map[string]int{"n": 1})})
 	other.expect(`{"type":"message","from":"group","fromUserId":"alice","group":"g","dataType":"json","data":{"n":1}}`)
 	c.sendFrame(p, wire.SendToGroup{Group: "g", NoEcho: true, Message: webpubsub.Binary([]byte{1, 2, 3})})
 	other.expect(`{"type":"message","from":"group","fromUserId":"alice","group":"g","dataType":"binary","data":"AQID"}`)
 	other.send(`{"type":"sendToGroup","group":"g","noEcho":true,"dataType":"text","data":"hi"}`)
-	if d, ok := c.recvFrame(p).(wire.Data); !ok || d.Group != "g" || d.Message.String() != "hi" || d.Message.Type != webpubsub.TypeText {
+	if d, ok := c.recvFrame(p).(wire.Data); !ok || d.Group != "g" || d.Message.String() != "hi" || d.Message.Type != webpubsub.DataTypeText {
 		t.Errorf("got %+v", d)
 	}
 

@@ -14,6 +14,7 @@ import (
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/internal/names"
+	"example.com/webpubsub/internal/payload"
 	"example.com/webpubsub/internal/wire"
 )
 
@@ -24,7 +25,7 @@ func (c *call) payload() (webpubsub.Message, error) {
 		return webpubsub.Message{}, err
 	}
 	contentType := c.r.Header.Get("Content-Type")
-	m, err := webpubsub.FromHTTP(contentType, body)
+	m, err := payload.FromHTTP(contentType, body)
 	if err == nil && contentType != "" {
 		var params map[string]string
 		if _, params, err = mime.ParseMediaType(contentType); err == nil {
@@ -37,7 +38,7 @@ func (c *call) payload() (webpubsub.Message, error) {
 	}
 	if err := wire.CheckPayload(m); err != nil {
 		e := badRequest("Request", err.Error())
-		if m.Type == webpubsub.TypeJSON {
+		if m.Type == webpubsub.DataTypeJSON {
 			e.message, e.hidden = "The request body is not a valid JSON.", err.Error()
 		}
 		return m, e
@@ -56,12 +57,12 @@ func unsupportedType(message, why string) *apiError {
 // charsets are those of .NET that can be told apart from each other by name;
 // what is no character becomes U+FFFD, as it does there.
 func toUTF8(m webpubsub.Message, charset string) ([]byte, error) {
-	if m.Type != webpubsub.TypeText && m.Type != webpubsub.TypeJSON {
+	if m.Type != webpubsub.DataTypeText && m.Type != webpubsub.DataTypeJSON {
 		return m.Data, nil
 	}
 	switch strings.ToLower(charset) {
 	case "", "utf-8", "utf8", "us-ascii":
-		if m.Type == webpubsub.TypeJSON {
+		if m.Type == webpubsub.DataTypeJSON {
 			return m.Data, nil // refused where it is not valid
 		}
 		return []byte(strings.ToValidUTF8(string(m.Data), "\uFFFD")), nil
@@ -76,7 +77,7 @@ func toUTF8(m webpubsub.Message, charset string) ([]byte, error) {
 	case "utf-16be":
 		return fromUTF16(m.Data, binary.BigEndian), nil
 	}
-	return nil, webpubsub.ErrContentType
+	return nil, payload.ErrContentType
 }
 
 func fromUTF16(data []byte, order binary.ByteOrder) []byte {

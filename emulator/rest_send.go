@@ -12,6 +12,7 @@ import (
 	"example.com/webpubsub"
 	"example.com/webpubsub/internal/filter"
 	"example.com/webpubsub/internal/names"
+	"example.com/webpubsub/internal/payload"
 	"example.com/webpubsub/internal/token"
 	"example.com/webpubsub/internal/wire"
 )
@@ -211,7 +212,7 @@ type groupsRequest struct {
 // bulk reads a bulk operation.
 func (c *call) bulk() (groupsRequest, func(*conn) bool, error) {
 	var req groupsRequest
-	if m, err := webpubsub.FromHTTP(c.r.Header.Get("Content-Type"), nil); err != nil || m.Type != webpubsub.TypeJSON {
+	if m, err := payload.FromHTTP(c.r.Header.Get("Content-Type"), nil); err != nil || m.Type != webpubsub.DataTypeJSON {
 		return req, nil, unsupportedType("The content type must be application/json.", "")
 	}
 	body, err := c.readBody()

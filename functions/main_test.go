@@ -191,7 +191,7 @@ func TestRequests(t *testing.T) {
 				t.Errorf("connect got %d %s with %v, want 200, the room's group and the state", resp.StatusCode, body, resp.Header)
 			}
 
-			message := webpubsub.JSON(map[string]string{"id": "m1", "text": "hello"})
+			message := webpubsub.MustJSON(map[string]string{"id": "m1", "text": "hello"})
 			resp, body = do(t, events, "", handlertest.UserEvent("chat", "conn1", "message", message, options))
 			if resp.StatusCode != http.StatusOK || !strings.Contains(body, `"type":"sent","id":"m1"`) {
 				t.Errorf("a message got %d %s, want 200 and that it is sent", resp.StatusCode, body)

@@ -27,7 +27,7 @@ func cloudEvent(t *testing.T, change func(*http.Request)) (string, error) {
 		}
 		return webpubsub.Message{}, nil
 	})
-	r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.JSON(map[string]int{"a": 1}),
+	r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.MustJSON(map[string]int{"a": 1}),
 		&handlertest.Options{UserID: "ünï", State: map[string]any{"n": 1}})
 	if change != nil {
 		change(r)

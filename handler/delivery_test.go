@@ -42,7 +42,7 @@ func TestDelivery(t *testing.T) {
 		if _, err := e.State().Get("n", &n); err != nil {
 			return webpubsub.Message{}, err
 		}
-		reply := webpubsub.JSON(map[string]any{"from": e.UserID, "n": n, "text": e.Message.String()})
+		reply := webpubsub.MustJSON(map[string]any{"from": e.UserID, "n": n, "text": e.Message.String()})
 		return reply.WithMetadata("Kind", e.Message.Metadata["kind"]), e.State().Set("n", n+1)
 	})
 	joined := ""
@@ -95,7 +95,7 @@ func TestDelivery(t *testing.T) {
 		must(t, err)
 		m, err := res.Message()
 		must(t, err)
-		if m.String() != `{"from":"ünï","n":1,"text":"hi"}` || m.Type != webpubsub.TypeJSON || m.Metadata["kind"] != "greeting" {
+		if m.String() != `{"from":"ünï","n":1,"text":"hi"}` || m.Type != webpubsub.DataTypeJSON || m.Metadata["kind"] != "greeting" {
 			t.Errorf("reply %s %v", m, m.Metadata)
 		}
 		if res.State == nil || *res.State != b64(`{"n":2}`) {

@@ -142,9 +142,9 @@ func ExampleJSON() {
 	}
 	h := exampleHandler()
 	h.OnEvent("order", handler.JSON(func(_ context.Context, e *handler.UserEvent, o order) (webpubsub.Message, error) {
-		return webpubsub.JSON(map[string]any{"ordered": o.Count, "of": o.Item}), nil
+		return webpubsub.MustJSON(map[string]any{"ordered": o.Count, "of": o.Item}), nil
 	}))
-	res := handlertest.Do(h, handlertest.UserEvent("shop", "conn1", "order", webpubsub.JSON(order{"tea", 2}), nil))
+	res := handlertest.Do(h, handlertest.UserEvent("shop", "conn1", "order", webpubsub.MustJSON(order{"tea", 2}), nil))
 	fmt.Println(res.Message())
 	res = handlertest.Do(h, handlertest.UserEvent("shop", "conn1", "order", webpubsub.Text("tea!"), nil))
 	fmt.Println(res.Status)

@@ -133,7 +133,7 @@ func TestMQTTUserEvent(t *testing.T) {
 			if e.ContentType != contentType || e.MQTT == nil || !reflect.DeepEqual(e.MQTT.UserProperties, want) || e.SessionID != "s1" {
 				t.Errorf("event %+v %+v", e, e.MQTT)
 			}
-			if known := contentType == "text/plain"; known != (e.Message.Type == webpubsub.TypeText) || string(e.Message.Data) != "273" {
+			if known := contentType == "text/plain"; known != (e.Message.Type == webpubsub.DataTypeText) || string(e.Message.Data) != "273" {
 				t.Errorf("message %v of type %s", e.Message.Data, e.Message.Type)
 			}
 			e.MQTT.ReplyContentType = "application/x-ack"

@@ -10,6 +10,7 @@ import (
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/internal/names"
+	"example.com/webpubsub/internal/payload"
 )
 
 // EventFunc handles a user event. The message that it returns is the reply to
@@ -41,7 +42,7 @@ type UserEvent struct {
 func JSON[T any](f func(ctx context.Context, e *UserEvent, v T) (webpubsub.Message, error)) EventFunc {
 	return func(ctx context.Context, e *UserEvent) (webpubsub.Message, error) {
 		var v T
-		if e.Message.Type != webpubsub.TypeJSON && e.Message.Type != webpubsub.TypeText {
+		if e.Message.Type != webpubsub.DataTypeJSON && e.Message.Type != webpubsub.DataTypeText {
 			return webpubsub.Message{}, Reject(http.StatusBadRequest, fmt.Sprintf("event %s takes JSON, not %s", e.Name, e.Message.Type))
 		}
 		if err := json.Unmarshal(e.Message.Data, &v); err != nil {
@@ -73,7 +74,7 @@ func (h *Handler) userEvent(ctx context.Context, hub *Hub, e *Event) (reply, err
 	u.state.writable = true
 	mqtt := u.IsMQTT()
 	var err error
-	if u.Message, err = webpubsub.FromHTTP(u.ContentType, e.body); err != nil {
+	if u.Message, err = payload.FromHTTP(u.ContentType, e.body); err != nil {
 		if !mqtt {
 			return refused(refuse(http.StatusUnsupportedMediaType, "the content type "+clip(u.ContentType)+" is none of the service's", err.Error())), nil
 		}
@@ -108,7 +109,7 @@ func (h *Handler) userEvent(ctx context.Context, hub *Hub, e *Event) (reply, err
 // messageReply encodes a reply. It fails for what the service would refuse
 // without telling why.
 func messageReply(m webpubsub.Message, mqtt *MQTTPublish) (reply, error) {
-	if err := m.Check(); err != nil {
+	if err := payload.Check(m); err != nil {
 		return reply{}, fmt.Errorf("the reply: %w", err)
 	}
 	if len(m.Data) > maxReplyBytes {
@@ -151,12 +152,12 @@ func messageReply(m webpubsub.Message, mqtt *MQTTPublish) (reply, error) {
 
 func replyContentType(t webpubsub.DataType) string {
 	switch t {
-	case webpubsub.TypeText:
+	case webpubsub.DataTypeText:
 		return contentTypeText
-	case webpubsub.TypeJSON:
+	case webpubsub.DataTypeJSON:
 		return contentTypeJSON
 	default:
-		return t.ContentType()
+		return payload.ContentType(t)
 	}
 }
 

@@ -31,14 +31,14 @@ func TestUserEventPayloads(t *testing.T) {
 		want        webpubsub.DataType
 		status      int
 	}{
-		{"text/plain", webpubsub.TypeText, 204},
-		{"text/plain; charset=utf-8", webpubsub.TypeText, 204},
-		{"TEXT/Plain", webpubsub.TypeText, 204},
-		{"application/json", webpubsub.TypeJSON, 204},
-		{"application/json; charset=utf-8", webpubsub.TypeJSON, 204},
-		{"application/octet-stream", webpubsub.TypeBinary, 204},
-		{"application/x-protobuf", webpubsub.TypeProtobuf, 204},
-		{"", webpubsub.TypeBinary, 204},
+		{"text/plain", webpubsub.DataTypeText, 204},
+		{"text/plain; charset=utf-8", webpubsub.DataTypeText, 204},
+		{"TEXT/Plain", webpubsub.DataTypeText, 204},
+		{"application/json", webpubsub.DataTypeJSON, 204},
+		{"application/json; charset=utf-8", webpubsub.DataTypeJSON, 204},
+		{"application/octet-stream", webpubsub.DataTypeBinary, 204},
+		{"application/x-protobuf", webpubsub.DataTypeProtobuf, 204},
+		{"", webpubsub.DataTypeBinary, 204},
 		{"application/xml", "", 415},
 		{"application/cloudevents+json", "", 415},
 	} {
@@ -72,21 +72,20 @@ func TestReplies(t *testing.T) {
 	}{
 		{"none", webpubsub.Message{}, 204, "", "", nil},
 		{"text", webpubsub.Text("a"), 200, "text/plain; charset=utf-8", "a", nil},
-		{"JSON", webpubsub.JSON(map[string]int{"a": 1}), 200, "application/json; charset=utf-8", `{"a":1}`, nil},
+		{"JSON", webpubsub.MustJSON(map[string]int{"a": 1}), 200, "application/json; charset=utf-8", `{"a":1}`, nil},
 		{"binary", webpubsub.Binary([]byte{0, 1}), 200, "application/octet-stream", "\x00\x01", nil},
 		{"protobuf", webpubsub.Protobuf([]byte{8, 1}), 200, "application/x-protobuf", "\x08\x01", nil},
 		{"empty text is no reply to the service", webpubsub.Text(""), 204, "", "", nil},
 		{"metadata", webpubsub.Text("a").WithMetadata("K", "v"), 200, "text/plain; charset=utf-8", "a", meta},
 		{"metadata only", webpubsub.Message{Metadata: meta}, 200, "", "", meta},
 
-		{"not JSON", webpubsub.JSON(make(chan int)), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
 		{"bad metadata key", webpubsub.Text("a").WithMetadata("a b", "v"), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
 		{"bad metadata value", webpubsub.Text("a").WithMetadata("a", "v\r\nce-connectionState: x"), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
 		{"metadata with a comma would arrive cut", webpubsub.Text("a").WithMetadata("a", "1,2"), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
 		// The service drops such a reply, and its client's connection may go with
 		// it, without a word to anybody: the handler has to find it.
-		{"JSON that is none", webpubsub.Message{Type: webpubsub.TypeJSON, Data: []byte("{")}, 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
-		{"JSON that is not UTF-8", webpubsub.Message{Type: webpubsub.TypeJSON, Data: []byte("\"\xff\"")}, 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
+		{"JSON that is none", webpubsub.Message{Type: webpubsub.DataTypeJSON, Data: []byte("{")}, 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
+		{"JSON that is not UTF-8", webpubsub.Message{Type: webpubsub.DataTypeJSON, Data: []byte("\"\xff\"")}, 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
 		{"text that is not UTF-8", webpubsub.Text("\xff"), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
 		{"a type that is none", webpubsub.Message{Type: "weird", Data: []byte("a")}, 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
 		{"above 16 MiB", webpubsub.Binary(make([]byte, 16<<20+1)), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
@@ -335,7 +334,7 @@ func TestJSON(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"JSON", webpubsub.JSON(order{"tea", 2}), 200, "2 tea"},
+		{"JSON", webpubsub.MustJSON(order{"tea", 2}), 200, "2 tea"},
 		{"text of a plain client", webpubsub.Text(`{"item":"tea","count":2}`), 200, "2 tea"},
 		{"unknown fields", webpubsub.Text(`{"item":"tea","count":2,"x":1}`), 200, "2 tea"},
 		{"damaged", webpubsub.Text(`{"item":`), 400, "event order: the payload is not the JSON that is expected"},
@@ -372,7 +371,7 @@ func TestPayloadIsVerbatim(t *testing.T) {
 		all[i] = byte(i)
 	}
 	res := handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "message", webpubsub.Binary(all), nil))
-	if !bytes.Equal(res.Message().Data, all) || res.Message().Type != webpubsub.TypeBinary {
+	if !bytes.Equal(res.Message().Data, all) || res.Message().Type != webpubsub.DataTypeBinary {
 		t.Errorf("%v", res.Message())
 	}
 }

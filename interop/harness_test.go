@@ -194,7 +194,7 @@ func newHandler(t *testing.T, connectionString string) (*handler.Handler, *event
 		if err := e.State().Set("n", n+1); err != nil {
 			return webpubsub.Message{}, err
 		}
-		return webpubsub.JSON(map[string]int{"count": n + 1}), nil
+		return webpubsub.MustJSON(map[string]int{"count": n + 1}), nil
 	})
 	h.OnEvent("deny", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
 		return webpubsub.Message{}, handler.Reject(http.StatusBadRequest, "denied by the test")

@@ -61,14 +61,14 @@ func startTwin(t *testing.T, connectionString string) string {
 				}
 				all[key] = v
 			}
-			return webpubsub.JSON(all), nil
+			return webpubsub.MustJSON(all), nil
 		},
 		"count": func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
 			var visits int
 			if _, err := e.State().Get("visits", &visits); err != nil {
 				return webpubsub.Message{}, err
 			}
-			return webpubsub.JSON(map[string]int{"count": visits + 1}), e.State().Set("visits", visits+1)
+			return webpubsub.MustJSON(map[string]int{"count": visits + 1}), e.State().Set("visits", visits+1)
 		},
 		"*": func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) { return e.Message, nil },
 	} {

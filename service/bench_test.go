@@ -34,7 +34,7 @@ func BenchmarkSendToAll(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	m := webpubsub.JSON(map[string]string{"from": "alice", "text": "hello"})
+	m := webpubsub.MustJSON(map[string]string{"from": "alice", "text": "hello"})
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := c.SendToAll(b.Context(), m, nil); err != nil {

@@ -8,7 +8,9 @@
 //		return err
 //	}
 //	err = chat.SendToAll(ctx, webpubsub.Text("hello"), nil)
-//	err = chat.SendToGroup(ctx, "news", webpubsub.JSON(item), &webpubsub.SendOptions{
+//	message, err := webpubsub.JSON(item)
+//	...
+//	err = chat.SendToGroup(ctx, "news", message, &webpubsub.SendOptions{
 //		Filter: webpubsub.FilterUsers(author).Not(),
 //	})
 //	token, err := chat.GetClientAccessToken(ctx, &service.GetClientAccessTokenOptions{UserID: "alice"})

@@ -118,7 +118,7 @@ func TestAgainstEmulator(t *testing.T) {
 	}
 	hi := webpubsub.Text("hi")
 	only("text to all", c.SendToAll(ctx, hi, nil), "hi", everybody...)
-	only("JSON to all", c.SendToAll(ctx, webpubsub.JSON(7), nil), 7.0, everybody...)
+	only("JSON to all", c.SendToAll(ctx, webpubsub.MustJSON(7), nil), 7.0, everybody...)
 	only("binary to all", c.SendToAll(ctx, webpubsub.Binary([]byte{5, 1, 1}), nil), "BQEB", everybody...)
 	only("to all but alice", c.SendToAll(ctx, hi, &webpubsub.SendOptions{Excluded: []string{alice.id}}), "hi", bob, nobody)
 	only("filter", c.SendToAll(ctx, hi, &webpubsub.SendOptions{Filter: webpubsub.FilterUsers("bob's")}), "hi", bob)

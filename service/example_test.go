@@ -237,7 +237,7 @@ func ExampleClient_SendToGroup() {
 	chat, alice, stop := local()
 	defer stop()
 
-	if err := chat.SendToGroup(ctx, "news", webpubsub.JSON(map[string]string{"title": "hello"}), nil); err != nil {
+	if err := chat.SendToGroup(ctx, "news", webpubsub.MustJSON(map[string]string{"title": "hello"}), nil); err != nil {
 		log.Fatal(err)
 	}
 	_, data, err := alice.ReadMessage()

@@ -87,7 +87,7 @@ var operations = []operation{
 	{
 		name: "SendToAll with metadata",
 		call: discard(func(ctx context.Context, c *service.Client) error {
-			return c.SendToAll(ctx, webpubsub.JSON(map[string]int{"n": 1}).WithMetadata("Trace-Id", "t1").WithMetadata("empty", ""), nil)
+			return c.SendToAll(ctx, webpubsub.MustJSON(map[string]int{"n": 1}).WithMetadata("Trace-Id", "t1").WithMetadata("empty", ""), nil)
 		}),
 		method: "POST", uri: "/api/hubs/chat/:send?api-version=2024-12-01",
 		contentType: "application/json", body: `{"n":1}`,
@@ -223,7 +223,7 @@ var operations = []operation{
 	{
 		name: "SendToUser",
 		call: discard(func(ctx context.Context, c *service.Client) error {
-			return c.SendToUser(ctx, odd, webpubsub.JSON("quoted"), &webpubsub.SendOptions{Filter: "'g1' in groups or 'g2' in groups", Excluded: []string{"a", "b's"}})
+			return c.SendToUser(ctx, odd, webpubsub.MustJSON("quoted"), &webpubsub.SendOptions{Filter: "'g1' in groups or 'g2' in groups", Excluded: []string{"a", "b's"}})
 		}),
 		method: "POST", uri: "/api/hubs/chat/users/" + oddPath + "/:send?api-version=2024-12-01" +
 			"&filter=%28%27g1%27%20in%20groups%20or%20%27g2%27%20in%20groups%29%20and%20%28not%20%28connectionId%20in%20%28%27a%27%2C%27b%27%27s%27%29%29%29",

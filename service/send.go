@@ -12,6 +12,7 @@ import (
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/internal/names"
+	"example.com/webpubsub/internal/payload"
 )
 
 // maxBody is the largest request body that the service accepts, in bytes.
@@ -72,7 +73,7 @@ func (c *Client) send(ctx context.Context, method string, to addressees, m webpu
 	}
 	_, err = c.do(ctx, request{
 		name: method, verb: http.MethodPost, path: c.hubPath(path...), query: query, header: header,
-		body: m.Data, contentType: m.Type.ContentType(), send: true,
+		body: m.Data, contentType: payload.ContentType(m.Type), send: true,
 	}, http.StatusAccepted)
 	return err
 }
@@ -83,7 +84,7 @@ func checkMessage(m webpubsub.Message) (map[string][]string, error) {
 	if m.Type == "" {
 		return nil, errors.New("the message is empty: create it with webpubsub.Text, JSON, Binary or Protobuf")
 	}
-	if err := m.Check(); err != nil {
+	if err := payload.Check(m); err != nil {
 		return nil, err
 	}
 	if len(m.Data) > maxBody {

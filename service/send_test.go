@@ -2,7 +2,6 @@ package service_test
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -29,9 +28,8 @@ func TestRefusedBeforeSending(t *testing.T) {
 		{"zero message", all(webpubsub.Message{}, nil), "the message is empty"},
 		{"message without type", all(webpubsub.Message{Data: []byte("x")}, nil), "the message is empty"},
 		{"unknown type", all(webpubsub.Message{Type: "xml", Data: []byte("x")}, nil), `unknown data type "xml"`},
-		{"message that could not be built", all(webpubsub.JSON(make(chan int)), nil), "unsupported type"},
-		{"broken JSON", all(webpubsub.Message{Type: webpubsub.TypeJSON, Data: []byte("{")}, nil), "not one JSON value"},
-		{"no JSON", all(webpubsub.Message{Type: webpubsub.TypeJSON}, nil), "not one JSON value"},
+		{"broken JSON", all(webpubsub.Message{Type: webpubsub.DataTypeJSON, Data: []byte("{")}, nil), "not one JSON value"},
+		{"no JSON", all(webpubsub.Message{Type: webpubsub.DataTypeJSON}, nil), "not one JSON value"},
 		{"text that is none", all(webpubsub.Text("\xff"), nil), "not UTF-8"},
 		{"too long", all(webpubsub.Text(big+"x"), nil), "1048577 bytes: the service accepts at most 1048576"},
 		{"metadata key", all(hi.WithMetadata("a b", "v"), nil), `invalid metadata key "a b"`},
@@ -88,14 +86,5 @@ func TestRefusedBeforeSending(t *testing.T) {
 	}
 	if err := c.SendToAll(t.Context(), webpubsub.Text(big), nil); err != nil {
 		t.Errorf("a message of exactly 1 MiB: %v", err)
-	}
-}
-
-// TestMessageErr checks that the reason of a failed message can be found.
-func TestMessageErr(t *testing.T) {
-	c := newCapture(t, false).keyClient(t, nil)
-	m := webpubsub.JSON(func() {})
-	if err := c.SendToAll(t.Context(), m, nil); !errors.Is(err, m.Err()) {
-		t.Errorf("error %v does not wrap %v", err, m.Err())
 	}
 }

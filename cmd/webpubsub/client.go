@@ -140,7 +140,7 @@ func runSend(ctx context.Context, e *env, args []string) error {
 	}
 	m := webpubsub.Text(fs.Arg(0))
 	if *asJSON {
-		m = webpubsub.Message{Type: webpubsub.TypeJSON, Data: []byte(fs.Arg(0))}
+		m = webpubsub.Message{Type: webpubsub.DataTypeJSON, Data: []byte(fs.Arg(0))}
 	}
 	client, err := c.client()
 	if err != nil {

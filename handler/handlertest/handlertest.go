@@ -20,6 +20,7 @@ import (
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/handler"
+	"example.com/webpubsub/internal/payload"
 )
 
 // The connection that requests are signed for unless [Options] say otherwise. It
@@ -132,16 +133,12 @@ func GroupLeft(hub, connectionID, group string, o *Options) *http.Request {
 	return event(hub, connectionID, "gp", "left", contentJSON, encode(map[string]any{"group": group}), defaults(o, "1"))
 }
 
-// UserEvent returns an event that a client sent. It panics for a message that
-// could not be built, such as webpubsub.JSON of a channel.
+// UserEvent returns an event that a client sent.
 func UserEvent(hub, connectionID, name string, m webpubsub.Message, o *Options) *http.Request {
-	if err := m.Err(); err != nil {
-		panic(err)
-	}
 	o = defaults(o, "1")
 	contentType := o.ContentType
 	if contentType == "" {
-		contentType = m.Type.ContentType()
+		contentType = payload.ContentType(m.Type)
 	}
 	r := event(hub, connectionID, "user", name, contentType, m.Data, o)
 	for _, p := range o.MQTTProperties {

@@ -97,15 +97,6 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-func TestUserEventPanics(t *testing.T) {
-	defer func() {
-		if recover() == nil {
-			t.Error("no panic for a message that is none")
-		}
-	}()
-	handlertest.UserEvent("chat", "conn1", "message", webpubsub.JSON(make(chan int)), nil)
-}
-
 func TestResponse(t *testing.T) {
 	h := newHandler(t)
 	reply := webpubsub.Message{}
@@ -122,12 +113,12 @@ func TestResponse(t *testing.T) {
 	if s, ok := do().State(); ok {
 		t.Errorf("state %v", s)
 	}
-	reply = webpubsub.JSON([]int{1}).WithMetadata("K", "v")
-	if m := do().Message(); m.Type != webpubsub.TypeJSON || m.String() != "[1]" || m.Metadata["k"] != "v" {
+	reply = webpubsub.MustJSON([]int{1}).WithMetadata("K", "v")
+	if m := do().Message(); m.Type != webpubsub.DataTypeJSON || m.String() != "[1]" || m.Metadata["k"] != "v" {
 		t.Errorf("%+v", m)
 	}
 	reply = webpubsub.Message{Metadata: map[string]string{"k": "v"}}
-	if m := do().Message(); m.Type != webpubsub.TypeText || m.Metadata["k"] != "v" {
+	if m := do().Message(); m.Type != webpubsub.DataTypeText || m.Metadata["k"] != "v" {
 		t.Errorf("%+v", m)
 	}
 	fail = errors.New("x")
@@ -159,7 +150,7 @@ func TestForeignAnswers(t *testing.T) {
 		w.Header().Set("Content-Type", "image/png")
 		_, _ = io.WriteString(w, "png")
 	})
-	if m := handlertest.Do(strange, handlertest.Connect("chat", "c", nil)).Message(); m.Type != webpubsub.TypeBinary {
+	if m := handlertest.Do(strange, handlertest.Connect("chat", "c", nil)).Message(); m.Type != webpubsub.DataTypeBinary {
 		t.Errorf("%+v", m)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/handler"
+	"example.com/webpubsub/internal/payload"
 )
 
 // Response is what a handler answered, and what the service makes of it.
@@ -50,7 +51,7 @@ func (r *Response) Message() webpubsub.Message {
 	m := webpubsub.Text("")
 	if len(r.Body) > 0 {
 		var err error
-		if m, err = webpubsub.FromHTTP(r.Header.Get("Content-Type"), r.Body); err != nil {
+		if m, err = payload.FromHTTP(r.Header.Get("Content-Type"), r.Body); err != nil {
 			m = webpubsub.Binary(r.Body)
 		}
 	}

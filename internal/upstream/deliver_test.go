@@ -45,7 +45,7 @@ func TestDeliverReturnsTheAnswer(t *testing.T) {
 	if len(res.Metadata) != 1 || res.Metadata["trace"] != "d" {
 		t.Errorf("Metadata = %v, want the last value under a lower-case key", res.Metadata)
 	}
-	if m, err := res.Message(); err != nil || m.Type != webpubsub.TypeText || m.String() != "echo hello" {
+	if m, err := res.Message(); err != nil || m.Type != webpubsub.DataTypeText || m.String() != "echo hello" {
 		t.Errorf("Message() = %v, %v", m, err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/internal/names"
+	"example.com/webpubsub/internal/payload"
 	"example.com/webpubsub/internal/wire"
 )
 
@@ -31,7 +32,7 @@ func (r Response) message(simple bool) (webpubsub.Message, error) {
 		m.Metadata = r.Metadata
 		return m, nil
 	}
-	m, err := webpubsub.FromHTTP(r.ContentType, r.Body)
+	m, err := payload.FromHTTP(r.ContentType, r.Body)
 	if err != nil {
 		return webpubsub.Message{}, fmt.Errorf("the answer has content type %q: %w", clip(r.ContentType), err)
 	}
@@ -41,11 +42,11 @@ func (r Response) message(simple bool) (webpubsub.Message, error) {
 	// Each of these would break the frame that the client gets, and with it the
 	// connection.
 	switch {
-	case m.Type == webpubsub.TypeText && !utf8.Valid(m.Data):
+	case m.Type == webpubsub.DataTypeText && !utf8.Valid(m.Data):
 		return webpubsub.Message{}, errors.New("the response says text/plain and its body is not UTF-8: respond with application/octet-stream")
-	case m.Type == webpubsub.TypeJSON && !utf8.Valid(m.Data):
+	case m.Type == webpubsub.DataTypeJSON && !utf8.Valid(m.Data):
 		return webpubsub.Message{}, errors.New("the response says application/json and its body is not UTF-8: encode it so")
-	case m.Type == webpubsub.TypeJSON && !simple, m.Type == webpubsub.TypeProtobuf:
+	case m.Type == webpubsub.DataTypeJSON && !simple, m.Type == webpubsub.DataTypeProtobuf:
 		if err := wire.CheckPayload(m); err != nil {
 			return webpubsub.Message{}, fmt.Errorf("the response says %s, but %w", clip(r.ContentType), err)
 		}

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"example.com/webpubsub"
+	"example.com/webpubsub/internal/payload"
 	"example.com/webpubsub/internal/upstream"
 )
 
@@ -23,15 +24,15 @@ func TestResponseMessage(t *testing.T) {
 	}{
 		{name: "nothing"},
 		{name: "nothing of some type", contentType: "application/json"},
-		{name: "metadata alone", metadata: meta, want: webpubsub.Message{Type: webpubsub.TypeText, Data: []byte{}, Metadata: meta}},
+		{name: "metadata alone", metadata: meta, want: webpubsub.Message{Type: webpubsub.DataTypeText, Data: []byte{}, Metadata: meta}},
 		{name: "text", contentType: "text/plain; charset=utf-8", body: "hi", want: webpubsub.Text("hi")},
 		{name: "text with metadata", contentType: "text/plain", body: "hi", metadata: meta, want: webpubsub.Text("hi").WithMetadata("trace", "1")},
-		{name: "JSON", contentType: "Application/JSON", body: `{"a": 1}`, want: webpubsub.Message{Type: webpubsub.TypeJSON, Data: []byte(`{"a": 1}`)}},
+		{name: "JSON", contentType: "Application/JSON", body: `{"a": 1}`, want: webpubsub.Message{Type: webpubsub.DataTypeJSON, Data: []byte(`{"a": 1}`)}},
 		{name: "binary", contentType: "application/octet-stream", body: "\xff", want: webpubsub.Binary([]byte("\xff"))},
 		{name: "no content type", body: "\xff", want: webpubsub.Binary([]byte("\xff"))},
 		{name: "protobuf", contentType: "application/x-protobuf", body: "\n\x01a", want: webpubsub.Protobuf([]byte("\n\x01a"))},
 		{name: "protobuf that is no Any", contentType: "application/x-protobuf", body: "\n", err: "google.protobuf.Any"},
-		{name: "JSON null", contentType: "application/json", body: "null", want: webpubsub.Message{Type: webpubsub.TypeJSON, Data: []byte("null")}},
+		{name: "JSON null", contentType: "application/json", body: "null", want: webpubsub.Message{Type: webpubsub.DataTypeJSON, Data: []byte("null")}},
 		{name: "deep JSON", contentType: "application/json", body: strings.Repeat("[", 65) + strings.Repeat("]", 65), err: "more deeply than 64"},
 		{name: "JSON that is not UTF-8", contentType: "application/json", body: "\"\xff\"", err: "not UTF-8"},
 		{name: "metadata that no client may send", contentType: "text/plain", body: "x", metadata: map[string]string{"a": "\xff"}, err: "printable ASCII"},
@@ -50,7 +51,7 @@ func TestResponseMessage(t *testing.T) {
 		}
 	}
 	_, err := upstream.Response{ContentType: "image/png", Body: []byte("x")}.Message()
-	if !errors.Is(err, webpubsub.ErrContentType) {
+	if !errors.Is(err, payload.ErrContentType) {
 		t.Errorf("image/png: %v, want it to wrap ErrContentType", err)
 	}
 }
@@ -85,7 +86,7 @@ func FuzzMessage(f *testing.F) {
 		switch {
 		case m.IsZero() != (len(body) == 0):
 			t.Errorf("%d bytes became %+v", len(body), m)
-		case m.Type == webpubsub.TypeJSON && !json.Valid(m.Data), m.Type == webpubsub.TypeText && !utf8.Valid(m.Data):
+		case m.Type == webpubsub.DataTypeJSON && !json.Valid(m.Data), m.Type == webpubsub.DataTypeText && !utf8.Valid(m.Data):
 			t.Errorf("%q of type %q passed", body, contentType)
 		}
 	})

@@ -72,7 +72,7 @@ func checkMessage(m webpubsub.Message, optional bool) error {
 		}
 		return errNoData
 	}
-	if m.Type == webpubsub.TypeJSON && isNull(m.Data) {
+	if m.Type == webpubsub.DataTypeJSON && isNull(m.Data) {
 		return errNull
 	}
 	return names.Metadata(m.Metadata)
@@ -82,15 +82,12 @@ func checkMessage(m webpubsub.Message, optional bool) error {
 // would break the frame around it, and with it the receiver's connection. Text
 // that is not UTF-8 is no error: like in encoding/json, bad bytes become U+FFFD.
 func CheckPayload(m webpubsub.Message) error {
-	if err := m.Err(); err != nil {
-		return err
-	}
 	switch m.Type {
-	case webpubsub.TypeText, webpubsub.TypeBinary:
+	case webpubsub.DataTypeText, webpubsub.DataTypeBinary:
 		return nil
-	case webpubsub.TypeJSON:
+	case webpubsub.DataTypeJSON:
 		return checkJSON(m.Data)
-	case webpubsub.TypeProtobuf:
+	case webpubsub.DataTypeProtobuf:
 		return checkAny(m.Data)
 	}
 	return errKind

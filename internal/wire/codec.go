@@ -99,7 +99,7 @@ func (p Protocol) AppendDownstream(dst []byte, d Downstream) ([]byte, error) {
 	var err error
 	if r, ok := d.(InvokeResponse); ok && !r.Message.IsZero() {
 		err = CheckPayload(r.Message)
-		if r.Message.Type == webpubsub.TypeJSON && isNull(r.Message.Data) {
+		if r.Message.Type == webpubsub.DataTypeJSON && isNull(r.Message.Data) {
 			r.Message = webpubsub.Message{}
 			d = r
 		}

@@ -45,7 +45,7 @@ func ExampleProtocol_AppendUpstream() {
 	frame, err := wire.JSON.AppendUpstream(nil, wire.SendToGroup{
 		Group:   "room",
 		AckID:   &id,
-		Message: webpubsub.JSON([]string{"hello", "world"}),
+		Message: webpubsub.MustJSON([]string{"hello", "world"}),
 	})
 	fmt.Printf("%s %v\n", frame, err)
 	// Output:

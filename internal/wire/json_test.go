@@ -13,7 +13,7 @@ func u64(n uint64) *uint64   { return &n }
 func u32(n uint32) *uint32   { return &n }
 func text(s string) *string  { return &s }
 func anyBytes() []byte       { return []byte("\x0a\x07example\x12\x03xyz") }
-func jsonMsg(s string) msg   { return msg{Type: webpubsub.TypeJSON, Data: []byte(s)} }
+func jsonMsg(s string) msg   { return msg{Type: webpubsub.DataTypeJSON, Data: []byte(s)} }
 func meta(m msg) msg         { return m.WithMetadata("b", "2").WithMetadata("a", `1"`) }
 func ackErr(n, m string) *we { return &we{Name: n, Message: m} }
 
@@ -129,7 +129,7 @@ func TestJSONUpstreamLeniency(t *testing.T) {
 		},
 		{
 			"metadata without entries", `{"type":"event","event":"e","data":1,"metadata":{}}`,
-			wire.Event{Name: "e", Message: webpubsub.Message{Type: webpubsub.TypeJSON, Data: []byte("1"), Metadata: map[string]string{}}},
+			wire.Event{Name: "e", Message: webpubsub.Message{Type: webpubsub.DataTypeJSON, Data: []byte("1"), Metadata: map[string]string{}}},
 		},
 		{"letter case of dataType", `{"type":"event","event":"e","dataType":"Text","data":"x"}`, wire.Event{Name: "e", Message: webpubsub.Text("x")}},
 		{"data before dataType", `{"data":"x","dataType":"text","type":"event","event":"e"}`, wire.Event{Name: "e", Message: webpubsub.Text("x")}},

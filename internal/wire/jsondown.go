@@ -245,7 +245,7 @@ func (w *writer) groupState(d GroupState) {
 // encodeJSONData returns the frame without a sequence id.
 func encodeJSONData(d Data) []byte {
 	size := len(d.Message.Data) + len(d.Message.Data)/8 + len(d.Group) + 160
-	if d.Message.Type == webpubsub.TypeBinary || d.Message.Type == webpubsub.TypeProtobuf {
+	if d.Message.Type == webpubsub.DataTypeBinary || d.Message.Type == webpubsub.DataTypeProtobuf {
 		size += len(d.Message.Data) / 3 // base64
 	}
 	w := writer{make([]byte, 0, size)}

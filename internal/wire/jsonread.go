@@ -223,28 +223,28 @@ func (o *object) message() webpubsub.Message {
 	data := o.raw[keyData]
 	if data == nil {
 		if o.has(keyMetadata) {
-			m.Type, m.Data = webpubsub.TypeText, []byte{}
+			m.Type, m.Data = webpubsub.DataTypeText, []byte{}
 		}
 		return m
 	}
-	m.Type = webpubsub.TypeJSON
+	m.Type = webpubsub.DataTypeJSON
 	if o.has(keyDataType) {
 		m.Type = webpubsub.DataType(o.text(keyDataType))
 	}
 	switch lowerASCII(string(m.Type)) {
 	case "json":
-		m.Type, m.Data = webpubsub.TypeJSON, data
+		m.Type, m.Data = webpubsub.DataTypeJSON, data
 	case "text":
-		m.Type = webpubsub.TypeText
+		m.Type = webpubsub.DataTypeText
 		text, ok := unquote(data)
 		if !ok {
 			o.fail(errors.New("data must be a string where dataType is text"))
 		}
 		m.Data = text
 	case "binary":
-		m.Type, m.Data = webpubsub.TypeBinary, o.base64(data)
+		m.Type, m.Data = webpubsub.DataTypeBinary, o.base64(data)
 	case "protobuf":
-		m.Type, m.Data = webpubsub.TypeProtobuf, o.base64(data)
+		m.Type, m.Data = webpubsub.DataTypeProtobuf, o.base64(data)
 	default:
 		// Who decodes says whether that is an error.
 		m.Data = data

@@ -154,8 +154,8 @@ func (o *object) upstreamMessage() webpubsub.Message {
 		return m
 	}
 	switch m.Type {
-	case webpubsub.TypeText, webpubsub.TypeJSON, webpubsub.TypeBinary:
-	case webpubsub.TypeProtobuf:
+	case webpubsub.DataTypeText, webpubsub.DataTypeJSON, webpubsub.DataTypeBinary:
+	case webpubsub.DataTypeProtobuf:
 		if err := checkAny(m.Data); err != nil {
 			o.fail(err)
 		}

@@ -96,9 +96,9 @@ func (w *writer) message(m webpubsub.Message) {
 	w.text(keyDataType, string(m.Type))
 	w.key(keyData)
 	switch m.Type {
-	case webpubsub.TypeText:
+	case webpubsub.DataTypeText:
 		w.buf = appendString(w.buf, m.Data)
-	case webpubsub.TypeJSON:
+	case webpubsub.DataTypeJSON:
 		w.buf = append(w.buf, m.Data...)
 	default:
 		w.buf = append(w.buf, '"')

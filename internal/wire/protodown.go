@@ -176,13 +176,13 @@ func toProtoError(e *Error) *pb.ErrorMessage {
 // toProtoData returns nil for the zero Message.
 func toProtoData(m webpubsub.Message) (*pb.MessageData, error) {
 	switch m.Type {
-	case webpubsub.TypeText:
+	case webpubsub.DataTypeText:
 		return &pb.MessageData{Data: &pb.MessageData_TextData{TextData: toUTF8(string(m.Data))}}, nil
-	case webpubsub.TypeJSON:
+	case webpubsub.DataTypeJSON:
 		return &pb.MessageData{Data: &pb.MessageData_JsonData{JsonData: string(m.Data)}}, nil
-	case webpubsub.TypeBinary:
+	case webpubsub.DataTypeBinary:
 		return &pb.MessageData{Data: &pb.MessageData_BinaryData{BinaryData: m.Data}}, nil
-	case webpubsub.TypeProtobuf:
+	case webpubsub.DataTypeProtobuf:
 		a := new(anypb.Any)
 		if proto.Unmarshal(m.Data, a) != nil {
 			return nil, errAny

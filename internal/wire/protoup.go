@@ -92,7 +92,7 @@ func fromProtoUpstream(f *pb.UpstreamMessage) (u Upstream, err error) {
 // fromProtoUpstreamData is fromProtoData, for a reader that must not guess.
 func fromProtoUpstreamData(d *pb.MessageData, metadata map[string]string) (webpubsub.Message, error) {
 	m := fromProtoData(d, metadata)
-	if m.Type == webpubsub.TypeJSON {
+	if m.Type == webpubsub.DataTypeJSON {
 		return m, checkJSON(m.Data)
 	}
 	return m, nil
@@ -107,18 +107,18 @@ func fromProtoData(d *pb.MessageData, metadata map[string]string) webpubsub.Mess
 	}
 	switch data := d.GetData().(type) {
 	case *pb.MessageData_TextData:
-		m.Type, m.Data = webpubsub.TypeText, []byte(data.TextData)
+		m.Type, m.Data = webpubsub.DataTypeText, []byte(data.TextData)
 	case *pb.MessageData_JsonData:
-		m.Type, m.Data = webpubsub.TypeJSON, []byte(data.JsonData)
+		m.Type, m.Data = webpubsub.DataTypeJSON, []byte(data.JsonData)
 	case *pb.MessageData_BinaryData:
-		m.Type, m.Data = webpubsub.TypeBinary, data.BinaryData
+		m.Type, m.Data = webpubsub.DataTypeBinary, data.BinaryData
 	case *pb.MessageData_ProtobufData:
 		// It was read as an Any a moment ago, so this cannot fail.
-		m.Type = webpubsub.TypeProtobuf
+		m.Type = webpubsub.DataTypeProtobuf
 		m.Data, _ = marshal.Marshal(data.ProtobufData)
 	default:
 		if m.Metadata != nil {
-			m.Type = webpubsub.TypeText
+			m.Type = webpubsub.DataTypeText
 		}
 	}
 	if m.Type != "" && m.Data == nil {
