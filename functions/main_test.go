@@ -142,6 +142,10 @@ var platforms = []struct {
 		stage := lambdahost.Start(t, filepath.Join(built, "functions"), settings...).HTTPAPI(t, "prod")
 		return stage + "/api/negotiate", stage + "/api/events"
 	}},
+	{"one Lambda function under AWS's emulator, behind an HTTP API", func(t *testing.T, settings []string) (string, string) {
+		stage := lambdahost.StartEmulator(t, filepath.Join(built, "functions"), settings...).HTTPAPI(t, "prod")
+		return stage + "/api/negotiate", stage + "/api/events"
+	}},
 	{"a Lambda function for each", func(t *testing.T, settings []string) (string, string) {
 		negotiate := lambdahost.Start(t, filepath.Join(built, "negotiate"), settings...)
 		events := lambdahost.Start(t, filepath.Join(built, "events"), settings...)
@@ -308,11 +312,12 @@ func TestPage(t *testing.T) {
 // disconnected events was lost.
 func TestBurstOfDisconnectedEvents(t *testing.T) {
 	bothHosts(t, func(t *testing.T, start func(string, ...string) *functionshost.Host) {
-		host := start("functions", settings(handlertest.ConnectionString)...)
+		srv := emulator.Start(t, emulator.Options{}) // gets who has left
+		host := start("functions", settings(srv.ConnectionString())...)
 		transport := &http.Transport{MaxConnsPerHost: 1}
 		defer transport.CloseIdleConnections()
 		for i := range 100 {
-			r := handlertest.Disconnected("chat", fmt.Sprint("conn", i), "bye", &handlertest.Options{UserID: "alice"})
+			r := handlertest.Disconnected("chat", fmt.Sprint("conn", i), "bye", &handlertest.Options{UserID: "alice", Origin: "127.0.0.1"})
 			r.RequestURI = ""
 			var err error
 			if r.URL, err = url.Parse(host.URL() + "/api/events"); err != nil {

@@ -2,7 +2,6 @@ package hosting_test
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,7 +22,6 @@ import (
 	"example.com/webpubsub/hosting"
 	"example.com/webpubsub/internal/test/childprocess"
 	"example.com/webpubsub/internal/test/functionshost"
-	"example.com/webpubsub/internal/test/lambdahost"
 )
 
 // seen is what the program under test saw of a request.
@@ -86,6 +85,17 @@ func program(log *slog.Logger) (http.Handler, error) {
 		}
 		os.Exit(code)
 	})
+	mux.HandleFunc("/api/index/binary", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("\x00\x01\xfe\xff"))
+	})
+	var meeting sync.WaitGroup
+	meeting.Add(meetingSize)
+	mux.HandleFunc("/api/index/meet", func(w http.ResponseWriter, r *http.Request) {
+		meeting.Done()
+		meeting.Wait()
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(seen{Invocation: hosting.InvocationID(r.Context())})
+	})
 	mux.HandleFunc("/api/index/hang", func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		_ = http.NewResponseController(w).Flush()
@@ -93,6 +103,9 @@ func program(log *slog.Logger) (http.Handler, error) {
 	})
 	return mux, nil
 }
+
+// meetingSize is the number of requests that wait for each other.
+const meetingSize = 4
 
 const asProgram = "HOSTING_TEST_PROGRAM=1"
 
@@ -172,9 +185,6 @@ func do(t *testing.T, r *http.Request, err error) (*http.Response, seen) {
 	}
 	return resp, s
 }
-
-// chunked is a body whose length is not known ahead.
-func chunked(text string) io.Reader { return io.MultiReader(strings.NewReader(text)) }
 
 func TestOnFunctions(t *testing.T) {
 	bothHosts(t, func(t *testing.T, host *functionshost.Host) {
@@ -463,54 +473,5 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	<-p.Done()
 	if p.ExitCode() != -1 {
 		t.Errorf("ended with code %d, want by the second signal", p.ExitCode())
-	}
-}
-
-func TestOnLambda(t *testing.T) {
-	host := lambdahost.Start(t, self(t), asProgram, configured)
-
-	r, err := http.NewRequest(http.MethodPost, host.URL()+"/api/events/f%C3%BCr%2Fimmer?x=1&x=2", chunked("\x00\xff"))
-	r.Header.Set("Cookie", "a=1; b=2")
-	resp, got := do(t, r, err)
-	if resp.StatusCode != http.StatusOK || got.URI != "/api/events/f%C3%BCr%2Fimmer?x=1&x=2" || got.Length != 2 {
-		t.Errorf("got status %d for %+v, want the request as it was sent", resp.StatusCode, got)
-	}
-	if got.Host != strings.TrimPrefix(host.URL(), "http://") || got.Header.Get("Cookie") != "a=1; b=2" {
-		t.Errorf("got host %q and cookies %q, want those sent", got.Host, got.Header.Get("Cookie"))
-	}
-	if cookies := resp.Header.Values("Set-Cookie"); len(cookies) != 2 {
-		t.Errorf("got the cookies %q, want two", cookies)
-	}
-	if len(got.Invocation) != 36 {
-		t.Errorf("got the invocation id %q, want the platform's", got.Invocation)
-	}
-	host.WaitForLog(t, `"invocationId":"`+got.Invocation+`"`)
-
-	// No CORS layer in front: every OPTIONS arrives.
-	r, err = http.NewRequest(http.MethodOptions, host.URL()+"/api/events", nil)
-	if _, got := do(t, r, err); got.Method != http.MethodOptions {
-		t.Errorf("the preflight did not arrive: %+v", got)
-	}
-
-	r, err = http.NewRequest(http.MethodGet, host.URL()+"/api/index/panic", nil)
-	if resp, _ := do(t, r, err); resp.StatusCode != http.StatusInternalServerError {
-		t.Errorf("a panic got %d, want 500", resp.StatusCode)
-	}
-
-	_, err = host.Invoke(t.Context(), []byte(`{"version":"1.0","httpMethod":"GET"}`))
-	var failed *lambdahost.FunctionError
-	if !errors.As(err, &failed) || !strings.Contains(failed.Message, "payload format 2.0") {
-		t.Errorf("an event of format 1.0 got %v, want an error that names the format", err)
-	}
-
-	out, err := host.Invoke(t.Context(), readEvent(t, "http_api_preflight.json"))
-	if err != nil || !bytes.Contains(out, []byte(`\"URI\":\"/api/events\"`)) {
-		t.Errorf("the instance must live on, and take the stage off the path: %s, %v", out, err)
-	}
-
-	host.Signal(t, syscall.SIGTERM)
-	<-host.Done()
-	if host.ExitCode() != 0 {
-		t.Errorf("SIGTERM ended with code %d, want 0: %s", host.ExitCode(), host.Stderr())
 	}
 }

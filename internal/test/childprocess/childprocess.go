@@ -40,7 +40,12 @@ func Start(tb testing.TB, path, dir string, settings ...string) *Process {
 // need to run at all, so that a developer's settings cannot change a test. The
 // caller must kill it.
 func Run(path, dir string, settings ...string) (*Process, error) {
-	p := &Process{cmd: exec.Command(path), done: make(chan struct{})}
+	return RunCommand([]string{path}, dir, settings...)
+}
+
+// RunCommand is Run for a program with arguments.
+func RunCommand(command []string, dir string, settings ...string) (*Process, error) {
+	p := &Process{cmd: exec.Command(command[0], command[1:]...), done: make(chan struct{})}
 	p.cmd.Dir = dir
 	p.cmd.Stdout = io.MultiWriter(&p.stdout, &p.all)
 	p.cmd.Stderr = io.MultiWriter(&p.stderr, &p.all)

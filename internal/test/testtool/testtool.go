@@ -57,6 +57,41 @@ func NPM(tb testing.TB, dir string) {
 	install(tb, dir, "package-lock.json", "node_modules", [][]string{{npm, "ci", "--no-audit", "--no-fund"}})
 }
 
+// Go installs a program of another module, named as "path@version", unless that
+// was done before. It returns the program's path.
+func Go(tb testing.TB, program string) string {
+	tb.Helper()
+	goCommand := Need(tb, "go")
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	path, version, _ := strings.Cut(program, "@")
+	dir := filepath.Join(cache, "webpubsub-testtool", runtime.Version()+"-"+version)
+	file := filepath.Join(dir, filepath.Base(path))
+	if runtime.GOOS == "windows" {
+		file += ".exe"
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	unlock, err := lockFile(dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer unlock()
+	if _, err := os.Stat(file); err == nil {
+		return file
+	}
+	cmd := exec.Command(goCommand, "install", program)
+	cmd.Dir = cache // outside of any module, whose go.mod would count
+	cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH, "GOFLAGS=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		missing(tb, "cannot install %s (is there a network?): %v\n%s", program, err, out)
+	}
+	return file
+}
+
 // Python makes a virtual environment in dir/.venv with what requirements.txt
 // names, unless that was done before. It returns the path of its python.
 func Python(tb testing.TB, dir string) string {
