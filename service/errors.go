@@ -24,6 +24,8 @@ func (c *Client) explain(method string, err error) error {
 
 func (c *Client) remedy(method string, status int) string {
 	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return "check that the endpoint is the URL of the resource, and that a gateway is set as ReverseProxyEndpoint"
 	case http.StatusUnauthorized:
 		if c.key != nil {
 			return "the service rejected the access token: check that the access key belongs to this endpoint, " +

@@ -52,7 +52,7 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	hint += exposed(*addr, *key)
+	hint += publicKeyWarning(*addr, *key)
 	chat, err := app.New(app.Config{
 		ConnectionString: srv.ConnectionString(),
 		Hub:              *hub,

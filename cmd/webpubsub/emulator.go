@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -16,15 +15,15 @@ import (
 	"example.com/webpubsub/internal/names"
 )
 
-// runEmulator serves the emulator alone until it is interrupted.
+// runEmulator runs the emulator until it is interrupted.
 func runEmulator(ctx context.Context, e *env, args []string) error {
 	fs := flag.NewFlagSet("emulator", flag.ContinueOnError)
-	addr := fs.String("addr", emulator.DefaultAddr, "address to listen on")
-	key := fs.String("key", emulator.DefaultAccessKey, "access key")
-	hub := fs.String("hub", "chat", "hub that the event handler belongs to")
-	upstream := fs.String("upstream", "", "URL of the event handler, with {event} and {hub} if you like; none by default")
-	audience := fs.String("audience", "", "send the event handler a managed identity token for this audience; none by default")
-	anonymous := fs.Bool("anonymous", false, "let clients of the hub connect without an access token")
+	addr := fs.String("addr", emulator.DefaultAddr, "`address` to listen on")
+	key := fs.String("key", emulator.DefaultAccessKey, "access `key`")
+	hub := fs.String("hub", "chat", "`name` of the hub that -upstream and -anonymous apply to")
+	upstream := fs.String("upstream", "", "event handler `URL`, in which {hub} and {event} are replaced (default: no event handler)")
+	audience := fs.String("audience", "", "`audience` of the managed identity token that is sent to the event handler (default: no token)")
+	anonymous := fs.Bool("anonymous", false, "let clients connect to the hub without an access token")
 	hubs := fs.String("hubs", "", hubsUsage)
 	var sec security
 	sec.flags(fs)
@@ -37,7 +36,7 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 		handler.Audience = *audience
 		h.EventHandlers = []emulator.EventHandler{handler}
 	} else if *audience != "" {
-		return errors.New("-audience is about the event handler of -upstream, which is missing")
+		return usagef("-audience requires -upstream")
 	}
 	log := &lines{w: e.out}
 	srv, err := emulator.New(sec.apply(emulator.Options{
@@ -51,38 +50,31 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	hint += exposed(*addr, *key)
+	hint += publicKeyWarning(*addr, *key)
 	if *audience != "" || *hubs != "" {
-		hint = fmt.Sprintf("Its managed identity, for handlers that verify tokens:\n\n  authority host     %s\n  tenant %s, principal %s\n\n", srv.AuthorityHost(), emulator.TenantID, emulator.PrincipalID) + hint
+		hint = fmt.Sprintf("Managed identity, for event handlers that verify tokens:\n\n  authority host     %s\n  tenant %s, principal %s\n\n", srv.AuthorityHost(), emulator.TenantID, emulator.PrincipalID) + hint
 	}
-	log.printf("Web PubSub emulator on %s\n\n  connection string  %s\n  dashboard          %s\n\n%sCtrl-C stops.\n\n", srv.URL(), srv.ConnectionString(), srv.DashboardURL(), hint)
+	log.printf("Web PubSub emulator on %s\n\n  connection string  %s\n  dashboard          %s\n\n%sPress Ctrl-C to stop.\n\n", srv.URL(), srv.ConnectionString(), srv.DashboardURL(), hint)
 	<-ctx.Done()
 	return srv.Close()
 }
 
-// exposed warns of an emulator that others can use.
-func exposed(addr, key string) string {
+// publicKeyWarning warns of an emulator that other machines can use.
+func publicKeyWarning(addr, key string) string {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil || names.Loopback(host) || key != emulator.DefaultAccessKey {
 		return ""
 	}
-	return "Other machines reach it too, and its access key is public: choose another one with -key.\n"
+	return "Warning: the emulator is reachable from other machines with the default access key, which is public: set -key.\n"
 }
 
-const hubsUsage = "JSON `file` with settings of hubs (event handlers, anonymous clients, keep-alive), which go before those of the flags; it is read again when it changes"
+const hubsUsage = "JSON `file` with hub settings (event handlers, anonymous clients, keep-alive); takes precedence over the other flags and is reloaded when it changes"
 
 func allEvents(url string) emulator.EventHandler {
 	return emulator.EventHandler{URL: url, UserEvents: "*", SystemEvents: []string{"connect", "connected", "disconnected"}}
 }
 
-func helpIsFine(err error) error {
-	if errors.Is(err, flag.ErrHelp) {
-		return nil
-	}
-	return err
-}
-
-// explainListen names the flag that moves a listener elsewhere.
+// explainListen adds the flag that changes the address to an error of a listener.
 func explainListen(err error, flagName string) error {
 	var op *net.OpError
 	if !errors.As(err, &op) || op.Op != "listen" {
@@ -98,7 +90,7 @@ func explainListen(err error, flagName string) error {
 	}
 }
 
-// lines prints the journal, one line for each thing that happens.
+// lines prints the journal, one line for each entry.
 type lines struct {
 	mu sync.Mutex
 	w  io.Writer
@@ -112,14 +104,4 @@ func (l *lines) printf(format string, args ...any) {
 
 func (l *lines) entry(e emulator.Entry) {
 	l.printf("%s  %s\n", e.Time.Format(time.TimeOnly), printable(e.String()))
-}
-
-// printable keeps what came over the network from writing to the terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || (0x7f <= r && r < 0xa0) {
-			return '·'
-		}
-		return r
-	}, s)
 }

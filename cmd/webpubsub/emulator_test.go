@@ -80,7 +80,7 @@ func TestEmulatorFlagsExplainThemselves(t *testing.T) {
 	}{
 		{"line 2: hubs.chat.handlers: there is no such setting", []string{"-hubs", broken}},
 		{"no such file", []string{"-hubs", broken + "x"}},
-		{"-audience is about the event handler of -upstream", []string{"-audience", "api://a"}},
+		{"-audience requires -upstream", []string{"-audience", "api://a"}},
 	} {
 		if _, _, err := call(t, nil, append([]string{"emulator", "-addr", "localhost:0"}, tt.args...)...); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%v: %v", tt.args, err)
@@ -88,7 +88,7 @@ func TestEmulatorFlagsExplainThemselves(t *testing.T) {
 	}
 }
 
-func TestExposedEmulatorIsTold(t *testing.T) {
+func TestWarnsAboutPublicDefaultKey(t *testing.T) {
 	for _, tt := range []struct {
 		addr, key string
 		want      bool
@@ -100,7 +100,7 @@ func TestExposedEmulatorIsTold(t *testing.T) {
 		{"0.0.0.0:8080", emulator.DefaultAccessKey, true},
 		{"0.0.0.0:8080", "secret", false},
 	} {
-		if got := exposed(tt.addr, tt.key); strings.Contains(got, "-key") != tt.want {
+		if got := publicKeyWarning(tt.addr, tt.key); strings.Contains(got, "-key") != tt.want {
 			t.Errorf("%s with %s: %q", tt.addr, tt.key, got)
 		}
 	}

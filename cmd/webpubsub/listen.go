@@ -5,131 +5,172 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"time"
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/client"
+	"example.com/webpubsub/internal/names"
 	"example.com/webpubsub/service"
 )
 
-// protocolNames are the values of -protocol.
-var protocolNames = map[string]client.Protocol{
-	"json.reliable": client.ReliableJSON, "json": client.JSON,
-	"protobuf.reliable": client.ReliableProtobuf, "protobuf": client.Protobuf,
+// protocols are the values of -protocol, the default first.
+var protocols = []struct {
+	name     string
+	protocol client.Protocol
+}{
+	{"json.reliable", client.ReliableJSON},
+	{"json", client.JSON},
+	{"protobuf.reliable", client.ReliableProtobuf},
+	{"protobuf", client.Protobuf},
 }
 
-// runListen connects a client and prints what arrives until it is interrupted.
+// clientFlags are the flags of the commands that connect a client.
+type clientFlags struct {
+	connection
+	user          string
+	protocol      *choice
+	groups, roles list
+	output        *choice
+}
+
+func (f *clientFlags) flags(fs *flag.FlagSet) {
+	f.connection.flags(fs)
+	fs.StringVar(&f.user, "user", "", "user `ID` to connect as (default: anonymous)")
+	var allowed []string
+	for _, p := range protocols {
+		allowed = append(allowed, p.name)
+	}
+	f.protocol = choiceFlag(fs, "protocol", "subprotocol", allowed...)
+	fs.Var(&f.groups, "group", "`group` to join; may be repeated")
+	fs.Var(&f.roles, "role", "`role` of the client in addition to those that the command needs; may be repeated")
+	f.output = choiceFlag(fs, "o", "format of the messages; json prints one JSON object in each line", "text", "json")
+}
+
+// runListen connects a client and prints the messages that it receives until it is
+// interrupted.
 func runListen(ctx context.Context, e *env, args []string) error {
 	fs := flag.NewFlagSet("listen", flag.ContinueOnError)
-	var conn connection
-	conn.flags(e, fs)
-	user := fs.String("user", "", "user id to connect as, without a URL; anonymous by default")
-	protocol := fs.String("protocol", "json.reliable", "json.reliable, json, protobuf.reliable or protobuf")
-	var groups list
-	fs.Var(&groups, "group", "group to join; may be repeated")
+	var f clientFlags
+	f.flags(fs)
 	fs.Usage = func() {
-		fmt.Fprint(fs.Output(), "Usage: webpubsub listen [flags] [url]   (a client access URL; without it a token is made)\n")
+		fmt.Fprint(fs.Output(), `Usage: webpubsub listen [flags] [url]
+
+Connects a client and prints received messages on standard output, and what happens
+to the connection on standard error, until it is interrupted. The URL is a client
+access URL; if it is omitted, one is generated.
+
+`)
 		fs.PrintDefaults()
 	}
 	if err := parse(e, fs, args); err != nil {
 		return helpIsFine(err)
 	}
-	p, ok := protocolNames[*protocol]
-	if !ok {
-		return fmt.Errorf("-protocol is %q: it must be json.reliable, json, protobuf.reliable or protobuf", *protocol)
-	}
-	credential, err := listenCredential(fs.Args(), &conn, *user)
-	if err != nil {
+	s, err := f.connect(ctx, e, fs, webpubsub.RoleJoinLeaveAnyGroup)
+	if err != nil || s == nil {
 		return err
 	}
-	c, err := client.New(credential, client.Options{Protocol: p})
-	if err != nil {
-		return err
-	}
-	gone := make(chan error, 1)
-	printEvents(c, &lines{w: e.out}, gone)
-	if err := c.Start(ctx); err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return explainRefused(err)
-	}
-	// By now the interrupt has ended ctx, and the goodbye takes its time.
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		_ = c.Stop(ctx)
-	}()
-	for _, group := range groups {
-		if err := c.JoinGroup(ctx, group); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
-	}
+	defer s.stop()
 	select {
 	case <-ctx.Done():
 		return nil
-	case err := <-gone:
+	case err := <-s.ended:
 		return err
 	}
 }
 
-func listenCredential(args []string, conn *connection, user string) (client.Credential, error) {
-	switch {
-	case len(args) > 1:
-		return nil, errors.New("listen takes one URL, after the flags; put it in quotes, since it has a & or a ? in it")
-	case len(args) == 1:
-		return client.URL(args[0]), nil
+// session is a connected client.
+type session struct {
+	*client.Client
+	*printer
+	ended <-chan error // receives why the client gave up
+	stop  func()
+}
+
+// connect starts a client with these roles and joins the groups. The session is
+// nil if the context ended meanwhile.
+func (f *clientFlags) connect(ctx context.Context, e *env, fs *flag.FlagSet, roles ...string) (*session, error) {
+	credential, err := f.credential(e, fs, append(roles, f.roles...))
+	if err != nil {
+		return nil, err
 	}
-	hub, err := conn.client()
+	// A user at the terminal can repeat a call that fails.
+	o := client.Options{MessageRetry: client.Retry{Max: -1}}
+	for _, p := range protocols {
+		if p.name == f.protocol.value {
+			o.Protocol = p.protocol
+		}
+	}
+	c, err := client.New(credential, o)
+	if err != nil {
+		return nil, err
+	}
+	ended := make(chan error, 1)
+	s := &session{Client: c, printer: &printer{out: e.out, err: e.err, json: f.output.value == "json"}, ended: ended}
+	s.register(c, ended)
+	s.stop = func() {
+		// The context has ended with the interrupt, and closing takes its time.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		_ = c.Stop(ctx)
+	}
+	if err := c.Start(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil, nil
+		}
+		return nil, f.explainConnect(err)
+	}
+	for _, group := range f.groups {
+		if err := c.JoinGroup(ctx, group); err != nil {
+			s.stop()
+			if ctx.Err() != nil {
+				return nil, nil
+			}
+			return nil, err
+		}
+		s.status("joined group %s", group)
+	}
+	return s, nil
+}
+
+func (f *clientFlags) credential(e *env, fs *flag.FlagSet, roles []string) (client.Credential, error) {
+	e.warnGrants("", f.roles, nil)
+	for _, err := range names.Unaddressable(f.user, nil, f.groups) {
+		e.warn("%v; messages of other clients are received, but REST calls cannot address the name", err)
+	}
+	switch fs.NArg() {
+	case 0:
+	case 1:
+		if f.user != "" || len(f.roles) > 0 {
+			return nil, usagef("-user and -role have no effect with a URL, whose token contains both")
+		}
+		return client.URL(fs.Arg(0)), nil
+	default:
+		return nil, usagef("%s takes one URL, after the flags; put it in quotes, since it contains & or ?", fs.Name())
+	}
+	hub, err := f.client(fs)
 	if err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context) (string, error) {
 		t, err := hub.GetClientAccessToken(ctx, &service.GetClientAccessTokenOptions{
-			UserID: user, Roles: []string{webpubsub.RoleJoinLeaveAnyGroup}, Expiry: 5 * time.Minute,
+			UserID: f.user, Roles: roles, Expiry: 5 * time.Minute,
 		})
 		return t.URL, err
 	}, nil
 }
 
-// printEvents prints a line for each event; gone gets why the client gave up.
-func printEvents(c *client.Client, l *lines, gone chan<- error) {
-	say := func(format string, args ...any) {
-		l.printf("%s  %s\n", time.Now().Format(time.TimeOnly), printable(fmt.Sprintf(format, args...)))
+// explainConnect returns an error of Start in one line.
+func (f *clientFlags) explainConnect(err error) error {
+	var h *client.HandshakeError
+	if !errors.As(err, &h) {
+		return f.explain(err)
 	}
-	c.OnConnected(func(v client.Connected) {
-		say("connected as connection %s%s", v.ConnectionID, ifAny(" of user ", v.UserID))
-	})
-	c.OnRecovering(func(client.Recovering) { say("interrupted, recovering") })
-	c.OnRecovered(func(client.Recovered) { say("recovered") })
-	c.OnDisconnected(func(v client.Disconnected) {
-		lost := ""
-		if v.RecoveryTried {
-			lost = "; it could not be recovered, so messages may be lost"
-		}
-		say("disconnected, %d%s%s", v.Code, ifAny(" ", v.Reason), lost)
-	})
-	c.OnGroupMessage(func(m client.GroupMessage) {
-		say("group %s%s: %s%s", m.Group, ifAny(", from ", m.FromUserID), m.Message, metadata(m.Message))
-	})
-	c.OnServerMessage(func(m client.ServerMessage) { say("server: %s%s", m.Message, metadata(m.Message)) })
-	c.OnRejoinFailed(func(v client.RejoinFailed) { say("no longer in group %s: %v", v.Group, v.Err) })
-	c.OnStopped(func(v client.Stopped) { gone <- v.Err })
-}
-
-func ifAny(before, s string) string {
-	if s == "" {
-		return ""
+	text := printable(err.Error())
+	if h.StatusCode != http.StatusNotFound {
+		// A client gets the status of an event handler that rejects it, and not
+		// necessarily the reason.
+		text += "; if the event handler rejected the connect event, its reason is in the event handler's log"
 	}
-	return before + s
-}
-
-func metadata(m webpubsub.Message) string {
-	if len(m.Metadata) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("  %v", m.Metadata)
+	return errors.New(text)
 }

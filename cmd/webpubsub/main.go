@@ -1,16 +1,25 @@
-// Command webpubsub is Azure Web PubSub on your own machine: a local service,
-// the sample application on top of it, and small tools that speak to either.
+// Command webpubsub runs a local emulator of Azure Web PubSub and the sample
+// application, and provides tools for the emulator and for resources in Azure.
 //
 //	go run ./cmd/webpubsub dev        # service, functions and a chat page
 //	go run ./cmd/webpubsub emulator   # the service alone
 //	webpubsub token -user alice       # a client access URL
 //	webpubsub send -group news hello  # a message through the REST API
-//	webpubsub listen -group news      # a client that prints what arrives
+//	webpubsub listen -group news      # a client that prints received messages
+//	webpubsub client -user alice      # a client that executes commands
 //	webpubsub check https://name.azurewebsites.net/api/events
 //	webpubsub package                 # dist/functions.zip for Azure Functions
 //
-// Every flag has a twin in the environment: -hub is WEBPUBSUB_HUB. A flag wins
-// over its twin.
+//	webpubsub completion bash         # completion for a shell
+//
+// Every flag can be set by an environment variable, for example WEBPUBSUB_USER
+// for -user. Those of -connection-string, -endpoint and -hub have the names of the
+// application's settings: WebPubSubConnectionString,
+// WebPubSubConnectionString__serviceUri and WebPubSubHub. Flags take precedence.
+//
+// The exit status is 0 on success, 2 if the command line or an environment
+// variable is invalid, in which case nothing has been done, and 1 for every other
+// failure.
 package main
 
 import (
@@ -21,7 +30,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 )
 
@@ -31,25 +39,48 @@ type command struct {
 	run           func(context.Context, *env, []string) error
 }
 
-var commands = []command{
-	{"dev", "run the emulator and the functions, with a chat page to try them", runDev},
-	{"emulator", "run the emulator alone", runEmulator},
-	{"token", "print a client access URL", runToken},
-	{"send", "send a message through the REST API", runSend},
-	{"listen", "connect a client and print what arrives", runListen},
-	{"check", "play the service against an event handler and say what is wrong", runCheck},
-	{"package", "build what is deployed to Azure Functions or AWS Lambda", runPackage},
+var commands []command
+
+func init() { // completion refers to the commands
+	commands = []command{
+		{"dev", "run the emulator and the sample application", runDev},
+		{"emulator", "run only the emulator", runEmulator},
+		{"token", "print a client access URL", runToken},
+		{"send", "send a message through the REST API", runSend},
+		{"listen", "connect a client and print received messages", runListen},
+		{"client", "connect a client and type what it sends", runClient},
+		{"check", "send test events to an event handler and diagnose failures", runCheck},
+		{"package", "build a deployment package for Azure Functions or AWS Lambda", runPackage},
+		{"completion", "print a completion script for a shell", runCompletion},
+		{"version", "print the version", runVersion},
+	}
 }
 
-// env is what a command may touch of the world, so that tests can give another.
+// env is the environment of a command; tests replace it.
 type env struct {
+	in     io.Reader
 	out    io.Writer
 	err    io.Writer
 	getenv func(string) string
+	// inspect, if set, receives the flags of a command, which then does nothing.
+	inspect func(*flag.FlagSet)
 }
 
-// errUsage ends with status 2; what was wrong has been printed.
-var errUsage = errors.New("usage")
+func newEnv(in io.Reader, out, err io.Writer, getenv func(string) string) *env {
+	return &env{in: in, out: safeWriter{out}, err: safeWriter{err}, getenv: getenv}
+}
+
+// errUsage is matched by errors of the command line, which exit with status 2.
+var errUsage = errors.New("invalid command line")
+
+// usageError is an error of the command line or of an environment variable.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func (usageError) Is(target error) bool { return target == errUsage }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func main() {
 	os.Exit(run(os.Args[1:]))
@@ -58,20 +89,24 @@ func main() {
 func run(args []string) int {
 	ctx, stop := interruptible(context.Background(), os.Stderr)
 	defer stop()
-	err := dispatch(ctx, &env{out: os.Stdout, err: os.Stderr, getenv: os.Getenv}, args)
-	switch {
-	case err == nil:
+	e := newEnv(os.Stdin, os.Stdout, os.Stderr, os.Getenv)
+	return e.exitStatus(dispatch(ctx, e, args))
+}
+
+// exitStatus prints an error and returns the exit status.
+func (e *env) exitStatus(err error) int {
+	if err == nil {
 		return 0
-	case errors.Is(err, errUsage):
-		return 2
-	default:
-		fmt.Fprintln(os.Stderr, "webpubsub:", err)
-		return 1
 	}
+	fmt.Fprintln(e.err, "webpubsub:", err)
+	if errors.Is(err, errUsage) {
+		return 2
+	}
+	return 1
 }
 
 // interruptible returns a context that ends with the first interrupt. A second
-// one ends the program at once.
+// interrupt exits immediately.
 func interruptible(parent context.Context, w io.Writer) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 2)
@@ -82,34 +117,39 @@ func interruptible(parent context.Context, w io.Writer) (context.Context, func()
 			return
 		case <-signals:
 		}
-		fmt.Fprintln(w, "\nstopping; press Ctrl-C again to end at once")
+		fmt.Fprintln(w, "\nshutting down; press Ctrl-C again to exit immediately")
 		cancel()
 		<-signals
-		fmt.Fprintln(w, "ended at once; connections were cut")
+		fmt.Fprintln(w, "exited immediately; open connections were closed")
 		os.Exit(130)
 	}()
 	return ctx, func() { signal.Stop(signals); cancel() }
 }
 
 func dispatch(ctx context.Context, e *env, args []string) error {
-	if len(args) == 2 && args[0] == "help" {
-		args = []string{args[1], "-h"}
+	if len(args) == 0 {
+		usage(e.err)
+		return usagef("no command given")
 	}
-	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
-		usage(e.out)
-		if len(args) == 0 {
-			return errUsage
+	name := args[0]
+	switch name {
+	case "-h", "-help", "--help", "help":
+		if len(args) == 1 {
+			usage(e.out)
+			return nil
 		}
-		return nil
+		name, args = args[1], []string{args[1], "-h"}
+	case "-version", "--version":
+		name = "version"
+	case "__complete":
+		return complete(ctx, e, args[1:])
 	}
 	for _, c := range commands {
-		if c.name == args[0] {
+		if c.name == name {
 			return c.run(ctx, e, args[1:])
 		}
 	}
-	fmt.Fprintf(e.err, "webpubsub: there is no command %q\n\n", args[0])
-	usage(e.err)
-	return errUsage
+	return usagef("unknown command %q; run \"webpubsub help\" for the commands", name)
 }
 
 func usage(w io.Writer) {
@@ -117,57 +157,5 @@ func usage(w io.Writer) {
 	for _, c := range commands {
 		fmt.Fprintf(w, "  %-10s %s\n", c.name, c.summary)
 	}
-	fmt.Fprint(w, "\nFlags of a command: webpubsub help <command>\n")
-}
-
-// parse reads flags, each from the command line or else from its twin in the
-// environment.
-func parse(e *env, fs *flag.FlagSet, args []string) error {
-	fs.SetOutput(e.err)
-	var broken error
-	fromEnv := make(map[string]int) // how many values a list has from there
-	fs.VisitAll(func(f *flag.Flag) {
-		f.Usage += " [" + twin(f.Name) + "]"
-		if v := e.getenv(twin(f.Name)); v != "" && broken == nil {
-			if err := f.Value.Set(v); err != nil {
-				broken = fmt.Errorf("%s=%q: %w", twin(f.Name), v, err)
-			}
-			if l, ok := f.Value.(*list); ok {
-				fromEnv[f.Name] = len(*l)
-			}
-		}
-	})
-	if broken != nil {
-		return broken
-	}
-	switch err := fs.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return flag.ErrHelp
-	case err != nil:
-		return errUsage
-	}
-	// Each value adds to a list, but those of the command line replace those of the
-	// environment, as for every other flag.
-	fs.Visit(func(f *flag.Flag) {
-		if l, ok := f.Value.(*list); ok {
-			*l = (*l)[fromEnv[f.Name]:]
-		}
-	})
-	return nil
-}
-
-// parseFlags is parse for a command that takes nothing but flags. A flag without
-// its dash would otherwise do nothing, and hide those behind it.
-func parseFlags(e *env, fs *flag.FlagSet, args []string) error {
-	if err := parse(e, fs, args); err != nil {
-		return err
-	}
-	if fs.NArg() > 0 {
-		return fmt.Errorf("%s takes only flags, and %q is none: webpubsub help %[1]s lists them", fs.Name(), fs.Arg(0))
-	}
-	return nil
-}
-
-func twin(flag string) string {
-	return "WEBPUBSUB_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+	fmt.Fprint(w, "\nRun \"webpubsub help <command>\" for the flags of a command.\n")
 }

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,6 +24,9 @@ import (
 const stubborn = "WEBPUBSUB_TEST_STUBBORN"
 
 func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "webpubsub" { // a link to this binary
+		os.Exit(run(os.Args[1:]))
+	}
 	if os.Getenv(stubborn) != "" {
 		_, stop := interruptible(context.Background(), os.Stderr)
 		defer stop()
@@ -31,7 +36,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-func TestSecondInterruptEndsAtOnce(t *testing.T) {
+func TestSecondInterruptExitsImmediately(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -46,13 +51,13 @@ func TestSecondInterruptEndsAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(out)
-	for _, want := range []string{"ready", "press Ctrl-C again", "ended at once"} {
+	for _, want := range []string{"ready", "press Ctrl-C again", "exited immediately"} {
 		for lines.Scan() && !strings.Contains(lines.Text(), want) {
 		}
 		if !strings.Contains(lines.Text(), want) {
 			t.Fatalf("the program never said %q", want)
 		}
-		if want != "ended at once" {
+		if want != "exited immediately" {
 			_ = cmd.Process.Signal(os.Interrupt)
 		}
 	}
@@ -90,76 +95,140 @@ func call(t *testing.T, env []string, args ...string) (out, errOut string, err e
 }
 
 func testEnv(out, errOut io.Writer, vars []string) *env {
-	return &env{out: out, err: errOut, getenv: func(name string) string {
+	return newEnv(strings.NewReader(""), out, errOut, func(name string) string {
 		for _, v := range vars {
 			if value, ok := strings.CutPrefix(v, name+"="); ok {
 				return value
 			}
 		}
 		return ""
-	}}
+	})
 }
 
+// exit runs a command to its end with this standard input and returns what it
+// prints and its exit status.
+func exit(t *testing.T, stdin string, env []string, args ...string) (out, errOut string, status int) {
+	t.Helper()
+	var o, e output
+	environment := testEnv(&o, &e, env)
+	environment.in = strings.NewReader(stdin)
+	status = environment.exitStatus(dispatch(t.Context(), environment, args))
+	return o.String(), e.String(), status
+}
+
+// Help that was asked for is printed on standard output with status 0. An invalid
+// command line has status 2, and the help on standard error in one line.
 func TestUsage(t *testing.T) {
 	for _, tt := range []struct {
-		args []string
-		want string // in either output
-		err  error
+		args     string
+		out, err string
+		status   int
 	}{
-		{nil, "Commands:", errUsage},
-		{[]string{"help"}, "Commands:", nil},
-		{[]string{"help", "dev"}, "[WEBPUBSUB_FUNCTIONS_ADDR]", nil},
-		{[]string{"help", "fly"}, `there is no command "fly"`, errUsage},
-		{[]string{"fly"}, `there is no command "fly"`, errUsage},
-		{[]string{"dev", "-h"}, "[WEBPUBSUB_FUNCTIONS_ADDR]", nil},
-		{[]string{"dev", "-fly"}, "not defined: -fly", errUsage},
+		{"", "", "Commands:", 2},
+		{"help", "Commands:", "", 0},
+		{"-h", "Commands:", "", 0},
+		{"--help", "Commands:", "", 0},
+		{"help dev", "[WEBPUBSUB_FUNCTIONS_ADDR]", "", 0},
+		{"dev -h", "[WEBPUBSUB_FUNCTIONS_ADDR]", "", 0},
+		{"dev --help", "[WEBPUBSUB_FUNCTIONS_ADDR]", "", 0},
+		{"help send", "Usage: webpubsub send [flags] <message>", "", 0},
+		{"help fly", "", `unknown command "fly"`, 2},
+		{"fly", "", `unknown command "fly"`, 2},
+		{"dev -fly", "", `not defined: -fly; run "webpubsub help dev"`, 2},
+		{"-version", "webpubsub ", "", 0},
+		{"--version", "webpubsub ", "", 0},
+		{"version", "webpubsub ", "", 0},
+		{"version x", "", "unexpected argument", 2},
+		{"completion", "", "bash, zsh, fish, powershell", 2},
+		{"completion cmd", "", "bash, zsh, fish, powershell", 2},
+		{"completion -h", "Usage: webpubsub completion", "", 0},
+		{"token", "ws://localhost:8080/client/hubs/chat?access_token=", "", 0},
+		{"token -hub 1", "", "invalid hub name", 2},
+		{"token -connection-string x", "", "connection string", 2},
+		{"token -connection-string x -endpoint y", "", "mutually exclusive", 2},
+		{"token -protocol pigeon", "", "must be one of default, mqtt, socketio", 2},
+		{"token -o xml", "", "must be one of text, json", 2},
 	} {
-		out, errOut, err := call(t, nil, tt.args...)
-		if !errors.Is(err, tt.err) || !strings.Contains(out+errOut, tt.want) {
-			t.Errorf("%v: %v\n%s%s", tt.args, err, out, errOut)
+		out, errOut, status := exit(t, "", nil, strings.Fields(tt.args)...)
+		if status != tt.status || !strings.Contains(out, tt.out) || !strings.Contains(errOut, tt.err) || (tt.out == "") != (out == "") || (tt.err == "") != (errOut == "") {
+			t.Errorf("%q: status %d\nout: %s\nerr: %s", tt.args, status, out, errOut)
+		}
+		if tt.args != "" && strings.Count(errOut, "\n") > 1 {
+			t.Errorf("%q: more than one line on standard error:\n%s", tt.args, errOut)
 		}
 	}
 }
 
-// A forgotten dash is told, and not passed over together with all that follows.
-func TestMistypedCommands(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := free.Addr().String()
-	free.Close()
-	service := "Endpoint=http://" + nobody + ";AccessKey=key;"
+// A forgotten dash is an error: it would hide the flags after it.
+func TestUnexpectedArguments(t *testing.T) {
 	for _, tt := range []struct{ want, args string }{
-		{`dev takes only flags, and "addr" is none`, "dev addr 127.0.0.1:0"},
-		{`emulator takes only flags`, "emulator -addr 127.0.0.1:0 upstream http://localhost:7071/api/events"},
-		{`token takes only flags`, "token alice"},
+		{`dev: unexpected argument "addr"`, "dev addr 127.0.0.1:0"},
+		{`emulator: unexpected argument "upstream"`, "emulator -addr 127.0.0.1:0 upstream http://localhost:7071/api/events"},
+		{`token: unexpected argument "alice"`, "token alice"},
 		{"after the flags", "send hello -group news"},
-		{"port; choose another address with -addr", "emulator -addr localhost:99999"},
-		{"nobody listens on " + nobody, "send -connection-string " + service + " hello"},
-		{"nobody listens on " + nobody, "listen -connection-string " + service},
 	} {
-		if _, _, err := call(t, nil, strings.Fields(tt.args)...); err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%s: got %v, want an error with %q", tt.args, err, tt.want)
+		if _, errOut, status := exit(t, "", nil, strings.Fields(tt.args)...); status != 2 || !strings.Contains(errOut, tt.want) {
+			t.Errorf("%s: status %d, %s, want %q", tt.args, status, errOut, tt.want)
+		}
+	}
+	if _, _, err := call(t, nil, "emulator", "-addr", "localhost:99999"); err == nil || !strings.Contains(err.Error(), "port; choose another address with -addr") {
+		t.Errorf("a bad port: %v", err)
+	}
+}
+
+// Nothing is listening where the connection string points to. A port is bound but
+// does not listen, so that no other program takes it meanwhile.
+func TestConnectionRefused(t *testing.T) {
+	addr := boundPort(t)
+	service := "Endpoint=http://" + addr + ";AccessKey=key;"
+	for _, args := range []string{"send -connection-string " + service + " hello", "listen -connection-string " + service} {
+		if _, errOut, status := exit(t, "", nil, strings.Fields(args)...); status != 1 || !strings.Contains(errOut, "nothing is listening on "+addr) {
+			t.Errorf("%s: status %d, %s", args, status, errOut)
 		}
 	}
 }
 
-func TestFlagsHaveTwins(t *testing.T) {
-	out, _, err := call(t, []string{"WEBPUBSUB_HUB=fromenv", "WEBPUBSUB_USER=alice"}, "token")
-	if err != nil || !strings.Contains(out, "ws://localhost:8080/client/hubs/fromenv?access_token=") {
+func TestFlagEnvironmentVariables(t *testing.T) {
+	out, _, err := call(t, []string{"WebPubSubHub=fromenv", "WEBPUBSUB_PROTOCOL=mqtt"}, "token")
+	if err != nil || !strings.Contains(out, "ws://localhost:8080/clients/mqtt/hubs/fromenv?access_token=") {
 		t.Errorf("%v: %s", err, out)
 	}
-	out, _, err = call(t, []string{"WEBPUBSUB_HUB=fromenv"}, "token", "-hub", "fromflag")
+	out, _, err = call(t, []string{"WebPubSubHub=fromenv"}, "token", "-hub", "fromflag")
 	if err != nil || !strings.Contains(out, "/client/hubs/fromflag?") {
-		t.Errorf("the flag does not win: %v: %s", err, out)
+		t.Errorf("the flag does not take precedence: %v: %s", err, out)
 	}
-	if _, _, err = call(t, []string{"WEBPUBSUB_EXPIRY=soon"}, "token"); err == nil || !strings.Contains(err.Error(), "WEBPUBSUB_EXPIRY") {
-		t.Errorf("a bad twin gives %v, which does not name it", err)
+	if _, errOut, status := exit(t, "", []string{"WEBPUBSUB_EXPIRY=soon"}, "token"); status != 2 || !strings.Contains(errOut, "WEBPUBSUB_EXPIRY") {
+		t.Errorf("an invalid variable: status %d, %s", status, errOut)
+	}
+	if out, _, status := exit(t, "", []string{"WEBPUBSUB_EXPIRY=soon"}, "token", "-h"); status != 0 || !strings.Contains(out, "-expiry") {
+		t.Errorf("an invalid variable hides the help: status %d", status)
 	}
 }
 
-func TestTokenOfAProtocol(t *testing.T) {
+// There is one name for the connection string, in flags, in the environment and in
+// the settings of the application.
+func TestServiceOfTheEnvironment(t *testing.T) {
+	const cs, uri = "WebPubSubConnectionString=Endpoint=http://fromenv;AccessKey=key;", "WebPubSubConnectionString__serviceUri=http://uri"
+	for _, tt := range []struct {
+		env  []string
+		args string
+		want string // in either output
+	}{
+		{[]string{cs}, "token", "ws://fromenv/client"},
+		{[]string{cs, uri}, "token", "ws://fromenv/client"},
+		{[]string{uri}, "token", "require https"},
+		{[]string{cs}, "token -endpoint http://fromflag", "require https"},
+		{[]string{uri}, "token -connection-string Endpoint=http://fromflag;AccessKey=key", "ws://fromflag/client"},
+		{[]string{"WEBPUBSUB_CONNECTION_STRING=Endpoint=http://other;AccessKey=key;"}, "token", "ws://localhost:8080/client"},
+	} {
+		out, errOut, _ := exit(t, "", tt.env, strings.Fields(tt.args)...)
+		if !strings.Contains(out+errOut, tt.want) {
+			t.Errorf("%v %s: %s%s, want %q", tt.env, tt.args, out, errOut, tt.want)
+		}
+	}
+}
+
+func TestTokenProtocol(t *testing.T) {
 	for protocol, want := range map[string]string{
 		"default": "/client/hubs/chat?", "mqtt": "/clients/mqtt/hubs/chat?", "socketio": "/clients/socketio/hubs/chat?",
 	} {
@@ -167,14 +236,40 @@ func TestTokenOfAProtocol(t *testing.T) {
 			t.Errorf("%s: %v: %s", protocol, err, out)
 		}
 	}
-	if _, _, err := call(t, nil, "token", "-protocol", "carrier pigeon"); err == nil || !strings.Contains(err.Error(), "give default, mqtt or socketio") {
-		t.Errorf("an unknown protocol gives %v", err)
+}
+
+// The roles are what people mistype, and the service ignores those that it does not
+// know.
+func TestTokenWarns(t *testing.T) {
+	for _, tt := range []struct {
+		args, want string
+	}{
+		{"-role webpubsub.sendToGroup -role webpubsub.joinLeaveGroup.news -role webpubsub.sendToGroups.a.** -role webpubsub.setGroupState -group news -user alice", ""},
+		{"-role nonsense", `unknown role "nonsense"`},
+		{"-role webpubsub.sendToGroup.", `unknown role "webpubsub.sendToGroup."`},
+		{"-role webpubsub.sendtogroup", `unknown role "webpubsub.sendtogroup"`},
+		{"-role webpubsub.sendToGroup.tenant/1", `"tenant/1" cannot be part of a REST path`},
+		{"-group tenant/1", `"tenant/1" cannot be part of a REST path`},
+		{"-user a/b", `"a/b" cannot be part of a REST path`},
+	} {
+		out, errOut, status := exit(t, "", nil, strings.Fields("token "+tt.args)...)
+		if status != 0 || !strings.Contains(out, "access_token=") || !strings.Contains(errOut, tt.want) || (tt.want == "") != (errOut == "") {
+			t.Errorf("%s: status %d, %s%s", tt.args, status, out, errOut)
+		}
+	}
+}
+
+func TestTokenAsJSON(t *testing.T) {
+	out, _, err := call(t, nil, "token", "-o", "json")
+	var got struct{ BaseURL, URL, AccessToken string }
+	if err != nil || json.Unmarshal([]byte(out), &got) != nil || got.BaseURL != "ws://localhost:8080/client/hubs/chat" || got.URL != got.BaseURL+"?access_token="+got.AccessToken {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 
 // The help of a flag prints its default, and the default of this one may hold
 // an access key.
-func TestHelpKeepsTheKey(t *testing.T) {
+func TestHelpDoesNotPrintAccessKey(t *testing.T) {
 	out, errOut, _ := call(t, []string{"WebPubSubConnectionString=Endpoint=http://h;AccessKey=verysecret;"}, "send", "-h")
 	if strings.Contains(out+errOut, "verysecret") {
 		t.Error("the help prints the access key")
@@ -204,4 +299,20 @@ func TestBusyPorts(t *testing.T) {
 			t.Error("wrong reason")
 		}
 	}
+}
+
+// boundPort returns an address at which nothing listens until the test ends: it is
+// bound by a connection's local end.
+func boundPort(t *testing.T) string {
+	t.Helper()
+	peer, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", peer.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(); peer.Close() })
+	return conn.LocalAddr().String()
 }

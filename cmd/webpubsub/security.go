@@ -18,8 +18,8 @@ type security struct {
 }
 
 func (s *security) flags(fs *flag.FlagSet) {
-	fs.StringVar(&s.tls, "tls", "", "serve https and wss in place of http and ws, and write the certificate that clients have to trust to this `file`")
-	fs.BoolVar(&s.entra, "allow-unverified-entra", false, "accept any unexpired token of Microsoft Entra for Web PubSub without looking at its signature; on the loopback interface only")
+	fs.StringVar(&s.tls, "tls", "", "serve https and wss, and write the generated CA certificate to `file`")
+	fs.BoolVar(&s.entra, "allow-unverified-entra", false, "accept unexpired Microsoft Entra tokens without verifying the signature (loopback only; insecure)")
 	fs.Var(&s.hosts, "allow-host", "accept requests for this host `name`, besides localhost, the name in -addr and IP addresses; * for any; may be repeated")
 	fs.Var(&s.origins, "allow-origin", "let web pages of this `origin`, such as https://app.example, connect WebSockets, besides pages of this machine; * for any; may be repeated")
 }
@@ -32,7 +32,7 @@ func (s *security) apply(o emulator.Options) emulator.Options {
 	return o
 }
 
-// finish writes the certificate and returns what clients have to be told.
+// finish writes the certificate and returns instructions for clients.
 func (s *security) finish(srv *emulator.Server) (hint string, err error) {
 	var b strings.Builder
 	if s.tls == "" {
@@ -49,7 +49,7 @@ func (s *security) finish(srv *emulator.Server) (hint string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("-tls: cannot write the certificate: %w", err)
 	}
-	fmt.Fprintf(&b, `The certificate is made anew at each start. Clients trust it with:
+	fmt.Fprintf(&b, `A new CA certificate is generated at each start. Configure clients to trust it:
 
   Node.js     NODE_EXTRA_CA_CERTS=%[1]s
   Python      REQUESTS_CA_BUNDLE=%[1]s SSL_CERT_FILE=%[1]s

@@ -73,7 +73,7 @@ func (t transport) Do(r *http.Request) (*http.Response, error) {
 	resp.Body = &boundedBody{ReadCloser: resp.Body, left: maxResponse}
 	if target := redirectTarget(resp); target != "" {
 		// The response is returned too, for policy.WithCaptureResponse.
-		return resp, redirectError{fmt.Errorf("redirected to %s, which is not followed: set the endpoint to the URL of the resource, and a gateway as ReverseProxyEndpoint: %w", target, runtime.NewResponseError(resp))}
+		return resp, redirectError{fmt.Errorf("redirected to %s, which is not followed: %w", target, runtime.NewResponseError(resp))}
 	}
 	return resp, nil
 }

@@ -50,3 +50,27 @@ func TestSendSignsIn(t *testing.T) {
 		t.Errorf("got %s, %v", out, err)
 	}
 }
+
+// A request for a managed identity's token carries a secret header, which an
+// http.Client sends along with a redirect to any host.
+func TestSignInDoesNotFollowRedirects(t *testing.T) {
+	elsewhere := newFakeService(t, accept)
+	identity := httptest.NewServer(http.RedirectHandler(elsewhere.URL+"/steal", http.StatusTemporaryRedirect))
+	defer identity.Close()
+	t.Setenv("IDENTITY_ENDPOINT", identity.URL)
+	t.Setenv("IDENTITY_HEADER", "h")
+	t.Setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
+	t.Setenv("AZURE_CLIENT_ID", rand.Text())
+	for _, tt := range []struct{ flag, want string }{
+		{"-v=false", "cannot sign in to Azure: run az login"},
+		{"-v", "redirected to " + elsewhere.URL + "/steal, which is not followed"},
+	} {
+		_, errOut, status := exit(t, "", []string{"WebPubSubConnectionString__serviceUri=https://127.0.0.1:1"}, "send", tt.flag, "hello")
+		if status != 1 || !strings.Contains(errOut, tt.want) {
+			t.Errorf("%s: status %d, %s", tt.flag, status, errOut)
+		}
+	}
+	if len(elsewhere.requests) > 0 {
+		t.Error("the redirect was followed")
+	}
+}

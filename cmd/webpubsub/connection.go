@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
+	"example.com/webpubsub/emulator"
+	"example.com/webpubsub/internal/azclient"
+	"example.com/webpubsub/internal/connstr"
+	"example.com/webpubsub/service"
+)
+
+// connection contains the flags of every command that sends requests to a
+// service.
+type connection struct {
+	connectionString string
+	endpoint         string // in place of a connection string
+	hub              string
+	verbose          bool
+}
+
+func (c *connection) flags(fs *flag.FlagSet) {
+	// The help prints the default of a flag, and a connection string holds a key.
+	fs.StringVar(&c.connectionString, "connection-string", "", "connection `string` of the service (default: that of a local emulator)")
+	fs.StringVar(&c.endpoint, "endpoint", "", "in place of a connection string, the `URL` of a resource to sign in to with the credential that DefaultAzureCredential finds, for example that of az login")
+	fs.StringVar(&c.hub, "hub", "chat", "`name` of the hub")
+	fs.BoolVar(&c.verbose, "v", false, "print whole responses and error messages")
+}
+
+// client returns a client for the flags as they were parsed. Of the two ways to
+// name a service, the command line goes before the environment.
+func (c *connection) client(fs *flag.FlagSet) (*service.Client, error) {
+	byString, byEndpoint := isSet(fs, "connection-string"), isSet(fs, "endpoint")
+	if byString && byEndpoint {
+		return nil, usagef("-connection-string and -endpoint are mutually exclusive")
+	}
+	o := &service.ClientOptions{
+		// Interactive command: disable retries so that failures are reported
+		// immediately.
+		ClientOptions: azcore.ClientOptions{Retry: policy.RetryOptions{MaxRetries: -1}},
+		Logger:        slog.New(slog.DiscardHandler), // the commands warn themselves
+	}
+	if byEndpoint || c.endpoint != "" && c.connectionString == "" {
+		cred, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{
+			ClientOptions: azcore.ClientOptions{Transport: azclient.Transport(nil)},
+		})
+		if err != nil {
+			return nil, err
+		}
+		client, err := service.NewClient(c.endpoint, c.hub, signIn{cred}, o)
+		return client, asUsage(err)
+	}
+	if c.connectionString == "" {
+		c.connectionString = connstr.ConnectionString{Endpoint: "http://" + emulator.DefaultAddr, AccessKey: emulator.DefaultAccessKey}.String()
+	}
+	client, err := service.NewClientFromConnectionString(c.connectionString, c.hub, o)
+	return client, asUsage(err)
+}
+
+// asUsage marks an error of the constructors, which check the flags and send
+// nothing.
+func asUsage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return usageError{err}
+}
+
+// explain returns an error of a request in one line, or whole with -v.
+func (c *connection) explain(err error) error {
+	var op *net.OpError
+	var re *azcore.ResponseError
+	var failed signInError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, syscall.ECONNREFUSED) && errors.As(err, &op):
+		return fmt.Errorf("connection refused: nothing is listening on %s; start the emulator with webpubsub emulator or webpubsub dev, or set -connection-string", op.Addr)
+	case c.verbose:
+		return err
+	case errors.As(err, &failed):
+		return errors.New("cannot sign in to Azure: run az login, or use -connection-string (-v prints what was tried)")
+	case errors.As(err, &re):
+		return errors.New(strings.TrimSuffix(err.Error(), re.Error()) + summary(re))
+	}
+	if first, rest, _ := strings.Cut(err.Error(), "\n"); rest != "" {
+		return fmt.Errorf("%s (-v prints the whole error)", first)
+	}
+	return err
+}
+
+// signIn is a credential whose errors can be told from those of the service.
+type signIn struct{ azcore.TokenCredential }
+
+type signInError struct{ error }
+
+func (e signInError) Unwrap() error { return e.error }
+
+func (s signIn) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	t, err := s.TokenCredential.GetToken(ctx, o)
+	if err != nil {
+		err = signInError{err}
+	}
+	return t, err
+}
+
+// summary describes a response in one line.
+func summary(re *azcore.ResponseError) string {
+	text := fmt.Sprintf("%d %s", re.StatusCode, http.StatusText(re.StatusCode))
+	if re.ErrorCode != "" {
+		text += " (" + re.ErrorCode + ")"
+	}
+	if re.RawResponse != nil {
+		var body struct{ Message string }
+		if err := runtime.UnmarshalAsJSON(re.RawResponse, &body); err == nil && body.Message != "" {
+			text += ": " + body.Message
+		}
+	}
+	return printable(text) + " (-v prints the response)"
+}
