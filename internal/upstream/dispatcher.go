@@ -66,9 +66,9 @@ type Attempt struct {
 
 // Dispatcher delivers events. It is safe for concurrent use.
 type Dispatcher struct {
-	o       Options
-	client  http.Client
-	ownConn *http.Transport
+	o         Options
+	transport http.RoundTripper
+	ownConn   *http.Transport // transport, if it is the dispatcher's own
 
 	ctx    context.Context // ends with Close; background validations run under it
 	cancel context.CancelFunc
@@ -98,15 +98,18 @@ func New(o Options) *Dispatcher {
 	}
 	d := &Dispatcher{o: o, valid: make(map[validationKey]*validation)}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
-	if o.Client != nil {
-		d.client.Transport = o.Client.Transport
-	} else {
+	// Requests are made without an http.Client, which would follow a redirect. A
+	// delivery whose response is one has failed (CloudEvents, "HTTP 1.1 Web Hooks for
+	// Event Delivery", section 2.1).
+	switch {
+	case o.Client == nil:
 		d.ownConn = newTransport()
-		d.client.Transport = d.ownConn
+		d.transport = d.ownConn
+	case o.Client.Transport == nil:
+		d.transport = http.DefaultTransport
+	default:
+		d.transport = o.Client.Transport
 	}
-	// A delivery answered with a redirect has failed (CloudEvents, "HTTP 1.1 Web
-	// Hooks for Event Delivery", section 2.1).
-	d.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return d
 }
 

@@ -7,3 +7,10 @@ func Resolve(template, hub, event string) (*url.URL, error) { return resolve(tem
 
 // MatchGroup matches a group name against a presence filter.
 func MatchGroup(filter, group string) bool { return matchGroup(filter, group) }
+
+// Validations returns how many validations are remembered.
+func (d *Dispatcher) Validations() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.valid)
+}

@@ -80,7 +80,7 @@ func (d *Dispatcher) try(ctx context.Context, x exchange, n int) (res Response, 
 		return Response{}, false, withoutURL(err)
 	}
 	req.Header = x.header.Clone()
-	answer, err := d.client.Do(req)
+	answer, err := d.transport.RoundTrip(req)
 	if err != nil {
 		if ctx.Err() != nil {
 			return Response{}, false, context.Cause(ctx)
