@@ -327,7 +327,7 @@ func TestREADMERoles(t *testing.T) {
 
 func TestWorkflows(t *testing.T) {
 	files, err := filepath.Glob("../.github/workflows/*.yml")
-	if err != nil || len(files) != 3 {
+	if err != nil || len(files) != 4 {
 		t.Fatalf("files %q, %v", files, err)
 	}
 	for _, file := range files {
