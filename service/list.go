@@ -4,12 +4,16 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+
+	"example.com/webpubsub/internal/query"
 )
 
 // ConnectionInfo describes a connection in a group.
@@ -90,12 +94,12 @@ func (c *Client) NewListConnectionsInGroupPager(group string, options *ListConne
 
 func (c *Client) listPage(ctx context.Context, group string, o *ListConnectionsInGroupOptions, last *ListConnectionsInGroupResponse) (ListConnectionsInGroupResponse, error) {
 	const method = "ListConnectionsInGroup"
-	query, err := c.listQuery(o, last)
+	params, err := c.listQuery(o, last)
 	if err != nil {
 		return ListConnectionsInGroupResponse{}, fmt.Errorf("service: %s: %w", method, err)
 	}
 	resp, err := c.do(ctx, request{
-		name: method, verb: http.MethodGet, path: c.hubPath("groups", group, "connections"), query: query,
+		name: method, verb: http.MethodGet, path: c.hubPath("groups", group, "connections"), query: params,
 	}, http.StatusOK)
 	if err != nil {
 		return ListConnectionsInGroupResponse{}, err
@@ -109,8 +113,8 @@ func (c *Client) listPage(ctx context.Context, group string, o *ListConnectionsI
 		if err != nil {
 			return ListConnectionsInGroupResponse{}, fmt.Errorf("service: %s: the nextLink of the response is not a URL", method)
 		}
-		page.ContinuationToken = next.Query().Get("continuationToken")
-		if page.ContinuationToken == "" || query["continuationToken"] != nil && page.ContinuationToken == query["continuationToken"][0] {
+		page.ContinuationToken = query.Parse(next.RawQuery).Get("continuationToken")
+		if page.ContinuationToken == "" || page.ContinuationToken == params.Get("continuationToken") {
 			return ListConnectionsInGroupResponse{}, fmt.Errorf("service: %s: the nextLink of the response does not continue the list", method)
 		}
 	}
@@ -121,13 +125,15 @@ func (c *Client) listPage(ctx context.Context, group string, o *ListConnectionsI
 // last is nil. Only the query of nextLink is used: the request is sent to the
 // client's own endpoint, so that a link cannot direct a token to another host,
 // and a service behind a gateway need not know the gateway's name.
-func (c *Client) listQuery(o *ListConnectionsInGroupOptions, last *ListConnectionsInGroupResponse) (map[string][]string, error) {
+func (c *Client) listQuery(o *ListConnectionsInGroupOptions, last *ListConnectionsInGroupResponse) (query.Values, error) {
 	if last != nil {
 		next, err := url.Parse(last.NextLink)
 		if err != nil {
 			return nil, err
 		}
-		return next.Query(), nil
+		params := query.Parse(next.RawQuery)
+		maps.DeleteFunc(params, func(name string, _ []string) bool { return strings.EqualFold(name, "api-version") })
+		return params, nil
 	}
 	if err := c.requireVersion(v2412, "listing connections"); err != nil {
 		return nil, err
@@ -138,15 +144,15 @@ func (c *Client) listQuery(o *ListConnectionsInGroupOptions, last *ListConnectio
 	if o.MaxPageSize < 0 || o.MaxPageSize > 200 {
 		return nil, fmt.Errorf("MaxPageSize %d: it must be from 1 to 200, or 0 for the default", o.MaxPageSize)
 	}
-	query := make(map[string][]string)
+	params := make(query.Values)
 	if o.Top > 0 {
-		query["top"] = []string{strconv.Itoa(o.Top)}
+		params["top"] = []string{strconv.Itoa(o.Top)}
 	}
 	if o.MaxPageSize > 0 {
-		query["maxpagesize"] = []string{strconv.Itoa(o.MaxPageSize)}
+		params["maxpagesize"] = []string{strconv.Itoa(o.MaxPageSize)}
 	}
 	if o.ContinuationToken != "" {
-		query["continuationToken"] = []string{o.ContinuationToken}
+		params["continuationToken"] = []string{o.ContinuationToken}
 	}
-	return query, nil
+	return params, nil
 }

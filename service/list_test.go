@@ -176,3 +176,31 @@ func TestListStops(t *testing.T) {
 		t.Errorf("requests were made: %v", r)
 	}
 }
+
+// net/url drops a parameter that contains a semicolon or a bad escape. A list whose
+// continuation token was dropped would have ended early.
+func TestListKeepsOddQueries(t *testing.T) {
+	srv := newCapture(t, false)
+	c := srv.keyClient(t, nil)
+	pages := []string{
+		`{"value":[{"connectionId":"c0"}],"nextLink":"https://h/x?Api-Version=2099-01-01&continuationToken=a;b%zz&top=3"}`,
+		`{"value":[{"connectionId":"c1"}]}`,
+	}
+	page := 0
+	srv.reply = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, pages[min(page, 1)])
+		page++
+	}
+	n := 0
+	for _, err := range c.ListConnectionsInGroup(t.Context(), "g", nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	r := srv.take()
+	if want := "/api/hubs/chat/groups/g/connections?api-version=2024-12-01&continuationToken=a%3Bb%25zz&top=3"; n != 2 || len(r) != 2 || r[1].uri != want {
+		t.Errorf("%d connections, requests %v, want the second to be %s", n, r, want)
+	}
+}
