@@ -212,9 +212,9 @@ func TestUnverifiedEntraTokens(t *testing.T) {
 		{"China", open, entraToken("https://webpubsub.azure.cn", soon), 404, ""},
 		{"within the skew", open, entraToken(audience, time.Now().Add(-4*time.Minute)), 404, ""},
 		{"expired", open, entraToken(audience, time.Now().Add(-6*time.Minute)), 401, "expired"},
-		{"another application", open, entraToken("https://management.azure.com", soon), 401, "fits no access key"},
+		{"another application", open, entraToken("https://management.azure.com", soon), 401, "token signature is invalid"},
 		{"an access key's", open, serviceToken(t, emulator.DefaultAccessKey, open.URL()+"/api/hubs/chat/users/u", soon), 404, ""},
-		{"a wrong key's", open, forged, 401, "fits no access key"},
+		{"a wrong key's", open, forged, 401, "token signature is invalid"},
 		{"no JWT", open, "SecretPlaceholder", 401, "malformed"},
 		{"not allowed", shut, entraToken(audience, soon), 401, "AllowUnverifiedEntra"},
 	} {

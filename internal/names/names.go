@@ -1,5 +1,5 @@
-// Package names holds the service's rules for names and metadata, with errors
-// that say the rule, and tells which hosts are this machine.
+// Package names checks names and metadata against the rules of the service, with
+// errors that contain the rule, and reports which hosts are this machine.
 //
 //	if err := names.Group(g); err != nil { … }
 package names
@@ -36,7 +36,7 @@ func Hub(s string) error {
 	return nil
 }
 
-// ErrGroup is the service's own text for a group name that breaks the rule.
+// ErrGroup has the text that the service sends for an invalid group name.
 //
 //lint:ignore ST1005 clients see the wording of the service
 var ErrGroup = errors.New("Invalid group name. Valid group name should be in between 1 and 1024 characters long.")
@@ -95,7 +95,7 @@ func isToken(s string) bool {
 	return true
 }
 
-// isHeaderValue keeps control characters out: metadata travels as an HTTP header.
+// isHeaderValue rejects control characters: metadata is sent in HTTP headers.
 func isHeaderValue(s string) bool {
 	for i := range len(s) {
 		if s[i] != '\t' && (s[i] < ' ' || s[i] > '~') {
@@ -112,8 +112,8 @@ func clip(s string) string {
 	return s
 }
 
-// Loopback reports whether a host, without a port, is this machine by a name or
-// address that leads nowhere else.
+// Loopback reports whether a host, without a port, is a loopback address or
+// localhost.
 func Loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return strings.EqualFold(host, "localhost") || (ip != nil && ip.IsLoopback())

@@ -18,12 +18,12 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Skew is how far two clocks may be apart: the service accepts five minutes.
+// Skew is the difference between clocks that is tolerated, as in the service.
 const Skew = 5 * time.Minute
 
 // Claims are the claims that the service reads.
 type Claims struct {
-	// KeyID is the header kid. It is left out when empty, and nobody checks it.
+	// KeyID is the header kid. It is omitted when empty and not verified.
 	KeyID string
 	// Audience is the resource that the token is for, a URL. A token that was read
 	// has all of its audiences in Audiences (RFC 7519, section 4.1.3) and the first
@@ -81,10 +81,10 @@ func Sign(key string, c Claims) (string, error) {
 	return compact, nil
 }
 
-// Verify checks signature and lifetime and returns the claims. Any of the keys
-// may have signed. The audience is for the caller to judge, since one resource
-// has many spellings; issuer and key id are not checked, as the service does
-// not check them.
+// Verify verifies signature and lifetime and returns the claims. The token may be
+// signed with any of the keys. The caller must check the audience, since one
+// resource has many spellings. Issuer and key ID are not verified, as in the
+// service.
 func Verify(compact string, keys []string, now time.Time) (Claims, error) {
 	p := jwt.NewParser(append(lifetime(now), jwt.WithValidMethods([]string{"HS256"}))...)
 	set := jwt.VerificationKeySet{}
@@ -94,7 +94,7 @@ func Verify(compact string, keys []string, now time.Time) (Claims, error) {
 		}
 	}
 	if len(set.Keys) == 0 {
-		return Claims{}, errors.New("no access key is configured to verify the token")
+		return Claims{}, errors.New("no access key is configured to verify the token with")
 	}
 	m := new(claimSet)
 	if _, err := p.ParseWithClaims(compact, m, func(*jwt.Token) (any, error) { return set, nil }); err != nil {
@@ -111,8 +111,8 @@ func lifetime(now time.Time) []jwt.ParserOption {
 	}
 }
 
-// IsEntra reports whether a token says that it is one of Microsoft Entra for
-// Web PubSub, by its audience in one of the clouds. Nothing else is looked at.
+// IsEntra reports whether a token claims to be issued by Microsoft Entra for Web
+// PubSub: it compares the audience with those of the clouds and verifies nothing.
 func IsEntra(compact string) bool {
 	c, err := Unverified(compact)
 	if err != nil {
@@ -127,8 +127,7 @@ func IsEntra(compact string) bool {
 	})
 }
 
-// Lifetime checks exp and nbf of a token and nothing else; it trusts whoever
-// wrote it.
+// Lifetime checks exp and nbf of a token, and not its signature.
 func Lifetime(compact string, now time.Time) error {
 	m := new(claimSet)
 	_, _, err := jwt.NewParser().ParseUnverified(compact, m)
@@ -141,7 +140,7 @@ func Lifetime(compact string, now time.Time) error {
 	return nil
 }
 
-// Unverified returns the claims of a token without checking anything.
+// Unverified returns the claims of a token without verifying it.
 func Unverified(compact string) (Claims, error) {
 	m := new(claimSet)
 	if _, _, err := jwt.NewParser().ParseUnverified(compact, m); err != nil {
@@ -217,19 +216,19 @@ func (c *claimSet) claims() Claims {
 	return out
 }
 
-// explain turns the library's errors into one that names the remedy. The token
-// itself is never part of it.
+// explain returns an error that describes the remedy for an error of the library.
+// It never contains the token.
 func explain(err error) error {
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
-		return errors.New("the token has expired: get a new one, from negotiate where a client connects, and compare the clocks of the two machines")
+		return errors.New("the token has expired: request a new one (a client requests it from negotiate), and check the clocks of both machines")
 	case errors.Is(err, jwt.ErrTokenNotValidYet), errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
-		return errors.New("the token is not valid yet: compare the clocks of the two machines")
+		return errors.New("the token is not valid yet: check the clocks of both machines")
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid):
-		return errors.New("the token's signature fits no access key: sign with AccessKey of the connection string (HS256, the text's UTF-8 bytes)")
+		return errors.New("the token signature is invalid: sign with the AccessKey of the connection string (HS256, with the UTF-8 bytes of the text)")
 	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
-		return errors.New("the token has no exp claim: say when it expires, in seconds since 1970")
+		return errors.New("the token has no exp claim: set the expiry in seconds since 1970")
 	default:
-		return errors.New("the token is malformed: it is a JSON Web Token of three parts, signed with HS256")
+		return errors.New("the token is malformed: it must be a JSON Web Token of three parts, signed with HS256")
 	}
 }
