@@ -1,13 +1,18 @@
 package main_test
 
 import (
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/app"
@@ -84,5 +89,48 @@ func TestEventsUnderTheEmulatorOfAWS(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A user who signed in with the JWT authorizer of the HTTP API is the user of
+// the token, by the claim that does not change. The name is beside it, signed.
+func TestSignInOnLambda(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	host := lambdahost.Start(t, filepath.Join(built, "negotiate"),
+		"WebPubSubConnectionString="+srv.ConnectionString(), "WebPubSubTrustPlatformAuth=true", "WebPubSubBasePath=/chat")
+	event := func(authorizer string) []byte {
+		return []byte(`{"version":"2.0","rawPath":"/chat/api/negotiate","headers":{"x-ms-client-principal-id":"forged"},
+			"requestContext":{"http":{"method":"GET"}` + authorizer + `}}`)
+	}
+	negotiate := func(authorizer string) (status int, token struct{ URL, AccessToken string }) {
+		out, err := host.Invoke(t.Context(), event(authorizer))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var resp struct {
+			StatusCode int
+			Body       string
+		}
+		if err := json.Unmarshal(out, &resp); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal([]byte(resp.Body), &token); err != nil {
+			t.Fatalf("%v in %s", err, resp.Body)
+		}
+		return resp.StatusCode, token
+	}
+	if status, _ := negotiate(""); status != http.StatusUnauthorized {
+		t.Errorf("nobody got %d, want 401", status)
+	}
+	status, token := negotiate(`,"authorizer":{"jwt":{"claims":{"sub":"7f3a","name":"Jürgen","iss":"https://login.example.com"}}}`)
+	if status != http.StatusOK {
+		t.Fatalf("got %d", status)
+	}
+	var claims jwt.RegisteredClaims
+	if _, _, err := jwt.NewParser().ParseUnverified(token.AccessToken, &claims); err != nil {
+		t.Fatal(err)
+	}
+	if claims.Subject != "7f3a" || !strings.Contains(token.URL, url.QueryEscape("Jürgen")) {
+		t.Errorf("the token is for %q, with the URL %s", claims.Subject, token.URL)
 	}
 }

@@ -24,16 +24,19 @@ import (
 const samTemplate = "aws/template.yaml"
 
 // sam is the part of the template that has to fit the Go code. Of intrinsic
-// functions such as !Ref only the argument is seen.
+// functions such as !Ref only the argument is seen, of !If the three.
 type sam struct {
 	Globals struct {
 		Function samFunction
 	}
-	Resources map[string]struct {
-		Type       string
-		Properties json.RawMessage
-	}
-	Outputs map[string]struct{ Value string }
+	Resources map[string]samResource
+	Outputs   map[string]struct{ Value string }
+}
+
+type samResource struct {
+	Type       string
+	Condition  string
+	Properties json.RawMessage
 }
 
 type samFunction struct {
@@ -42,11 +45,20 @@ type samFunction struct {
 	Architectures []string
 	CodeURI       string
 	Policies      any
-	Environment   struct{ Variables map[string]string }
-	Events        map[string]struct {
-		Type       string
-		Properties struct{ Path, Method string }
-	}
+	Environment   struct{ Variables map[string]any }
+}
+
+type samRoute struct {
+	RouteKey, Target  string
+	AuthorizationType []string
+	AuthorizerID      []string
+}
+
+type samIntegration struct{ IntegrationType, IntegrationURI, PayloadFormatVersion string }
+
+type samPermission struct {
+	Action, FunctionName, Principal, SourceArn, FunctionURLAuthType string
+	InvokedViaFunctionURL                                           bool
 }
 
 type samRole struct {
@@ -77,7 +89,7 @@ func reviewSAM(text string) []string {
 		r.problem("%v", err)
 		return r.problems
 	}
-	paths := make(map[string]string) // to the function that serves them
+	programs := make(map[string]string) // of functions
 	for _, name := range slices.Sorted(maps.Keys(s.Resources)) {
 		resource := s.Resources[name]
 		var err error
@@ -86,7 +98,7 @@ func reviewSAM(text string) []string {
 			f := s.Globals.Function
 			f.Environment.Variables = maps.Clone(f.Environment.Variables)
 			if err = json.Unmarshal(resource.Properties, &f); err == nil {
-				err = r.samFunction(name, f, paths)
+				programs[name], err = r.samFunction(name, f)
 			}
 		case "AWS::IAM::Role":
 			var role samRole
@@ -98,60 +110,117 @@ func reviewSAM(text string) []string {
 			r.problem("%s: %v", name, err)
 		}
 	}
+	routes := r.samRoutes(s.Resources, programs)
 	if want := map[string]string{
-		"/api/negotiate": "negotiate", "/api/events": "events", "/api/events/{event+}": "events",
-	}; !maps.Equal(paths, want) {
-		r.problem("the functions serve %v, want %v", paths, want)
+		"ANY /api/negotiate": "negotiate", "OPTIONS /api/negotiate": "negotiate",
+		"ANY /api/events": "events", "ANY /api/events/{event+}": "events",
+		"ANY /api/index": "functions", "ANY /api/index/{file+}": "functions",
+	}; !maps.Equal(routes, want) {
+		r.problem("the API has the routes %v, want %v", routes, want)
 	}
+	r.samFunctionURL(s.Resources)
 	for name, output := range s.Outputs {
-		if _, p, _ := strings.Cut(output.Value, "${AWS::URLSuffix}"); paths[p] == "" {
+		if _, p, isAPI := strings.Cut(output.Value, "${AWS::URLSuffix}"); output.Value != "FunctionUrl.FunctionUrl" && (!isAPI || routes["ANY "+p] == "") {
 			r.problem("output %s is no URL of a function: %s", name, output.Value)
 		}
 	}
 	return r.problems
 }
 
-// samFunction starts the app with the function's settings.
-func (r *reviewer) samFunction(name string, f samFunction, paths map[string]string) error {
+// samRoutes returns the program that serves each route of the API. Routes of the
+// service's events are open, since the handler verifies them; negotiate is open
+// to a browser's preflight alone.
+func (r *reviewer) samRoutes(resources map[string]samResource, programs map[string]string) map[string]string {
+	routes := make(map[string]string)
+	for _, name := range slices.Sorted(maps.Keys(resources)) {
+		if resources[name].Type != "AWS::ApiGatewayV2::Route" {
+			continue
+		}
+		var route samRoute
+		var integration samIntegration
+		if err := json.Unmarshal(resources[name].Properties, &route); err != nil {
+			r.problem("%s: %v", name, err)
+			continue
+		}
+		target := strings.TrimSuffix(strings.TrimPrefix(route.Target, "integrations/${"), "}")
+		if err := json.Unmarshal(resources[target].Properties, &integration); err != nil {
+			r.problem("%s: there is no integration %s: %v", name, target, err)
+			continue
+		}
+		function, _, _ := strings.Cut(integration.IntegrationURI, ".")
+		if integration.IntegrationType != "AWS_PROXY" || integration.PayloadFormatVersion != "2.0" {
+			r.problem("%s: %+v, want AWS_PROXY with payload format 2.0, which the functions understand", target, integration)
+		}
+		if !slices.ContainsFunc(slices.Collect(maps.Values(resources)), func(other samResource) bool {
+			var p samPermission
+			return other.Type == "AWS::Lambda::Permission" && json.Unmarshal(other.Properties, &p) == nil &&
+				p.Action == "lambda:InvokeFunction" && p.FunctionName == function && p.Principal == "apigateway.amazonaws.com" && strings.Contains(p.SourceArn, "${Api}")
+		}) {
+			r.problem("the API may not invoke %s", function)
+		}
+		if signedIn := route.RouteKey == "ANY /api/negotiate"; signedIn != (len(route.AuthorizerID) > 0) ||
+			signedIn && !slices.Equal(route.AuthorizationType, []string{"SignIn", "JWT", "NONE"}) {
+			r.problem("%s: the authorizer is for negotiate alone, and for all of it but the preflight", route.RouteKey)
+		}
+		routes[route.RouteKey] = programs[function]
+	}
+	return routes
+}
+
+// samFunctionURL wants both permissions that a public Function URL needs.
+func (r *reviewer) samFunctionURL(resources map[string]samResource) {
+	var invokeURL, invokeFunction bool
+	for _, resource := range resources {
+		var p samPermission
+		if resource.Type != "AWS::Lambda::Permission" || resource.Condition != "HasFunctionUrl" || json.Unmarshal(resource.Properties, &p) != nil ||
+			p.Principal != "*" || p.FunctionName != "Events" {
+			continue
+		}
+		invokeURL = invokeURL || p.Action == "lambda:InvokeFunctionUrl" && p.FunctionURLAuthType == "NONE"
+		invokeFunction = invokeFunction || p.Action == "lambda:InvokeFunction" && p.InvokedViaFunctionURL
+	}
+	if !invokeURL || !invokeFunction {
+		r.problem("the Function URL lacks one of its two permissions: InvokeFunctionUrl %v, InvokeFunction %v", invokeURL, invokeFunction)
+	}
+}
+
+// samFunction starts the app with the function's settings, and returns the name of
+// its program.
+func (r *reviewer) samFunction(name string, f samFunction) (program string, err error) {
 	if f.Runtime != "provided.al2023" || f.Handler != "bootstrap" || !slices.Equal(f.Architectures, []string{"arm64"}) {
 		r.problem("%s runs %s of %s on %v, want bootstrap of provided.al2023 on arm64, which webpubsub package makes", name, f.Handler, f.Runtime, f.Architectures)
 	}
 	if f.Policies != nil {
 		r.problem("%s has policies beside its role", name)
 	}
-	program := strings.TrimSuffix(path.Base(f.CodeURI), "-lambda.zip")
+	program = strings.TrimSuffix(path.Base(f.CodeURI), "-lambda.zip")
 	if path.Dir(f.CodeURI) != "../../dist" || program == path.Base(f.CodeURI) {
 		r.problem("%s: CodeUri is %s, want what webpubsub package writes for Lambda", name, f.CodeURI)
 	}
-	if _, err := os.Stat(filepath.Join("..", "functions", program, "main.go")); err != nil {
+	if _, err := os.Stat(filepath.Join("..", "functions", strings.TrimPrefix(program, "functions"), "main.go")); err != nil {
 		r.problem("%s: there is no program functions/%s", name, program)
-	}
-	for _, e := range f.Events {
-		if e.Type != "HttpApi" || e.Properties.Method != "ANY" {
-			r.problem("%s: %s %s %s: the preflights need every method of an HTTP API", name, e.Type, e.Properties.Method, e.Properties.Path)
-		}
-		paths[e.Properties.Path] = program
 	}
 
 	settings := f.Environment.Variables
-	if c := settings["WebPubSubConnectionString"]; !strings.HasPrefix(c, "{{resolve:secretsmanager:") {
+	if c := fmt.Sprint(settings["WebPubSubConnectionString"]); !strings.HasPrefix(c, "{{resolve:secretsmanager:") {
 		r.problem("%s: the connection string is %q, want a reference to the secret", name, c)
 	}
 	values := map[string]string{ // as a deployment would have them
-		"WebPubSubConnectionString": handlertest.ConnectionString,
-		"WebPubSubAllowUserIdQuery": "false",
-		"WebPubSubAllowedOrigins":   "https://chat.example.com",
-		"WebPubSubHub":              "lobby",
+		"WebPubSubConnectionString":  handlertest.ConnectionString,
+		"WebPubSubAllowUserIdQuery":  "false",
+		"WebPubSubTrustPlatformAuth": "true",
+		"WebPubSubAllowedOrigins":    "https://chat.example.com",
+		"WebPubSubHub":               "lobby",
 	}
-	asked := make(map[string]bool)
+	asked := map[string]bool{"WebPubSubBasePath": true} // by package hosting
 	config, err := app.ConfigFromEnv(func(setting string) string {
-		if asked[setting] = true; settings[setting] == "" {
+		if asked[setting] = true; settings[setting] == nil {
 			return ""
 		}
 		return values[setting]
 	})
 	if err != nil {
-		return err
+		return program, err
 	}
 	for setting := range settings {
 		if !asked[setting] {
@@ -161,7 +230,7 @@ func (r *reviewer) samFunction(name string, f samFunction, paths map[string]stri
 	config.Logger = slog.New(slog.DiscardHandler)
 	chat, err := app.New(config)
 	if err != nil {
-		return err
+		return program, err
 	}
 	if config.Hub != "lobby" {
 		r.problem("%s: the hub is %q", name, config.Hub)
@@ -169,7 +238,7 @@ func (r *reviewer) samFunction(name string, f samFunction, paths map[string]stri
 	switch program {
 	case "events":
 		if res := handlertest.Do(chat.Events(), handlertest.Preflight()); !res.OK() {
-			return fmt.Errorf("the preflight is answered with %d", res.Status)
+			return program, fmt.Errorf("the preflight is answered with %d", res.Status)
 		}
 	case "negotiate":
 		req := httptest.NewRequest(http.MethodOptions, "/api/negotiate", nil)
@@ -177,10 +246,13 @@ func (r *reviewer) samFunction(name string, f samFunction, paths map[string]stri
 		req.Header.Set("Access-Control-Request-Method", "POST")
 		w := httptest.NewRecorder()
 		if chat.Negotiate().ServeHTTP(w, req); w.Header().Get("Access-Control-Allow-Origin") == "" {
-			return errors.New("a page of another site may not call it")
+			return program, errors.New("a page of another site may not call it")
+		}
+		if v, _ := settings["WebPubSubTrustPlatformAuth"].([]any); len(v) != 3 || v[0] != "SignIn" || v[1] != "true" {
+			return program, errors.New("the user of the authorizer is not read")
 		}
 	}
-	return nil
+	return program, nil
 }
 
 // samRole lets the functions write their log, and nothing else.
@@ -206,18 +278,27 @@ var samMistakes = []struct{ name, old, replacement, found string }{
 	{"package that nobody makes", "dist/events-lambda.zip", "bin/events-lambda.zip", "want what webpubsub package writes"},
 	{"misspelt setting", "WebPubSubHub:", "WebPubSubHubName:", "nobody reads the setting WebPubSubHubName"},
 	{"origins that do not arrive", "WebPubSubAllowedOrigins:", "WebPubSubAllowedOrigin:", "a page of another site may not call it"},
-	{"wrong path", "Path: /api/events\n", "Path: /events\n", "the functions serve"},
-	{"preflight without a route", "Method: ANY", "Method: POST", "need every method"},
+	{"wrong path", "ANY /api/events\n", "ANY /events\n", "the API has the routes"},
+	{"service's preflight without a route", "ANY /api/events\n", "POST /api/events\n", "the API has the routes"},
+	{"browser's preflight without a route", "OPTIONS /api/negotiate", "GET /api/negotiate", "the API has the routes"},
+	{"older payload", `PayloadFormatVersion: "2.0"`, `PayloadFormatVersion: "1.0"`, "want AWS_PROXY with payload format 2.0"},
+	{"API without permission", "FunctionName: !Ref Events\n      Principal: apigateway", "FunctionName: !Ref Negotiate\n      Principal: apigateway", "may not invoke Events"},
+	{"Function URL without its second permission", "InvokedViaFunctionUrl: true", "InvokedViaFunctionUrl: false", "lacks one of its two permissions"},
+	{"Function URL without its first permission", "FunctionUrlAuthType: NONE", "FunctionUrlAuthType: AWS_IAM", "lacks one of its two permissions"},
+	{"negotiate without authorizer", "      AuthorizerId: !If [SignIn, !Ref Authorizer, !Ref \"AWS::NoValue\"]\n", "", "the authorizer is for negotiate alone"},
+	{"sign-in that is never asked for", "!If [SignIn, JWT, NONE]", "!If [SignIn, NONE, JWT]", "the authorizer is for negotiate alone"},
+	{"user of the authorizer ignored", `!If [SignIn, "true", "false"]`, `!If [SignIn, "false", "true"]`, "the user of the authorizer is not read"},
 	{"connection string in the open", `!Sub "{{resolve:secretsmanager:${ConnectionStringSecret}:SecretString}}"`, "!Ref ConnectionStringSecret", "want a reference to the secret"},
 	{"right to read secrets", "                  - logs:PutLogEvents\n", "                  - logs:PutLogEvents\n                  - secretsmanager:GetSecretValue\n", "no more than writing the log"},
 	{"rights everywhere", "Resource: !GetAtt Logs.Arn", `Resource: "*"`, "no more than writing the log"},
-	{"output of a secret", "/api/negotiate\"\n", "/?key=${ConnectionStringSecret}\"\n", "output NegotiateUrl is no URL"},
+	{"output of a secret", "/api/negotiate\"\n", "/?key=${ConnectionStringSecret}\"\n", "is no URL"},
 
 	{"misspelt property", "MemorySize:", "MemorySise:", ""},
 	{"unknown resource", "!Ref Logs", "!Ref Log", ""},
 	{"unknown attribute", "!GetAtt Role.Arn", "!GetAtt Role.ARN", ""},
 	{"value that is not allowed", "RetentionInDays: 30", "RetentionInDays: 31", ""},
-	{"unknown type", "AWS::Serverless::HttpApi", "AWS::Serverless::HttpsApi", ""},
+	{"unknown type", "AWS::ApiGatewayV2::Stage", "AWS::ApiGatewayV2::Step", ""},
+	{"unknown condition", "Condition: SignIn", "Condition: SignUp", ""},
 }
 
 func TestSAMMistakes(t *testing.T) {

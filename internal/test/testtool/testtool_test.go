@@ -167,3 +167,27 @@ func write(t *testing.T, name, content string, mode os.FileMode) {
 		t.Fatal(err)
 	}
 }
+
+// A program that cannot be installed is a missing tool; one that is there is not
+// installed again.
+func TestGoInstallsOnce(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv("GOPROXY", "off")
+	t.Setenv(testtool.RequireEnv, "")
+	const program = "example.com/no/such/program@v1.0.0"
+	if r := run(t, func(tb testing.TB) { testtool.Go(tb, program) }); !strings.Contains(r.skipped, "cannot install "+program) {
+		t.Errorf("skipped with %q, failed with %q", r.skipped, r.failed)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(cache, "webpubsub-testtool", runtime.Version()+"-v1.0.0", "program")
+	if err := os.WriteFile(file, nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var got string
+	if r := run(t, func(tb testing.TB) { got = testtool.Go(tb, program) }); got != file || r.skipped != "" {
+		t.Errorf("got %s, skipped with %q", got, r.skipped)
+	}
+}
