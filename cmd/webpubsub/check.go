@@ -65,13 +65,13 @@ not announce a client that is not there. Without a key only the first two are.
 		return helpIsFine(err)
 	}
 	if fs.NArg() != 1 {
-		return errors.New("check takes one URL, after the flags: the one that the hub's settings have: https://name.azurewebsites.net/api/events")
+		return usagef("check takes one URL, after the flags: that of the hub's settings, for example https://name.azurewebsites.net/api/events")
 	}
 	if isPackage(fs.Arg(0)) {
 		return c.checkPackage(fs.Arg(0))
 	}
 	if err := c.target(fs.Arg(0), *cs); err != nil {
-		return err
+		return usageError{err}
 	}
 	defer c.wire.base.CloseIdleConnections()
 

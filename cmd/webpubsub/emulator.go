@@ -82,7 +82,7 @@ func explainListen(err error, flagName string) error {
 	}
 	switch remedy := "choose another address with " + flagName; {
 	case op.Addr == nil: // the address was none
-		return fmt.Errorf("cannot listen: %w; %s", op.Err, remedy)
+		return usagef("cannot listen: %w; %s", op.Err, remedy)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("cannot listen on %s: it is in use; stop the program that listens there, or %s", op.Addr, remedy)
 	default:

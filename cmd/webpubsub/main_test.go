@@ -148,6 +148,13 @@ func TestUsage(t *testing.T) {
 		{"token -connection-string x -endpoint y", "", "mutually exclusive", 2},
 		{"token -protocol pigeon", "", "must be one of default, mqtt, socketio", 2},
 		{"token -o xml", "", "must be one of text, json", 2},
+		{"check", "", "takes one URL", 2},
+		{"check a b", "", "takes one URL", 2},
+		{"check https://h.example/api/events", "", "-connection-string", 2},
+		{"package a b", "", "takes one Go package", 2},
+		{"package -target x", "", "must be one of functions, lambda", 2},
+		{"emulator -addr localhost:99999", "", "choose another address with -addr", 2},
+		{"dev -addr x -functions-addr 127.0.0.1:0", "", "choose another address with -addr", 2},
 	} {
 		out, errOut, status := exit(t, "", nil, strings.Fields(tt.args)...)
 		if status != tt.status || !strings.Contains(out, tt.out) || !strings.Contains(errOut, tt.err) || (tt.out == "") != (out == "") || (tt.err == "") != (errOut == "") {

@@ -33,7 +33,7 @@ const (
 // runPackage builds a program and writes its deployment package.
 func runPackage(ctx context.Context, e *env, args []string) error {
 	fs := flag.NewFlagSet("package", flag.ContinueOnError)
-	target := fs.String("target", targetFunctions, "platform: "+targetFunctions+" (Azure Functions) or "+targetLambda+" (AWS Lambda)")
+	target := choiceFlag(fs, "target", "platform, Azure Functions or AWS Lambda", targetFunctions, targetLambda)
 	arch := fs.String("arch", "", "processor, as GOARCH; amd64 for Azure and arm64 for Lambda by default")
 	out := fs.String("o", "", "a zip file, or a folder where the name does not end in .zip; dist/<program>.zip by default")
 	fs.Usage = func() {
@@ -49,14 +49,14 @@ func runPackage(ctx context.Context, e *env, args []string) error {
 	case 1:
 		program = fs.Arg(0)
 	default:
-		return errors.New("package takes one Go package, such as ./functions/events")
+		return usagef("package takes one Go package, such as ./functions/events")
 	}
-	files, err := packageFiles(ctx, e, program, *target, *arch)
+	files, err := packageFiles(ctx, e, program, target.value, *arch)
 	if err != nil {
 		return err
 	}
 	if *out == "" {
-		*out = "dist/" + path.Base(filepath.ToSlash(program)) + strings.TrimPrefix("-"+*target, "-"+targetFunctions) + ".zip"
+		*out = "dist/" + path.Base(filepath.ToSlash(program)) + strings.TrimPrefix("-"+target.value, "-"+targetFunctions) + ".zip"
 	}
 	var size int64
 	if strings.HasSuffix(*out, ".zip") {
@@ -98,8 +98,6 @@ func packageFiles(ctx context.Context, e *env, program, target, arch string) ([]
 		// The name that provided.al2023 runs (AWS Lambda developer guide, "Building
 		// a custom runtime").
 		executable, arch = "bootstrap", cmp.Or(arch, "arm64")
-	default:
-		return nil, fmt.Errorf("-target %s: use %s or %s", target, targetFunctions, targetLambda)
 	}
 	binary, err := buildLinux(ctx, e, program, arch)
 	if err != nil {

@@ -265,7 +265,7 @@ func TestPackageErrors(t *testing.T) {
 		{strings.Replace(host, "bin/functions", "../functions", 1), targetFunctions, "./functions", "without ./"},
 		{host, targetFunctions, "./functions/other", "begins with other"},
 		{host, targetFunctions, "./functions", "two functions"},
-		{host, "heroku", "./functions", "use functions or lambda"},
+		{host, "heroku", "./functions", "one of functions, lambda"},
 		{host, targetLambda, "./nowhere", "go build ./nowhere for linux/arm64"},
 	} {
 		t.Run(tt.want, func(t *testing.T) {
