@@ -201,7 +201,7 @@ const takenOver = "another connection with the same client id took over"
 // refuseFor refuses a client as its connect handler wants.
 func (v *mqttVisit) refuseFor(p *mqtt.Connect, f *refusal) *conn {
 	r, ok := upstream.ParseMQTTRefusal(f.answer)
-	code := refusalCode(mqtt.Code(upstream.MQTTRefusalCode(f.status)), p.Version)
+	code := mqtt.CodeForStatus(f.status, p.Version)
 	if ok {
 		code = mqtt.Code(r.Code)
 		if r.Code < 0 || r.Code > 0xff || !code.Refuses(p.Version) {

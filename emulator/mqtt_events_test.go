@@ -258,7 +258,7 @@ func TestMQTTRefusedByHandler(t *testing.T) {
 		{401, ``, 5, 135},
 		{400, `no JSON`, 4, 134},
 		{403, ``, 5, 135},
-		{429, ``, 3, 128},
+		{429, ``, 3, 159},
 	} {
 		handlers, _ := upstream(t, func(w http.ResponseWriter, _ event) {
 			w.WriteHeader(tt.status)

@@ -114,18 +114,6 @@ func (c *call) readBody() ([]byte, error) {
 // metadata reads the metadata of a send from its headers. Of several values, in
 // lines or separated by commas, the last one counts.
 func metadata(h http.Header) (map[string]string, error) {
-	const prefix = "X-Webpubsub-Metadata-"
-	var m map[string]string
-	for name, values := range h {
-		key, ok := strings.CutPrefix(name, prefix)
-		if !ok || key == "" {
-			continue
-		}
-		if m == nil {
-			m = make(map[string]string)
-		}
-		value := values[len(values)-1]
-		m[strings.ToLower(key)] = strings.TrimSpace(value[strings.LastIndexByte(value, ',')+1:])
-	}
+	m := names.MetadataFrom(h, true)
 	return m, names.Metadata(m)
 }

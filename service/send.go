@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/textproto"
 	"strconv"
-	"strings"
 	"time"
 
 	"example.com/webpubsub"
@@ -20,8 +18,6 @@ const maxBody = 1 << 20
 
 // maxTTL is the longest time to live (REST API specification, messageTtlSeconds).
 const maxTTL = 300 * time.Second
-
-const metadataHeader = "X-Webpubsub-Metadata-"
 
 // SendToAll sends a message to every connection of the hub. Success means that
 // the service has accepted the message, not that a client has received it. A
@@ -90,21 +86,7 @@ func checkMessage(m webpubsub.Message) (map[string][]string, error) {
 	if len(m.Data) > maxBody {
 		return nil, fmt.Errorf("the message has %d bytes: the service accepts at most %d", len(m.Data), maxBody)
 	}
-	if len(m.Metadata) == 0 {
-		return nil, nil
-	}
-	if err := names.Metadata(m.Metadata); err != nil {
-		return nil, err
-	}
-	header := make(map[string][]string, len(m.Metadata))
-	for k, v := range m.Metadata {
-		name := textproto.CanonicalMIMEHeaderKey(metadataHeader + k)
-		if header[name] != nil {
-			return nil, fmt.Errorf("metadata %q is given twice: keys travel as HTTP headers, which have no case", strings.ToLower(k))
-		}
-		header[name] = []string{v}
-	}
-	return header, nil
+	return names.MetadataHeader(m.Metadata)
 }
 
 func (c *Client) sendQuery(to addressees, o *webpubsub.SendOptions) (map[string][]string, error) {

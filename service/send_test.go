@@ -34,7 +34,7 @@ func TestRefusedBeforeSending(t *testing.T) {
 		{"too long", all(webpubsub.Text(big+"x"), nil), "1048577 bytes: the service accepts at most 1048576"},
 		{"metadata key", all(hi.WithMetadata("a b", "v"), nil), `invalid metadata key "a b"`},
 		{"metadata value", all(hi.WithMetadata("a", "x\r\nEvil: 1"), nil), `invalid value of metadata "a"`},
-		{"metadata twice", all(hi.WithMetadata("a", "1").WithMetadata("A", "2"), nil), `metadata "a" is given twice`},
+		{"metadata twice", all(hi.WithMetadata("a", "1").WithMetadata("A", "2"), nil), `metadata "a" is set twice`},
 		{"negative TTL", all(hi, &webpubsub.SendOptions{TTL: -time.Second}), "whole seconds, at most 5m0s"},
 		{"long TTL", all(hi, &webpubsub.SendOptions{TTL: 301 * time.Second}), "whole seconds, at most 5m0s"},
 		{"fractional TTL", all(hi, &webpubsub.SendOptions{TTL: 1500 * time.Millisecond}), "whole seconds, at most 5m0s"},

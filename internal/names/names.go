@@ -63,25 +63,6 @@ func Event(s string) error {
 	return nil
 }
 
-// Metadata checks message metadata: keys are HTTP tokens of at most 256 bytes,
-// values ASCII of at most 1,024 bytes, 8 KiB in all.
-func Metadata(m map[string]string) error {
-	total := 0
-	for k, v := range m {
-		if k == "" || len(k) > MaxMetadataKey || !isToken(k) {
-			return fmt.Errorf("invalid metadata key %q: it must be an HTTP token of at most 256 bytes", clip(k))
-		}
-		if len(v) > MaxMetadataValue || !isHeaderValue(v) {
-			return fmt.Errorf("invalid value of metadata %q: it must be printable ASCII of at most 1024 bytes", clip(k))
-		}
-		total += len(k) + len(v)
-	}
-	if total > MaxMetadata {
-		return fmt.Errorf("metadata has %d bytes: at most %d are allowed", total, MaxMetadata)
-	}
-	return nil
-}
-
 func isAlpha(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
@@ -89,16 +70,6 @@ func isToken(s string) bool {
 	for i := range len(s) {
 		c := s[i]
 		if !isAlpha(c) && !isDigit(c) && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// isHeaderValue rejects control characters: metadata is sent in HTTP headers.
-func isHeaderValue(s string) bool {
-	for i := range len(s) {
-		if s[i] != '\t' && (s[i] < ' ' || s[i] > '~') {
 			return false
 		}
 	}

@@ -42,24 +42,6 @@ func TestNames(t *testing.T) {
 	}
 }
 
-func TestMetadata(t *testing.T) {
-	many := make(map[string]string)
-	for i := range 8 {
-		many[string(rune('a'+i))] = strings.Repeat("v", 1023)
-	}
-	for _, m := range []map[string]string{nil, {"k": ""}, {"K-1_x": "a b\t~"}, {strings.Repeat("k", 256): strings.Repeat("v", 1024)}, many} {
-		if err := names.Metadata(m); err != nil {
-			t.Errorf("%.30v: %v", m, err)
-		}
-	}
-	many["more"] = "x"
-	for _, m := range []map[string]string{{"": "v"}, {"a b": "v"}, {"é": "v"}, {"k": "é"}, {"k": "a\nb"}, {strings.Repeat("k", 257): ""}, {"k": strings.Repeat("v", 1025)}, many} {
-		if err := names.Metadata(m); err == nil {
-			t.Errorf("%.30v was accepted", m)
-		}
-	}
-}
-
 func TestLoopback(t *testing.T) {
 	for host, want := range map[string]bool{
 		"localhost": true, "LocalHost": true, "127.0.0.1": true, "127.8.9.1": true, "::1": true,

@@ -72,8 +72,3 @@ func ExampleParseConnectResponse() {
 	fmt.Println(*res.UserID, res.Roles != nil, len(res.Groups), err)
 	// Output: bob true 0 <nil>
 }
-
-func ExampleSignature() {
-	fmt.Println(upstream.Signature("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789ABCDEFGH", "conn1"))
-	// Output: sha256=8de7281e588e23b0a30a7180ffa240257b8176e983004c240c9f3f7a7233c993
-}

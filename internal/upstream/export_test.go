@@ -5,9 +5,6 @@ import "net/url"
 // Resolve fills a URL template.
 func Resolve(template, hub, event string) (*url.URL, error) { return resolve(template, hub, event) }
 
-// MatchGroup matches a group name against a presence filter.
-func MatchGroup(filter, group string) bool { return matchGroup(filter, group) }
-
 // Validations returns how many validations are remembered.
 func (d *Dispatcher) Validations() int {
 	d.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"example.com/webpubsub/internal/names"
+	"example.com/webpubsub/internal/role"
 )
 
 // Handler is one configured event handler of a hub (resource model of Azure
@@ -22,8 +23,8 @@ type Handler struct {
 	SystemEvents []string
 	// GroupEvents lists which of joined and left it gets (group presence, in
 	// preview), for the groups that match one of GroupFilters, or for all groups
-	// when there is no filter. A filter is a group name in which ? is one
-	// character except ".", * any number of them and ** any characters.
+	// when there is no filter. A filter is a pattern as in the roles
+	// webpubsub.joinLeaveGroups: the reference does not specify another language.
 	GroupEvents  []string
 	GroupFilters []string
 	// Audience, when set, puts a bearer token with this audience on each request
@@ -42,6 +43,7 @@ func (h Handler) Validate() error {
 		{"UserEvents", h.validateUserEvents},
 		{"SystemEvents", func() error { return known("system event", h.SystemEvents, "connect", "connected", "disconnected") }},
 		{"GroupEvents", func() error { return known("group event", h.GroupEvents, "joined", "left") }},
+		{"GroupFilters", h.validateGroupFilters},
 	} {
 		if err := check.f(); err != nil {
 			return &FieldError{Field: check.field, Err: err}
@@ -59,6 +61,15 @@ func (h Handler) validateUserEvents() error {
 			if err := names.Event(name); err != nil {
 				return fmt.Errorf("user events %q: %w", h.UserEvents, err)
 			}
+		}
+	}
+	return nil
+}
+
+func (h Handler) validateGroupFilters() error {
+	for _, f := range h.GroupFilters {
+		if _, err := role.MatchGroup(f, ""); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -97,46 +108,11 @@ func (h Handler) Wants(e Event) bool {
 
 func (h Handler) wantsGroup(group string) bool {
 	for _, f := range h.GroupFilters {
-		if matchGroup(f, group) {
+		if ok, err := role.MatchGroup(f, group); ok && err == nil {
 			return true
 		}
 	}
 	return len(h.GroupFilters) == 0
-}
-
-// matchGroup reports whether a group name matches a filter: ? is one character
-// except ".", * any number of them, ** any characters, \ takes the next
-// character literally. The reference does not spell out the filter language;
-// this is the one of the role patterns. Time is at most the product of the two
-// lengths: ends[i] says whether the filter so far can match the first i
-// characters.
-func matchGroup(filter, group string) bool {
-	text := []rune(group)
-	ends := make([]bool, len(text)+1)
-	ends[0] = true
-	for f := []rune(filter); len(f) > 0; {
-		c := f[0]
-		f = f[1:]
-		if c == '*' {
-			dots := len(f) > 0 && f[0] == '*'
-			if dots {
-				f = f[1:]
-			}
-			for i, r := range text {
-				ends[i+1] = ends[i+1] || ends[i] && (dots || r != '.')
-			}
-			continue
-		}
-		one := c == '?'
-		if c == '\\' && len(f) > 0 {
-			c, f = f[0], f[1:]
-		}
-		for i := len(text); i > 0; i-- {
-			ends[i] = ends[i-1] && (text[i-1] == c || one && text[i-1] != '.')
-		}
-		ends[0] = false
-	}
-	return ends[len(text)]
 }
 
 // listed yields the trimmed entries of a comma list, without the empty ones.

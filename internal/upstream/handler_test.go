@@ -150,35 +150,3 @@ func TestHandlerWants(t *testing.T) {
 		}
 	}
 }
-
-func TestMatchGroup(t *testing.T) {
-	for _, tt := range []struct {
-		filter, group string
-		want          bool
-	}{
-		{"room", "room", true},
-		{"room", "rooms", false},
-		{"room", "Room", false},
-		{"", "", true},
-		{"r??m", "rööm", true},
-		{"r?m", "r.m", false},
-		{"room.*", "room.", true},
-		{"room.*", "room.1", true},
-		{"room.*", "room.1.2", false},
-		{"*.*", "a.b", true},
-		{"*a*a*", "banana", true},
-		{"room.**", "room.1.2", true},
-		{"**x", "a.b.x", true},
-		{"**x", "a.b.y", false},
-		{"***", "a.b", true},
-		{`a\*`, "a*", true},
-		{`a\*`, "ab", false},
-		{`\?`, "?", true},
-		{`a\`, `a\`, true},
-		{strings.Repeat("*a", 200), strings.Repeat("a", 1000) + "b", false},
-	} {
-		if got := upstream.MatchGroup(tt.filter, tt.group); got != tt.want {
-			t.Errorf("MatchGroup(%.40q, %.40q) = %v, want %v", tt.filter, tt.group, got, tt.want)
-		}
-	}
-}

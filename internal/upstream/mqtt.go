@@ -2,9 +2,8 @@ package upstream
 
 import (
 	"encoding/json"
-	"net/http"
-	"slices"
-	"strings"
+
+	"example.com/webpubsub/internal/webhook"
 )
 
 // MQTTRefusal is why a handler refuses an MQTT client.
@@ -20,7 +19,7 @@ type MQTTRefusal struct {
 // ParseMQTTRefusal reads the body of an answer to connect that is not 2xx
 // (Microsoft Learn, CloudEvents extension for MQTT, "Error Response Format").
 // It reports false where the body has no mqtt.code, as when something in front
-// of the handler answered; see [MQTTRefusalCode].
+// of the handler answered; see mqtt.CodeForStatus.
 func ParseMQTTRefusal(body []byte) (MQTTRefusal, bool) {
 	var raw struct {
 		MQTT *struct {
@@ -37,19 +36,6 @@ func ParseMQTTRefusal(body []byte) (MQTTRefusal, bool) {
 		r.Reason = *raw.MQTT.Reason
 	}
 	return r, true
-}
-
-// MQTTRefusalCode returns the reason code of MQTT 5.0 for an HTTP status that
-// came without one. What the service makes of such a status is not documented:
-// these are the codes that Microsoft's own handler libraries would have sent.
-func MQTTRefusalCode(status int) byte {
-	switch status {
-	case http.StatusBadRequest:
-		return 0x86 // bad user name or password
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return 0x87 // not authorized
-	}
-	return 0x80 // unspecified error
 }
 
 // MQTTDisconnected is the body of the disconnected event of an MQTT client.
@@ -88,20 +74,12 @@ func (d MQTTDisconnected) MarshalJSON() ([]byte, error) {
 	return json.Marshal(body)
 }
 
-// MQTTProperties returns the user properties that a handler sent as mqtt-
-// headers, in the order of their names. Header names have no case, so the names
-// are in lower case.
+// MQTTProperties returns the user properties in the header of the response, see
+// [webhook.MQTTProperties].
 func (r Response) MQTTProperties() []MQTTProperty {
 	var out []MQTTProperty
-	for name, values := range r.Header {
-		name, ok := strings.CutPrefix(strings.ToLower(name), headerMQTT)
-		if !ok || name == "" {
-			continue
-		}
-		for _, v := range values {
-			out = append(out, MQTTProperty{name, v})
-		}
+	for name, value := range webhook.MQTTProperties(r.Header) {
+		out = append(out, MQTTProperty{name, value})
 	}
-	slices.SortStableFunc(out, func(a, b MQTTProperty) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }

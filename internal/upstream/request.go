@@ -13,15 +13,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"example.com/webpubsub/internal/names"
+	"example.com/webpubsub/internal/webhook"
 )
 
 // Header names as the service writes them. They are used as keys of the header
 // map directly: http.Header.Set would write Ce-Connectionid.
 const (
-	headerOrigin   = "WebHook-Request-Origin"
-	headerVersion  = "ce-awpsversion"
-	headerMetadata = "x-webpubsub-metadata-"
-	headerMQTT     = "mqtt-"
+	headerOrigin  = "WebHook-Request-Origin"
+	headerVersion = "ce-awpsversion"
 )
 
 // eventHeader returns the header of an event (reference, "Request headers").
@@ -64,10 +65,11 @@ func (d *Dispatcher) eventHeader(ctx context.Context, h Handler, u *url.URL, e E
 		out["ce-signature"] = signatures
 	}
 	for _, k := range slices.Sorted(maps.Keys(e.Metadata)) { // of keys that differ in case, never a random one
-		out[headerMetadata+strings.ToLower(k)] = []string{e.Metadata[k]}
+		out[strings.ToLower(names.MetadataPrefix+k)] = []string{e.Metadata[k]}
 	}
 	for _, p := range e.MQTTProperties {
-		out[headerMQTT+p.Name] = append(out[headerMQTT+p.Name], p.Value)
+		name := strings.ToLower(webhook.MQTTPrefix) + p.Name
+		out[name] = append(out[name], p.Value)
 	}
 	switch {
 	case e.ContentType != "":
@@ -88,7 +90,7 @@ func (d *Dispatcher) signatures(connectionID string) []string {
 	var out []string
 	for _, key := range d.o.Keys {
 		if key != "" {
-			out = append(out, Signature(key, connectionID))
+			out = append(out, webhook.Signature(key, connectionID))
 		}
 	}
 	if len(out) > 1 && !d.o.SignatureLines {

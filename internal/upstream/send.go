@@ -9,8 +9,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
+
+	"example.com/webpubsub/internal/names"
 )
 
 // Limits of one delivery. The reference names none; these are the ones of
@@ -100,7 +101,7 @@ func (d *Dispatcher) try(ctx context.Context, x exchange, n int) (res Response, 
 	if states := answer.Header.Values("ce-connectionState"); len(states) > 0 {
 		res.State = &states[len(states)-1] // several are an error of the handler; the last one counts
 	}
-	res.Metadata = responseMetadata(answer.Header)
+	res.Metadata = names.MetadataFrom(answer.Header, true)
 	res.Body, err = readBody(answer.Body)
 	again = res.Status == http.StatusRequestTimeout || res.Status >= 500
 	switch {
@@ -122,25 +123,6 @@ func readBody(r io.Reader) ([]byte, error) {
 		return nil, errors.New("the answer has more than 16 MiB; send large data another way and reply with a link")
 	}
 	return body, nil
-}
-
-// responseMetadata reads the metadata headers of an answer: of several values,
-// in lines or separated by commas, the last one counts.
-func responseMetadata(h http.Header) map[string]string {
-	var out map[string]string
-	for name, values := range h {
-		name = strings.ToLower(name)
-		key, ok := strings.CutPrefix(name, headerMetadata)
-		if !ok || key == "" || len(values) == 0 {
-			continue
-		}
-		value := values[len(values)-1]
-		if out == nil {
-			out = make(map[string]string)
-		}
-		out[key] = strings.TrimSpace(value[strings.LastIndexByte(value, ',')+1:])
-	}
-	return out
 }
 
 // withoutURL unwraps the error of an HTTP client, which shows the whole URL.
