@@ -14,6 +14,7 @@ import (
 	"example.com/webpubsub/internal/connstr"
 	"example.com/webpubsub/internal/test/tcpproxy"
 	"example.com/webpubsub/internal/test/testtool"
+	"example.com/webpubsub/webapp"
 )
 
 // screenshotsEnv names a folder that gets pictures of the chat; the README's
@@ -50,7 +51,7 @@ func TestBrowser(t *testing.T) {
 	cut := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { proxy.CutAll() }))
 	t.Cleanup(cut.Close)
 	cs := connstr.ConnectionString{Endpoint: "http://" + proxy.Addr(), AccessKey: emulator.DefaultAccessKey}
-	a, err := app.New(app.Config{ConnectionString: cs.String(), AllowUserIDQuery: true, Logger: log.logger()})
+	a, err := app.New(webapp.Config{ConnectionString: cs.String(), AllowUserIDQuery: true, Logger: log.logger()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"regexp"
@@ -17,6 +18,7 @@ import (
 	"example.com/webpubsub"
 	"example.com/webpubsub/handler"
 	"example.com/webpubsub/service"
+	"example.com/webpubsub/webapp"
 )
 
 // MaxText is the longest message in characters.
@@ -86,37 +88,28 @@ type (
 	}
 )
 
-func (a *App) registerChat() {
-	a.events.OnConnect(a.connect)
-	a.events.OnConnected(func(ctx context.Context, e *handler.ConnectedEvent) error {
-		room := roomOf(&e.Event)
-		return a.announce(ctx, &e.Event, room, "joined", a.others(ctx, &e.Event, room))
-	})
-	a.events.OnDisconnected(func(ctx context.Context, e *handler.DisconnectedEvent) error {
-		room := roomOf(&e.Event)
-		return a.announce(ctx, &e.Event, room, "left", a.others(ctx, &e.Event, room))
-	})
-	a.events.OnEvent("join", handler.JSON(a.join))
-	a.events.OnEvent("message", a.message)
+// chat holds what the callbacks need. Its state is in the service: rooms are
+// groups, and each connection's room is in its state.
+type chat struct {
+	service *service.Client
+	log     *slog.Logger
 }
 
-// connect lets in whoever negotiate has named, and puts them into a room. It is
-// the one place that grants rights.
-func (a *App) connect(_ context.Context, r *handler.ConnectRequest) (*handler.ConnectResponse, error) {
-	if r.UserID == "" {
-		return nil, handler.Reject(http.StatusUnauthorized, "the token names no user: get one from negotiate")
-	}
-	name, err := a.names.verify(a.config.Hub, r.UserID, r.Query, time.Now())
-	if err != nil {
-		return nil, handler.Reject(http.StatusForbidden, err.Error())
-	}
-	if name != "" {
-		if err := stateName.Set(r.State(), name); err != nil {
-			return nil, err
-		}
-	}
+func (c *chat) connected(ctx context.Context, e *handler.ConnectedEvent) error {
+	room := roomOf(&e.Event)
+	return c.announce(ctx, &e.Event, room, "joined", c.others(ctx, &e.Event, room))
+}
+
+func (c *chat) disconnected(ctx context.Context, e *handler.DisconnectedEvent) error {
+	room := roomOf(&e.Event)
+	return c.announce(ctx, &e.Event, room, "left", c.others(ctx, &e.Event, room))
+}
+
+// connect puts a client into a room. It is the one place that grants roles.
+func (c *chat) connect(_ context.Context, r *handler.ConnectRequest) (*handler.ConnectResponse, error) {
 	room := DefaultRoom
 	if wanted := r.Query.Get("room"); wanted != "" {
+		var err error
 		if room, err = roomName(wanted); err != nil {
 			return nil, handler.Reject(http.StatusBadRequest, err.Error())
 		}
@@ -135,20 +128,20 @@ func (a *App) connect(_ context.Context, r *handler.ConnectRequest) (*handler.Co
 
 // join notes which room a client has gone to and says who is there. The client
 // has joined the group itself, and leaves the old one after the answer.
-func (a *App) join(ctx context.Context, e *handler.UserEvent, in joinRequest) (webpubsub.Message, error) {
+func (c *chat) join(ctx context.Context, e *handler.UserEvent, in joinRequest) (webpubsub.Message, error) {
 	to, err := roomName(in.Room)
 	if err != nil {
 		return refusal("", err)
 	}
-	others := a.others(ctx, &e.Event, to)
+	others := c.others(ctx, &e.Event, to)
 	if from := roomOf(&e.Event); from != to {
 		if err := e.State().Set(stateRoom, to); err != nil {
 			return webpubsub.Message{}, err
 		}
-		left := a.announce(ctx, &e.Event, from, "left", a.others(ctx, &e.Event, from))
-		if err := errors.Join(left, a.announce(ctx, &e.Event, to, "joined", others)); err != nil {
+		left := c.announce(ctx, &e.Event, from, "left", c.others(ctx, &e.Event, from))
+		if err := errors.Join(left, c.announce(ctx, &e.Event, to, "joined", others)); err != nil {
 			// A notice that is not sent is no reason to keep somebody out.
-			a.log.WarnContext(ctx, "a change of rooms was not announced", "from", from, "to", to, "error", err)
+			c.log.WarnContext(ctx, "a change of rooms was not announced", "from", from, "to", to, "error", err)
 		}
 	}
 	reply := roomReply{Type: "room", Room: to, Names: make(map[string]string)}
@@ -157,9 +150,9 @@ func (a *App) join(ctx context.Context, e *handler.UserEvent, in joinRequest) (w
 		reply.Members = slices.Sorted(maps.Keys(others))
 	}
 	for _, user := range reply.Members {
-		name := DecodeUserID(user)
+		name := webapp.DecodeUserID(user)
 		if user == e.UserID {
-			name = nameOf(&e.Event)
+			name = webapp.UserName(&e.Event)
 		}
 		if name != user {
 			reply.Names[user] = name
@@ -169,7 +162,7 @@ func (a *App) join(ctx context.Context, e *handler.UserEvent, in joinRequest) (w
 }
 
 // message brings what a client says to the others in its room.
-func (a *App) message(ctx context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+func (c *chat) message(ctx context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
 	var in messageRequest
 	switch e.Message.Type {
 	case webpubsub.DataTypeText:
@@ -201,7 +194,7 @@ func (a *App) message(ctx context.Context, e *handler.UserEvent) (webpubsub.Mess
 	}
 	at := now()
 	err := e.SendToGroup(ctx, groupPrefix+room, webpubsub.MustJSON(chatMessage{
-		Type: "message", ID: in.ID, Room: room, User: e.UserID, Name: nameOf(&e.Event), Text: text, Time: at,
+		Type: "message", ID: in.ID, Room: room, User: e.UserID, Name: webapp.UserName(&e.Event), Text: text, Time: at,
 	}), &webpubsub.SendOptions{Excluded: []string{e.ConnectionID}})
 	if err != nil {
 		return webpubsub.Message{}, err
@@ -211,29 +204,29 @@ func (a *App) message(ctx context.Context, e *handler.UserEvent) (webpubsub.Mess
 
 // announce tells a room that the user of the event has come or gone. Somebody
 // among the others, in another window, has done neither.
-func (a *App) announce(ctx context.Context, e *handler.Event, room, what string, others map[string]bool) error {
+func (c *chat) announce(ctx context.Context, e *handler.Event, room, what string, others map[string]bool) error {
 	if room == "" || others[e.UserID] {
 		return nil
 	}
 	return e.SendToGroup(ctx, groupPrefix+room, webpubsub.MustJSON(presence{
-		Type: "presence", Room: room, User: e.UserID, Name: nameOf(e), Event: what, Time: now(),
+		Type: "presence", Room: room, User: e.UserID, Name: webapp.UserName(e), Event: what, Time: now(),
 	}), &webpubsub.SendOptions{Excluded: []string{e.ConnectionID}})
 }
 
 // others returns the users with a connection in a room besides the event's own,
 // or nil where the service does not tell.
-func (a *App) others(ctx context.Context, e *handler.Event, room string) map[string]bool {
+func (c *chat) others(ctx context.Context, e *handler.Event, room string) map[string]bool {
 	if room == "" {
 		return nil
 	}
 	users := make(map[string]bool)
-	for c, err := range a.service.ListConnectionsInGroup(ctx, groupPrefix+room, &service.ListConnectionsInGroupOptions{Top: maxMembers}) {
+	for conn, err := range c.service.ListConnectionsInGroup(ctx, groupPrefix+room, &service.ListConnectionsInGroupOptions{Top: maxMembers}) {
 		if err != nil {
-			a.log.WarnContext(ctx, "the members of a room could not be listed", "room", room, "error", err)
+			c.log.WarnContext(ctx, "the members of a room could not be listed", "room", room, "error", err)
 			return nil
 		}
-		if c.ConnectionID != e.ConnectionID && c.UserID != "" {
-			users[c.UserID] = true
+		if conn.ConnectionID != e.ConnectionID && conn.UserID != "" {
+			users[conn.UserID] = true
 		}
 	}
 	return users

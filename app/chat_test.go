@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"example.com/webpubsub"
-	"example.com/webpubsub/app"
 	"example.com/webpubsub/handler/handlertest"
 	"example.com/webpubsub/service"
 )
@@ -61,7 +60,7 @@ func TestConnect(t *testing.T) {
 			a, _ := newFakeService(t).newApp(t, nil)
 			o := from(tt.user, "")
 			o.Query = tt.query
-			res := handlertest.Do(a.Events(), handlertest.Connect("chat", "c1", o))
+			res := handlertest.Do(a.Events, handlertest.Connect("chat", "c1", o))
 			if res.Status != tt.status {
 				t.Fatalf("status %d, want %d: %s", res.Status, tt.status, res.Body)
 			}
@@ -85,65 +84,19 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// Events are worth as much as their signature: a forged one reaches nobody.
-func TestEventsAreVerified(t *testing.T) {
-	f := newFakeService(t)
-	a, _ := f.newApp(t, nil)
-	forged := from("alice", "general")
-	forged.AccessKeys = []string{"another key"}
-	if res := handlertest.Do(a.Events(), handlertest.Connected("chat", "c1", forged)); res.Status != http.StatusUnauthorized {
-		t.Errorf("forged: status %d", res.Status)
-	}
-	if sends := f.taken(); sends != nil {
-		t.Errorf("a forged event was announced: %v", sends)
-	}
-	other := from("alice", "general")
-	if res := handlertest.Do(a.Events(), handlertest.Connected("other", "c1", other)); res.Status != http.StatusNotFound {
-		t.Errorf("other hub: status %d", res.Status)
-	}
-}
-
-// The secondary key of the resource signs as well, so that the primary one can
-// be replaced.
-func TestMoreAccessKeys(t *testing.T) {
-	a, _ := newFakeService(t).newApp(t, func(c *app.Config) { c.AccessKeys = []string{"secondary"} })
-	o := from("alice", "general")
-	o.AccessKeys = []string{"secondary"}
-	if res := handlertest.Do(a.Events(), handlertest.Connected("chat", "c1", o)); !res.OK() {
-		t.Errorf("status %d", res.Status)
-	}
-}
-
-// Event handler URLs are /api/events, or end in {event}.
-func TestEventRoutes(t *testing.T) {
-	a, _ := newFakeService(t).newApp(t, nil)
-	for _, path := range []string{"/api/events", "/api/events/connect"} {
-		o := from("alice", "")
-		o.URL = path
-		if res := handlertest.Do(a.Handler(), handlertest.Connect("chat", "c1", o)); res.Status != http.StatusOK {
-			t.Errorf("%s: status %d", path, res.Status)
-		}
-	}
-	r := handlertest.Preflight("127.0.0.1")
-	r.URL.Path = "/api/events/validate"
-	if res := handlertest.Do(a.Handler(), r); !res.OK() || res.Header.Get("WebHook-Allowed-Origin") != "127.0.0.1" {
-		t.Errorf("preflight: %d %v", res.Status, res.Header)
-	}
-}
-
 func TestPresence(t *testing.T) {
 	f := newFakeService(t)
 	a, _ := f.newApp(t, nil)
 	f.members["room.general"] = []service.ConnectionInfo{{ConnectionID: "c1", UserID: "alice"}, {ConnectionID: "c2", UserID: "bob"}}
 
 	connected := handlertest.Connected("chat", "c1", from("alice", "general"))
-	if res := handlertest.Do(a.Events(), connected); !res.OK() {
+	if res := handlertest.Do(a.Events, connected); !res.OK() {
 		t.Fatalf("status %d", res.Status)
 	}
 	checkPresence(t, f.taken(), "general", "alice", "joined")
 
 	disconnected := handlertest.Disconnected("chat", "c1", "", from("alice", "general"))
-	if res := handlertest.Do(a.Events(), disconnected); !res.OK() {
+	if res := handlertest.Do(a.Events, disconnected); !res.OK() {
 		t.Fatalf("status %d", res.Status)
 	}
 	checkPresence(t, f.taken(), "general", "alice", "left")
@@ -172,8 +125,8 @@ func TestPresenceOfTwoWindows(t *testing.T) {
 	f := newFakeService(t)
 	a, _ := f.newApp(t, nil)
 	f.members["room.general"] = []service.ConnectionInfo{{ConnectionID: "c1", UserID: "alice"}, {ConnectionID: "c2", UserID: "alice"}}
-	handlertest.Do(a.Events(), handlertest.Connected("chat", "c2", from("alice", "general")))
-	handlertest.Do(a.Events(), handlertest.Disconnected("chat", "c1", "", from("alice", "general")))
+	handlertest.Do(a.Events, handlertest.Connected("chat", "c2", from("alice", "general")))
+	handlertest.Do(a.Events, handlertest.Disconnected("chat", "c1", "", from("alice", "general")))
 	if sends := f.taken(); sends != nil {
 		t.Errorf("announced %v", sends)
 	}
@@ -189,12 +142,12 @@ func TestPresenceWithoutList(t *testing.T) {
 		return 0
 	}
 	a, log := f.newApp(t, nil)
-	handlertest.Do(a.Events(), handlertest.Connected("chat", "c1", from("alice", "general")))
+	handlertest.Do(a.Events, handlertest.Connected("chat", "c1", from("alice", "general")))
 	checkPresence(t, f.taken(), "general", "alice", "joined")
 	if !strings.Contains(log.String(), "could not be listed") {
 		t.Errorf("log: %s", log)
 	}
-	res := handlertest.Do(a.Events(), handlertest.UserEvent("chat", "c1", "join", webpubsub.MustJSON(map[string]string{"room": "general"}), from("alice", "general")))
+	res := handlertest.Do(a.Events, handlertest.UserEvent("chat", "c1", "join", webpubsub.MustJSON(map[string]string{"room": "general"}), from("alice", "general")))
 	if v := reply(t, res); v["type"] != "room" || v["members"] != nil {
 		t.Errorf("got %v", v)
 	}
@@ -209,7 +162,7 @@ func TestJoin(t *testing.T) {
 		o := from("alice", "general")
 		id++
 		o.ID = fmt.Sprint(id)
-		return handlertest.Do(a.Events(), handlertest.UserEvent("chat", "c1", "join", m, o))
+		return handlertest.Do(a.Events, handlertest.UserEvent("chat", "c1", "join", m, o))
 	}
 	join := func(room string) *handlertest.Response {
 		return send(webpubsub.MustJSON(map[string]string{"room": room}))
@@ -261,7 +214,7 @@ func TestJoinWithoutNotices(t *testing.T) {
 		return 0
 	}
 	a, log := f.newApp(t, nil)
-	res := handlertest.Do(a.Events(), handlertest.UserEvent("chat", "c1", "join", webpubsub.MustJSON(map[string]string{"room": "help"}), from("alice", "general")))
+	res := handlertest.Do(a.Events, handlertest.UserEvent("chat", "c1", "join", webpubsub.MustJSON(map[string]string{"room": "help"}), from("alice", "general")))
 	if v := reply(t, res); v["room"] != "help" {
 		t.Errorf("got %v", v)
 	}
@@ -294,7 +247,7 @@ func TestMessage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFakeService(t)
 			a, _ := f.newApp(t, nil)
-			got := reply(t, handlertest.Do(a.Events(), handlertest.UserEvent("chat", "c1", "message", tt.m, from("alice", tt.room))))
+			got := reply(t, handlertest.Do(a.Events, handlertest.UserEvent("chat", "c1", "message", tt.m, from("alice", tt.room))))
 			sends := f.taken()
 			if tt.error != "" {
 				id, _ := got["id"].(string)
@@ -331,7 +284,7 @@ func TestMessageRepeated(t *testing.T) {
 	for i := range 2 {
 		o := from("alice", "general")
 		o.ID = "7"
-		res := handlertest.Do(a.Events(), handlertest.UserEvent("chat", "c1", "message", webpubsub.Text("once"), o))
+		res := handlertest.Do(a.Events, handlertest.UserEvent("chat", "c1", "message", webpubsub.Text("once"), o))
 		if i == 0 {
 			first = res.Body
 		} else if string(res.Body) != string(first) {
@@ -349,7 +302,7 @@ func TestMessageNotTaken(t *testing.T) {
 	f := newFakeService(t)
 	f.fail = func(*http.Request) int { return http.StatusInternalServerError }
 	a, _ := f.newApp(t, nil)
-	res := handlertest.Do(a.Events(), handlertest.UserEvent("chat", "c1", "message", webpubsub.Text("hi"), from("alice", "general")))
+	res := handlertest.Do(a.Events, handlertest.UserEvent("chat", "c1", "message", webpubsub.Text("hi"), from("alice", "general")))
 	if res.Status != http.StatusInternalServerError {
 		t.Errorf("status %d: %s", res.Status, res.Body)
 	}

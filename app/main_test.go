@@ -17,6 +17,7 @@ import (
 	"example.com/webpubsub/app"
 	"example.com/webpubsub/handler/handlertest"
 	"example.com/webpubsub/service"
+	"example.com/webpubsub/webapp"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -90,10 +91,10 @@ func (f *fakeService) connectionString() string {
 
 // newApp returns the app over the fake service; edit may change its
 // configuration. What it logs is in the second result.
-func (f *fakeService) newApp(t *testing.T, edit func(*app.Config)) (*app.App, *logs) {
+func (f *fakeService) newApp(t *testing.T, edit func(*webapp.Config)) (*webapp.App, *logs) {
 	t.Helper()
 	l := &logs{}
-	c := app.Config{
+	c := webapp.Config{
 		ConnectionString: f.connectionString(),
 		Logger:           l.logger(),
 		ClientOptions: &service.ClientOptions{ClientOptions: azcore.ClientOptions{

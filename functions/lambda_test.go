@@ -15,10 +15,11 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"example.com/webpubsub"
-	"example.com/webpubsub/app"
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/handler/handlertest"
 	"example.com/webpubsub/internal/test/lambdahost"
+	"example.com/webpubsub/internal/test/testapp"
+	"example.com/webpubsub/webapp"
 )
 
 // Every kind of event has the same answer under AWS's own emulator as from the
@@ -27,7 +28,7 @@ func TestEventsUnderTheEmulatorOfAWS(t *testing.T) {
 	srv := emulator.Start(t, emulator.Options{}) // for what the handler itself sends
 	const origin = "127.0.0.1"
 	options := func() *handlertest.Options {
-		return &handlertest.Options{UserID: "alice", Origin: origin, State: map[string]any{"room": "general"}}
+		return &handlertest.Options{UserID: "alice", Origin: origin, State: map[string]any{"visits": 1}}
 	}
 	signed := func(name string, m webpubsub.Message) func() *http.Request {
 		return func() *http.Request { return handlertest.UserEvent("chat", "conn1", name, m, options()) }
@@ -40,14 +41,15 @@ func TestEventsUnderTheEmulatorOfAWS(t *testing.T) {
 		"connect with nobody": func() *http.Request {
 			return handlertest.Connect("chat", "conn1", &handlertest.Options{Origin: origin})
 		},
-		"connected":      func() *http.Request { return handlertest.Connected("chat", "conn1", options()) },
-		"disconnected":   func() *http.Request { return handlertest.Disconnected("chat", "conn1", "bye", options()) },
-		"group joined":   func() *http.Request { return handlertest.GroupJoined("chat", "conn1", "room.general", options()) },
-		"group left":     func() *http.Request { return handlertest.GroupLeft("chat", "conn1", "room.general", options()) },
-		"join":           signed("join", webpubsub.MustJSON(map[string]string{"room": "a b"})),
-		"broken message": signed("message", webpubsub.MustJSON(map[string]string{"text": ""})),
-		"text":           signed("nothing", webpubsub.Text("hello")),
-		"binary":         signed("message", webpubsub.Binary([]byte("\x00\xfe\xff"))),
+		"connected":     func() *http.Request { return handlertest.Connected("chat", "conn1", options()) },
+		"disconnected":  func() *http.Request { return handlertest.Disconnected("chat", "conn1", "bye", options()) },
+		"group joined":  func() *http.Request { return handlertest.GroupJoined("chat", "conn1", testapp.Group, options()) },
+		"group left":    func() *http.Request { return handlertest.GroupLeft("chat", "conn1", testapp.Group, options()) },
+		"text":          signed("say", webpubsub.Text("hello")),
+		"JSON":          signed("say", webpubsub.MustJSON(map[string]string{"text": "hello"})),
+		"binary":        signed("say", webpubsub.Binary([]byte("\x00\xfe\xff"))),
+		"reply":         signed("who", webpubsub.Text("")),
+		"unknown event": signed("nothing", webpubsub.Text("hello")),
 		"forged": func() *http.Request {
 			r := handlertest.Connect("chat", "conn1", options())
 			r.Header.Set("ce-signature", "sha256=00")
@@ -55,14 +57,14 @@ func TestEventsUnderTheEmulatorOfAWS(t *testing.T) {
 		},
 	}
 
-	config, err := app.ConfigFromEnv(func(name string) string {
+	config, err := webapp.ConfigFromEnv(func(name string) string {
 		return map[string]string{"WebPubSubConnectionString": srv.ConnectionString()}[name]
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	config.Logger = slog.New(slog.DiscardHandler)
-	chat, err := app.New(config)
+	a, err := testapp.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +73,7 @@ func TestEventsUnderTheEmulatorOfAWS(t *testing.T) {
 	for name, event := range events {
 		t.Run(name, func(t *testing.T) {
 			w := httptest.NewRecorder()
-			chat.Events().ServeHTTP(w, event())
+			a.Events.ServeHTTP(w, event())
 			want := w.Result()
 			body, err := io.ReadAll(want.Body)
 			if err != nil {

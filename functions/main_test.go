@@ -26,37 +26,47 @@ import (
 	"example.com/webpubsub/internal/functionapp"
 	"example.com/webpubsub/internal/test/functionshost"
 	"example.com/webpubsub/internal/test/lambdahost"
+	"example.com/webpubsub/internal/test/testapp"
 )
 
-// built is the folder with the binaries functions, negotiate and events.
-var built string
+// built is the folder with the programs functions, negotiate and events of the test
+// application, and real the folder with those of the application in package app.
+// Only what holds for any application is tested with the latter.
+var built, real string
 
 func TestMain(m *testing.M) {
-	var err error
-	if built, err = os.MkdirTemp("", "functions"); err == nil {
-		err = build()
+	dir, err := os.MkdirTemp("", "functions")
+	if err == nil {
+		built, real = filepath.Join(dir, "test"), filepath.Join(dir, "real")
+		const test = "../internal/test/testapp/functions"
+		err = errors.Join(build(built, test, test+"/negotiate", test+"/events"), build(real, ".", "./negotiate", "./events"))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		_ = os.RemoveAll(built)
+		_ = os.RemoveAll(dir)
 		os.Exit(code)
 	}))
 }
 
-func build() error {
-	out, err := exec.Command("go", "build", "-o", built+string(filepath.Separator), ".", "./negotiate", "./events").CombinedOutput()
+func build(dir string, programs ...string) error {
+	out, err := exec.Command("go", append([]string{"build", "-o", dir + string(filepath.Separator)}, programs...)...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return nil
 }
 
-// appRoot returns what is deployed as the package of a program: its functions, and
-// the program as bin/functions.
+// appRoot returns what is deployed as the package of a program of the test
+// application: its functions, and the program as bin/functions.
 func appRoot(t *testing.T, program string) string {
+	t.Helper()
+	return rootOf(t, built, program)
+}
+
+func rootOf(t *testing.T, dir, program string) string {
 	t.Helper()
 	root := t.TempDir()
 	files, executable, err := functionapp.Files(os.DirFS(repository), read(t, "host.json"), program)
@@ -76,7 +86,7 @@ func appRoot(t *testing.T, program string) string {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(filepath.Join(built, program), name); err != nil {
+	if err := os.Symlink(filepath.Join(dir, program), name); err != nil {
 		t.Fatal(err)
 	}
 	return root
@@ -171,7 +181,7 @@ func TestRequests(t *testing.T) {
 			srv := emulator.Start(t, emulator.Options{})
 			negotiate, events := platform.start(t, settings(srv.ConnectionString()))
 			const origin = "127.0.0.1" // the emulator's host
-			options := &handlertest.Options{UserID: "alice", Origin: origin, State: map[string]any{"room": "general"}}
+			options := &handlertest.Options{UserID: "alice", Origin: origin, State: map[string]any{"visits": 1}}
 
 			resp, body := do(t, negotiate, "?userId=alice", get("/"))
 			var token struct{ BaseURL, URL, AccessToken string }
@@ -191,17 +201,17 @@ func TestRequests(t *testing.T) {
 			}
 
 			resp, body = do(t, events, "", handlertest.Connect("chat", "conn1", options))
-			if resp.StatusCode != http.StatusOK || !strings.Contains(body, "room.general") || resp.Header.Get("ce-connectionState") == "" {
-				t.Errorf("connect got %d %s with %v, want 200, the room's group and the state", resp.StatusCode, body, resp.Header)
+			if resp.StatusCode != http.StatusOK || !strings.Contains(body, testapp.Group) || resp.Header.Get("ce-connectionState") == "" {
+				t.Errorf("connect got %d %s with %v, want 200, the group and the state", resp.StatusCode, body, resp.Header)
 			}
 
-			message := webpubsub.MustJSON(map[string]string{"id": "m1", "text": "hello"})
-			resp, body = do(t, events, "", handlertest.UserEvent("chat", "conn1", "message", message, options))
-			if resp.StatusCode != http.StatusOK || !strings.Contains(body, `"type":"sent","id":"m1"`) {
-				t.Errorf("a message got %d %s, want 200 and that it is sent", resp.StatusCode, body)
+			message := webpubsub.Text("hello")
+			resp, body = do(t, events, "", handlertest.UserEvent("chat", "conn1", "say", message, options))
+			if resp.StatusCode != http.StatusOK || body != testapp.Said {
+				t.Errorf("a message got %d %s, want 200 and that it is said", resp.StatusCode, body)
 			}
 
-			forged := handlertest.UserEvent("chat", "conn1", "message", message, options)
+			forged := handlertest.UserEvent("chat", "conn1", "say", message, options)
 			forged.Header.Set("ce-signature", "sha256=8de7281e588e23b0a30a7180ffa240257b8176e983004c240c9f3f7a7233c994")
 			if resp, body := do(t, events, "", forged); resp.StatusCode != http.StatusUnauthorized {
 				t.Errorf("a forged event got %d %s, want 401", resp.StatusCode, body)
@@ -213,7 +223,7 @@ func TestRequests(t *testing.T) {
 // The whole way: a client negotiates and connects, and what it says comes back
 // through the service, the platform and the function. The user's name is not
 // ASCII: the Functions host answered 500 to each of its events.
-func TestChat(t *testing.T) {
+func TestEndToEnd(t *testing.T) {
 	for _, platform := range platforms {
 		t.Run(platform.name, func(t *testing.T) {
 			// The service wants the function's URL and the function the service's,
@@ -255,11 +265,11 @@ func TestChat(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = client.Close() })
 
-			request := `{"type":"event","event":"message","ackId":1,"dataType":"json","data":{"id":"m1","text":"hello"}}`
+			request := `{"type":"event","event":"who","ackId":1,"dataType":"text","data":""}`
 			if err := client.WriteMessage(websocket.TextMessage, []byte(request)); err != nil {
 				t.Fatal(err)
 			}
-			if err := waitFor(client, func(frame string) bool { return strings.Contains(frame, `"type":"sent","id":"m1"`) }); err != nil {
+			if err := waitFor(client, func(frame string) bool { return strings.Contains(frame, `"data":"Jürgen"`) }); err != nil {
 				t.Error(err)
 			}
 		})
@@ -338,6 +348,29 @@ func TestBurstOfDisconnectedEvents(t *testing.T) {
 			t.Errorf("the log has errors: %q", log.Error)
 		}
 	})
+}
+
+// The programs of the application in package app, with what holds for any.
+func TestApplication(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	start := func(program string) *functionshost.Host {
+		return functionshost.Start(t, functionshost.Options{Root: rootOf(t, real, program), Settings: settings(srv.ConnectionString())})
+	}
+	all := start("functions")
+	for _, negotiate := range []*functionshost.Host{all, start("negotiate")} {
+		if resp, body := do(t, negotiate.URL(), "/api/negotiate?userId=alice", get("/")); resp.StatusCode != http.StatusOK {
+			t.Errorf("negotiate answered %d %s", resp.StatusCode, body)
+		}
+	}
+	for _, events := range []*functionshost.Host{all, start("events")} {
+		if resp, body := do(t, events.URL(), "/api/events", handlertest.Preflight("127.0.0.1")); resp.StatusCode != http.StatusOK {
+			t.Errorf("the preflight got %d %s", resp.StatusCode, body)
+		}
+		forged := handlertest.Connect("chat", "conn1", &handlertest.Options{UserID: "alice", Origin: "127.0.0.1", AccessKeys: []string{"another key"}})
+		if resp, body := do(t, events.URL(), "/api/events", forged); resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("a forged event got %d %s, want 401", resp.StatusCode, body)
+		}
+	}
 }
 
 func TestMissingSetting(t *testing.T) {

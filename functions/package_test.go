@@ -36,7 +36,7 @@ func TestHostJSON(t *testing.T) {
 		t.Error("a host that forwards answers requests with chunked bodies with 500: host.json must set enableProxyingHttpRequest")
 	}
 	if want := []string{"negotiate", "events/{*event}", "index/{*file}"}; config.Prefix != "api" || !slices.Equal(config.Routes, want) {
-		t.Errorf("the routes are %q under %q; package app serves %q under api", config.Routes, config.Prefix, want)
+		t.Errorf("the routes are %q under %q; package webapp serves %q under api", config.Routes, config.Prefix, want)
 	}
 }
 

@@ -41,7 +41,7 @@ func constants(t *testing.T, file, names string) map[string]bool {
 
 // The page of the settings lists what the code reads, all of it and no more.
 func TestConfigurationPage(t *testing.T) {
-	inCode := constants(t, "app/config.go", `^(setting|platformAuthEnabled$|identityEndpoint$)`)
+	inCode := constants(t, "webapp/config.go", `^(setting|platformAuthEnabled$|identityEndpoint$)`)
 	settings := maps.Clone(inCode)
 	maps.Copy(inCode, constants(t, "hosting/run.go", `^env`))
 
@@ -63,10 +63,10 @@ func TestConfigurationPage(t *testing.T) {
 		}
 	}
 
-	manual := string(read(t, "app/doc.go"))
+	manual := string(read(t, "webapp/doc.go"))
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if strings.HasPrefix(name, "WebPubSub") && !strings.Contains(manual, "//	"+name+" ") {
-			t.Errorf("the manual of package app lacks %s", name)
+			t.Errorf("the manual of package webapp lacks %s", name)
 		}
 	}
 

@@ -16,9 +16,9 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/webpubsub/app"
 	"example.com/webpubsub/handler/handlertest"
 	"example.com/webpubsub/internal/test/testtool"
+	"example.com/webpubsub/webapp"
 )
 
 const samTemplate = "aws/template.yaml"
@@ -213,7 +213,7 @@ func (r *reviewer) samFunction(name string, f samFunction) (program string, err 
 		"WebPubSubHub":               "lobby",
 	}
 	asked := map[string]bool{"WebPubSubBasePath": true} // by package hosting
-	config, err := app.ConfigFromEnv(func(setting string) string {
+	config, err := webapp.ConfigFromEnv(func(setting string) string {
 		if asked[setting] = true; settings[setting] == nil {
 			return ""
 		}
@@ -228,7 +228,7 @@ func (r *reviewer) samFunction(name string, f samFunction) (program string, err 
 		}
 	}
 	config.Logger = slog.New(slog.DiscardHandler)
-	chat, err := app.New(config)
+	chat, err := webapp.New(config)
 	if err != nil {
 		return program, err
 	}
@@ -237,7 +237,7 @@ func (r *reviewer) samFunction(name string, f samFunction) (program string, err 
 	}
 	switch program {
 	case "events":
-		if res := handlertest.Do(chat.Events(), handlertest.Preflight()); !res.OK() {
+		if res := handlertest.Do(chat.Events, handlertest.Preflight()); !res.OK() {
 			return program, fmt.Errorf("the preflight is answered with %d", res.Status)
 		}
 	case "negotiate":

@@ -17,10 +17,10 @@ import (
 	"testing"
 
 	"example.com/webpubsub"
-	"example.com/webpubsub/app"
 	"example.com/webpubsub/handler/handlertest"
 	"example.com/webpubsub/internal/test/biceptest"
 	"example.com/webpubsub/internal/test/functionshost"
+	"example.com/webpubsub/webapp"
 )
 
 func read(tb testing.TB, name string) string {
@@ -253,7 +253,7 @@ func (r *reviewer) app(verification string, d *biceptest.Deployment) {
 	asked := make(map[string]bool)
 	// As in the app itself, the platform's own variables tell it where it runs.
 	settings["IDENTITY_ENDPOINT"], settings["IDENTITY_HEADER"] = "http://127.0.0.1:1/token", "header"
-	config, err := app.ConfigFromEnv(func(name string) string {
+	config, err := webapp.ConfigFromEnv(func(name string) string {
 		asked[name] = true
 		return settings[name]
 	})
@@ -275,16 +275,16 @@ func (r *reviewer) app(verification string, d *biceptest.Deployment) {
 		r.problem("%s: the app gets %v", verification, config)
 	}
 	config.Logger = slog.New(slog.DiscardHandler)
-	chat, err := app.New(config)
+	chat, err := webapp.New(config)
 	if err != nil {
 		r.problem("%s: the app does not start: %v", verification, err)
 		return
 	}
-	if res := handlertest.Do(chat.Events(), handlertest.Preflight(endpoint)); !res.OK() {
+	if res := handlertest.Do(chat.Events, handlertest.Preflight(endpoint)); !res.OK() {
 		r.problem("%s: the app does not let the service send events: %d", verification, res.Status)
 	}
 	send := func(key string) int {
-		return handlertest.Do(chat.Events(), handlertest.UserEvent("lobby", "conn1", "nothing", webpubsub.Text("hi"),
+		return handlertest.Do(chat.Events, handlertest.UserEvent("lobby", "conn1", "nothing", webpubsub.Text("hi"),
 			&handlertest.Options{Origin: endpoint, AccessKeys: []string{key}})).Status
 	}
 	for key, want := range map[string]bool{handlertest.AccessKey: verification == "key", otherKey: verification == "key", "forged": false} {
@@ -354,7 +354,7 @@ func reaches(template string) error {
 	}) {
 		return fmt.Errorf("no route of host.json has the path %s", u.Path)
 	}
-	chat, err := app.New(app.Config{ConnectionString: handlertest.ConnectionString, Logger: slog.New(slog.DiscardHandler)})
+	chat, err := webapp.New(webapp.Config{ConnectionString: handlertest.ConnectionString, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}

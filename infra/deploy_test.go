@@ -18,10 +18,10 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"example.com/webpubsub/app"
 	"example.com/webpubsub/handler/handlertest"
 	"example.com/webpubsub/internal/test/biceptest"
 	"example.com/webpubsub/internal/test/testtool"
+	"example.com/webpubsub/webapp"
 )
 
 // shell runs scripts with stand-ins for az and azd, which write down how they are
@@ -81,7 +81,7 @@ func (s *shell) calls(t *testing.T) [][]string {
 func TestHubScript(t *testing.T) {
 	testtool.Need(t, "curl")
 	p := biceptest.Parse(t, types(t), bicepFiles(t))[0]
-	chat, err := app.New(app.Config{ConnectionString: handlertest.ConnectionString, Logger: slog.New(slog.DiscardHandler)})
+	chat, err := webapp.New(webapp.Config{ConnectionString: handlertest.ConnectionString, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -220,7 +220,8 @@ resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
 }
 
 // Flex Consumption takes the runtime from functionAppConfig and refuses
-// FUNCTIONS_WORKER_RUNTIME. What the app's own settings mean says go doc ./app.
+// FUNCTIONS_WORKER_RUNTIME. The app's own settings are
+// documented by go doc ./webapp.
 var platformSettings = [
   {
     name: 'AzureWebJobsStorage__blobServiceUri'

@@ -13,11 +13,12 @@ import (
 	"strings"
 	"testing"
 
-	"example.com/webpubsub/app"
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/handler"
 	"example.com/webpubsub/internal/connstr"
 	"example.com/webpubsub/internal/functionapp"
+	"example.com/webpubsub/internal/test/testapp"
+	"example.com/webpubsub/webapp"
 )
 
 const checkKey = "averysecretkeyofatest"
@@ -25,11 +26,11 @@ const checkKey = "averysecretkeyofatest"
 // checkedResource is the service that check plays.
 const checkedResource = "Endpoint=https://demo.webpubsub.azure.com;AccessKey=" + checkKey + ";Version=1.0;"
 
-// chatEvents is our handler, configured for a resource.
-func chatEvents(t *testing.T, config app.Config) http.Handler {
+// testEvents is the handler of the test application, configured for a resource.
+func testEvents(t *testing.T, config webapp.Config) http.Handler {
 	t.Helper()
 	config.Logger = slog.New(slog.DiscardHandler)
-	a, err := app.New(config)
+	a, err := testapp.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +39,7 @@ func chatEvents(t *testing.T, config app.Config) http.Handler {
 
 // Our handler, and everything that goes wrong with it and in front of it.
 func TestCheck(t *testing.T) {
-	good := chatEvents(t, app.Config{ConnectionString: checkedResource})
+	good := testEvents(t, webapp.Config{ConnectionString: checkedResource})
 	before := func(f func(w http.ResponseWriter, r *http.Request) (done bool)) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !f(w, r) {
@@ -62,7 +63,7 @@ func TestCheck(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	identity := chatEvents(t, app.Config{ConnectionString: checkedResource, Entra: &handler.EntraOptions{
+	identity := testEvents(t, webapp.Config{ConnectionString: checkedResource, Entra: &handler.EntraOptions{
 		TenantID: "t", Audiences: []string{"a"}, Principals: []string{"p"},
 	}})
 
@@ -76,13 +77,13 @@ func TestCheck(t *testing.T) {
 	}{
 		{
 			"as it should be", good, "/api/events", nil,
-			[]string{"ok    preflight", "allows demo.webpubsub.azure.com", "ok    forged event", "401", "ok    connect", "groups room.general", "ok    user event", "no callback"},
+			[]string{"ok    preflight", "allows demo.webpubsub.azure.com", "ok    forged event", "401", "ok    connect", "groups everybody", "ok    user event", "no callback"},
 			false,
 		},
 		{
 			"an event of the app", good, "/api/events",
-			[]string{"-event", "message", "-json", "-data", `{"id":"1","text":""}`},
-			[]string{"ok    user event", `reply {"type":"error","id":"1","error":"the message is empty"}`},
+			[]string{"-event", "who"},
+			[]string{"ok    user event", "reply webpubsub-check"},
 			false,
 		},
 		{"URL template", good, "/api/events/{event}", nil, []string{"ok    preflight", "ok    user event"}, false},
@@ -138,13 +139,13 @@ func TestCheck(t *testing.T) {
 			true,
 		},
 		{
-			"another key", chatEvents(t, app.Config{ConnectionString: strings.Replace(checkedResource, checkKey, "another", 1)}), "/api/events", nil,
+			"another key", testEvents(t, webapp.Config{ConnectionString: strings.Replace(checkedResource, checkKey, "another", 1)}), "/api/events", nil,
 			[]string{"ok    preflight", "ok    forged event", "FAIL  connect", "401", "WebPubSubAccessKeys", "live trace"},
 			true,
 		},
 		{"another hub", good, "/api/events", []string{"-hub", "news"}, []string{"ok    preflight", "FAIL  connect", "404", "another hub", "WebPubSubHub"}, true},
 		{"token wanted as well", identity, "/api/events", nil, []string{"ok    preflight", "ok    forged event", "FAIL  connect", "managed identity"}, true},
-		{"user refused", good, "/api/events", []string{"-user", ""}, []string{"FAIL  connect", "401", "names no user", "your app refuses", "-user"}, true},
+		{"user refused", good, "/api/events", []string{"-user", ""}, []string{"FAIL  connect", "401", "has no user ID", "your app refuses", "-user"}, true},
 		{"origin eaten", without("WebHook-Request-Origin"), "/api/events", nil, []string{"FAIL  preflight", "lost on the way"}, true},
 		{
 			"ce- headers eaten", without("ce-connectionId"), "/api/events", nil,
@@ -243,7 +244,7 @@ func upstreamSignature(r *http.Request) string {
 // to be said.
 func TestCheckEmulator(t *testing.T) {
 	local := connstr.ConnectionString{Endpoint: "http://" + emulator.DefaultAddr, AccessKey: emulator.DefaultAccessKey}.String()
-	srv := httptest.NewServer(chatEvents(t, app.Config{ConnectionString: local}))
+	srv := httptest.NewServer(testEvents(t, webapp.Config{ConnectionString: local}))
 	defer srv.Close()
 	if out, _, err := call(t, nil, "check", srv.URL+"/api/events"); err != nil || !strings.Contains(out, "ok    connect") {
 		t.Errorf("%v\n%s", err, out)

@@ -12,18 +12,19 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
-	"example.com/webpubsub/app"
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/service"
+	"example.com/webpubsub/webapp"
 )
 
-// runDev serves the emulator and the functions, wired to each other, until it
+// runDev serves the emulator and an application, wired to each other, until it
 // is interrupted.
 func runDev(ctx context.Context, e *env, args []string) error {
 	fs := flag.NewFlagSet("dev", flag.ContinueOnError)
 	addr := fs.String("addr", emulator.DefaultAddr, "address of the emulator")
 	functions := fs.String("functions-addr", "localhost:7071", "address of the functions")
-	hub := fs.String("hub", "chat", "hub of the chat")
+	program := fs.String("app", "", "run this `program` in place of the sample application: the path of its main package, which is built, or of an executable")
+	hub := fs.String("hub", webapp.DefaultHub, "hub of the application")
 	key := fs.String("key", emulator.DefaultAccessKey, "access key of the emulator")
 	hubs := fs.String("hubs", "", hubsUsage)
 	var sec security
@@ -40,10 +41,12 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	defer l.Close()
 	base := "http://" + listenHost(*functions, l.Addr())
 	log := &lines{w: e.out}
-	srv, err := emulator.New(sec.apply(emulator.Options{
+	options := sec.apply(emulator.Options{
 		Addr: *addr, AccessKey: *key, HubsFile: *hubs, Observe: log.entry, Dashboard: true,
 		Hubs: map[string]emulator.Hub{*hub: {EventHandlers: []emulator.EventHandler{allEvents(base + "/api/events")}}},
-	}))
+	})
+	options.AllowOrigins = append(options.AllowOrigins, base)
+	srv, err := emulator.New(options)
 	if err != nil {
 		return explainListen(err, "-addr")
 	}
@@ -53,44 +56,89 @@ func runDev(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	hint += publicKeyWarning(*addr, *key)
-	chat, err := app.New(app.Config{
-		ConnectionString: srv.ConnectionString(),
-		Hub:              *hub,
-		AllowUserIDQuery: true,
-		ClientOptions:    &service.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: srv.Client()}},
-		Logger:           slog.New(slog.NewTextHandler(e.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
+
+	var handler http.Handler
+	ended := make(chan error, 2) // the server's end, and the program's
+	if *program == "" {
+		handler, err = inProcess(e, srv, *hub)
+	} else {
+		var c *child
+		if c, err = startChild(ctx, e, *program, childSettings(srv.ConnectionString(), *hub, sec.tls)); err == nil {
+			defer c.stop()
+			go func() { ended <- c.wait() }()
+			handler = c
+		}
+	}
 	if err != nil {
 		return err
 	}
-	web := &http.Server{Handler: chat.Handler(), ReadHeaderTimeout: 10 * time.Second}
-	ended := make(chan error, 1)
-	go func() { ended <- web.Serve(l) }()
+	web := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		ended <- web.Serve(l)
+	}()
 
+	label, invitation := "negotiate          "+base+"/api/negotiate?userId=alice", ""
+	if hasPage(ctx, base) {
+		label, invitation = "page               "+base+"/api/index", "Open the page in two windows. "
+	}
 	log.printf(`Web PubSub is running on this machine.
 
-  chat page          %s/api/index
+  %s
   connection string  %s
   dashboard          %s
 
-%sOpen the page in two windows. What happens is listed below; Ctrl-C stops.
+%s%sWhat happens is listed below; Ctrl-C stops.
 
-`, base, srv.ConnectionString(), srv.DashboardURL(), hint)
+`, label, srv.ConnectionString(), srv.DashboardURL(), hint, invitation)
 	select {
 	case err = <-ended:
+		err = fmt.Errorf("the application has ended: %w", err)
 	case <-ctx.Done():
 		// The emulator goes first: it cuts the clients, so that the functions have
 		// nothing left to wait for.
-		err = srv.Close()
-		grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		err = errors.Join(err, web.Shutdown(grace))
-		<-ended
+		if err = srv.Close(); err != nil {
+			err = fmt.Errorf("stop: %w", err)
+		}
 	}
+	grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if shutdown := web.Shutdown(grace); shutdown != nil {
+		err = errors.Join(err, fmt.Errorf("stop: %w", shutdown))
+	}
+	<-served
+	return err
+}
+
+// inProcess returns the application that this command was built with.
+func inProcess(e *env, srv *emulator.Server, hub string) (http.Handler, error) {
+	a, err := e.newApp(webapp.Config{
+		ConnectionString: srv.ConnectionString(),
+		Hub:              hub,
+		AllowUserIDQuery: true,
+		ClientOptions:    &service.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: srv.Client()}},
+		Logger:           slog.New(slog.NewTextHandler(e.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Getenv:           e.getenv,
+	})
 	if err != nil {
-		return fmt.Errorf("stop: %w", err)
+		return nil, err
 	}
-	return nil
+	return a.Handler(), nil
+}
+
+// hasPage reports whether the application has a page.
+func hasPage(ctx context.Context, base string) bool {
+	r, err := http.NewRequestWithContext(ctx, http.MethodHead, base+"/api/index", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
 }
 
 // listenHost is the name that the address was given by, with the port that was

@@ -1,7 +1,8 @@
 // Command webpubsub runs a local emulator of Azure Web PubSub and the sample
 // application, and provides tools for the emulator and for resources in Azure.
 //
-//	go run ./cmd/webpubsub dev        # service, functions and a chat page
+//	go run ./cmd/webpubsub dev        # emulator and sample application
+//	webpubsub dev -app ./functions    # emulator and another application
 //	go run ./cmd/webpubsub emulator   # the service alone
 //	webpubsub token -user alice       # a client access URL
 //	webpubsub send -group news hello  # a message through the REST API
@@ -31,6 +32,9 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"example.com/webpubsub/app"
+	"example.com/webpubsub/webapp"
 )
 
 // command is one subcommand.
@@ -43,7 +47,7 @@ var commands []command
 
 func init() { // completion refers to the commands
 	commands = []command{
-		{"dev", "run the emulator and the sample application", runDev},
+		{"dev", "run the emulator and the sample application, or another one", runDev},
 		{"emulator", "run only the emulator", runEmulator},
 		{"token", "print a client access URL", runToken},
 		{"send", "send a message through the REST API", runSend},
@@ -64,10 +68,11 @@ type env struct {
 	getenv func(string) string
 	// inspect, if set, receives the flags of a command, which then does nothing.
 	inspect func(*flag.FlagSet)
+	newApp  func(webapp.Config) (*webapp.App, error) // the application of dev
 }
 
 func newEnv(in io.Reader, out, err io.Writer, getenv func(string) string) *env {
-	return &env{in: in, out: safeWriter{out}, err: safeWriter{err}, getenv: getenv}
+	return &env{in: in, out: safeWriter{out}, err: safeWriter{err}, getenv: getenv, newApp: app.New}
 }
 
 // errUsage is matched by errors of the command line, which exit with status 2.

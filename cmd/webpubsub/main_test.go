@@ -17,11 +17,16 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"example.com/webpubsub/internal/test/testapp"
 )
 
 // stubborn makes this test binary a program that does not stop when it is
 // asked to.
 const stubborn = "WEBPUBSUB_TEST_STUBBORN"
+
+// crashing makes this test binary a program that ends at once.
+const crashing = "WEBPUBSUB_TEST_CRASHING"
 
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "webpubsub" { // a link to this binary
@@ -32,6 +37,9 @@ func TestMain(m *testing.M) {
 		defer stop()
 		os.Stderr.WriteString("ready\n")
 		select {}
+	}
+	if os.Getenv(crashing) != "" {
+		os.Exit(3)
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -95,7 +103,7 @@ func call(t *testing.T, env []string, args ...string) (out, errOut string, err e
 }
 
 func testEnv(out, errOut io.Writer, vars []string) *env {
-	return newEnv(strings.NewReader(""), out, errOut, func(name string) string {
+	e := newEnv(strings.NewReader(""), out, errOut, func(name string) string {
 		for _, v := range vars {
 			if value, ok := strings.CutPrefix(v, name+"="); ok {
 				return value
@@ -103,6 +111,8 @@ func testEnv(out, errOut io.Writer, vars []string) *env {
 		}
 		return ""
 	})
+	e.newApp = testapp.New // whatever the application in package app is
+	return e
 }
 
 // exit runs a command to its end with this standard input and returns what it

@@ -19,6 +19,10 @@ import (
 	"example.com/webpubsub/internal/test/lambdahost"
 )
 
+// The programs that are packed here are those of the test application, so that any
+// application may be in package app; [TestPackageFolder] packs the real ones.
+const testPrograms = "./internal/test/testapp/functions"
+
 // packed remembers what pack has built, by its arguments: the linker is slow.
 var packed = make(map[string][]byte)
 
@@ -78,8 +82,8 @@ func TestPackageContents(t *testing.T) {
 	for _, tt := range []struct {
 		args, want []string
 	}{
-		{nil, []string{"0755 bin/functions", "0644 events/function.json", "0644 host.json", "0644 index/function.json", "0644 negotiate/function.json"}},
-		{[]string{"-target", "lambda", "./functions"}, []string{"0755 bootstrap"}},
+		{[]string{testPrograms}, []string{"0755 bin/functions", "0644 events/function.json", "0644 host.json", "0644 index/function.json", "0644 negotiate/function.json"}},
+		{[]string{"-target", "lambda", testPrograms}, []string{"0755 bootstrap"}},
 	} {
 		t.Run(strings.Join(tt.args, " "), func(t *testing.T) {
 			file := pack(t, tt.args...)
@@ -93,11 +97,11 @@ func TestPackageContents(t *testing.T) {
 // The same sources give the same bytes, and not many of them: the platform
 // fetches and unpacks the package with every cold start.
 func TestPackageIsReproducible(t *testing.T) {
-	first, err := os.ReadFile(pack(t))
+	first, err := os.ReadFile(pack(t, testPrograms))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(first, packAnew(t)) {
+	if !bytes.Equal(first, packAnew(t, testPrograms)) {
 		t.Error("two runs wrote different bytes")
 	}
 	if n := len(first); n > 6e6 {
@@ -130,7 +134,7 @@ func TestPackageRunsOnFunctions(t *testing.T) {
 	onLinux(t)
 	for _, older := range []bool{false, true} {
 		t.Run(map[bool]string{false: "proxying", true: "forwarding"}[older], func(t *testing.T) {
-			root := functionshost.Unzip(t, pack(t))
+			root := functionshost.Unzip(t, pack(t, testPrograms))
 			host := functionshost.Start(t, functionshost.Options{
 				Root: root, Older: older,
 				Settings: []string{"WebPubSubConnectionString=" + handlertest.ConnectionString, "WebPubSubAllowUserIdQuery=true"},
@@ -147,7 +151,7 @@ func TestPackageRunsOnFunctions(t *testing.T) {
 			if status, header, body := fetch(t, r, err); status != http.StatusOK || header.Get("WebHook-Allowed-Origin") != handlertest.Origin {
 				t.Errorf("the preflight got %d %s", status, body)
 			}
-			r, err = http.NewRequest(http.MethodGet, host.URL()+"/api/index/chat.js", nil)
+			r, err = http.NewRequest(http.MethodGet, host.URL()+"/api/index/page.js", nil)
 			if status, _, _ := fetch(t, r, err); status != http.StatusOK {
 				t.Errorf("a file of the page got %d", status)
 			}
@@ -158,7 +162,7 @@ func TestPackageRunsOnFunctions(t *testing.T) {
 // Two function apps, each with one function and its program.
 func TestPackageOfOneFunction(t *testing.T) {
 	onLinux(t)
-	root := functionshost.Unzip(t, pack(t, "./functions/events"))
+	root := functionshost.Unzip(t, pack(t, testPrograms+"/events"))
 	host := functionshost.Start(t, functionshost.Options{Root: root, Settings: []string{"WebPubSubConnectionString=" + handlertest.ConnectionString}})
 	r, err := http.NewRequest(http.MethodOptions, host.URL()+"/api/events", nil)
 	r.Header.Set("WebHook-Request-Origin", handlertest.Origin)
@@ -179,12 +183,12 @@ func TestPackageRunsOnLambda(t *testing.T) {
 		event, body string
 		header      map[string]string
 	}{
-		{"function_url_connect.json", `"room.general"`, nil},
+		{"function_url_connect.json", `"everybody"`, nil},
 		{"http_api_preflight.json", "", map[string]string{"Webhook-Allowed-Origin": "demo.webpubsub.azure.com"}},
 		{"http_api_negotiate.json", `wss://demo.webpubsub.azure.com/client/hubs/chat`, nil},
 	} {
 		t.Run(tt.event, func(t *testing.T) {
-			root := functionshost.Unzip(t, pack(t, "-target", "lambda", "./functions"))
+			root := functionshost.Unzip(t, pack(t, "-target", "lambda", testPrograms))
 			host := lambdahost.Start(t, filepath.Join(root, "bootstrap"),
 				"WebPubSubConnectionString=Endpoint=https://demo.webpubsub.azure.com;AccessKey="+handlertest.AccessKey,
 				"WebPubSubAllowUserIdQuery=true")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -66,8 +67,19 @@ func TestSecurityFlagsExplainThemselves(t *testing.T) {
 
 // With TLS the functions reach the emulator all the same.
 func TestDevOverTLS(t *testing.T) {
+	for _, flags := range [][]string{nil, {"-app", "../../internal/test/testapp/functions"}} {
+		t.Run(strings.Join(flags, " "), func(t *testing.T) {
+			if len(flags) > 0 && (testing.Short() || runtime.GOOS != "linux") {
+				t.Skip("programs are not built in short mode, and SSL_CERT_FILE counts on Linux")
+			}
+			testDevOverTLS(t, flags)
+		})
+	}
+}
+
+func testDevOverTLS(t *testing.T, flags []string) {
 	file := filepath.Join(t.TempDir(), "ca.pem")
-	page, connectionString, log := startDev(t, "-tls", file)
+	page, connectionString, log := startDev(t, append(flags, "-tls", file)...)
 	if !strings.HasPrefix(connectionString, "Endpoint=https://") {
 		t.Error(connectionString)
 	}
@@ -81,7 +93,7 @@ func TestDevOverTLS(t *testing.T) {
 	alice := joinOver(t, page, "alice", config)
 	joinOver(t, page, "bob", config)
 	// A join is announced by a REST call of the functions.
-	alice.until(`"type":"presence"`, `"user":"bob"`)
+	alice.until("bob connected")
 	if strings.Contains(log.String(), "refused") {
 		t.Error(log.String())
 	}

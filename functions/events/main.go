@@ -1,27 +1,19 @@
-// Command events is the function that answers the events of the service, alone:
-// for a Lambda function or a function app of its own. It answers on every path.
+// Command events is the function that handles the events of the service, alone:
+// for a Lambda function or a function app of its own. It responds on every path.
 //
 //	go run ./cmd/webpubsub package ./functions/events                 # a function app
 //	go run ./cmd/webpubsub package -target lambda ./functions/events  # a Lambda function
 //
-// The settings are those of the package app.
+// The settings are documented in package webapp.
 package main
 
 import (
-	"log/slog"
 	"net/http"
-	"os"
 
 	"example.com/webpubsub/app"
-	"example.com/webpubsub/hosting"
+	"example.com/webpubsub/webapp"
 )
 
 func main() {
-	hosting.Main(func(log *slog.Logger) (http.Handler, error) {
-		chat, err := app.FromEnv(os.Getenv, log)
-		if err != nil {
-			return nil, err
-		}
-		return chat.Events(), nil
-	})
+	webapp.MainPart(app.New, func(a *webapp.App) http.Handler { return a.Events })
 }

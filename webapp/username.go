@@ -1,4 +1,4 @@
-package app
+package webapp
 
 import (
 	"crypto/hmac"
@@ -83,8 +83,9 @@ func nameMAC(key, hub, userID, name, expires string) []byte {
 // stateName is the readable name in a connection's state.
 const stateName = handler.State[string]("userName")
 
-// nameOf returns the readable name of the user of an event.
-func nameOf(e *handler.Event) string {
+// UserName returns the readable name of the user of an event: the name that
+// negotiate has signed, or what the user ID encodes.
+func UserName(e *handler.Event) string {
 	if name, err := stateName.Get(e.State()); err == nil && name != "" {
 		return name
 	}

@@ -1,6 +1,7 @@
-package app_test
+package webapp_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -11,9 +12,9 @@ import (
 	"time"
 
 	"example.com/webpubsub"
-	"example.com/webpubsub/app"
 	"example.com/webpubsub/handler"
 	"example.com/webpubsub/handler/handlertest"
+	"example.com/webpubsub/webapp"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 )
 
 // signIn returns the query that negotiate gives to a signed-in user.
-func signIn(t *testing.T, a *app.App, id, name string) url.Values {
+func signIn(t *testing.T, a *webapp.App, id, name string) url.Values {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, "/api/negotiate", nil)
 	r.Header.Set("X-Ms-Client-Principal-Id", id)
@@ -42,15 +43,32 @@ func signIn(t *testing.T, a *app.App, id, name string) url.Values {
 	return query
 }
 
-func connectWith(a *app.App, user string, query url.Values) *handlertest.Response {
-	return handlertest.Do(a.Events(), handlertest.Connect("chat", "c1", &handlertest.Options{UserID: user, Origin: "127.0.0.1", Query: query}))
+func connectWith(a *webapp.App, user string, query url.Values) *handlertest.Response {
+	o := by(user)
+	o.Query = query
+	return handlertest.Do(a.Events, handlertest.Connect("chat", "c1", o))
 }
+
+// names returns an application that replies to every event with the name of the
+// user.
+func names(t *testing.T, edit func(*webapp.Config)) *webapp.App {
+	t.Helper()
+	a, _ := newApp(t, edit)
+	a.OnConnect(func(context.Context, *handler.ConnectRequest) (*handler.ConnectResponse, error) {
+		return &handler.ConnectResponse{Groups: []string{"g"}}, nil
+	})
+	a.Events.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+		return webpubsub.Text(webapp.UserName(&e.Event)), nil
+	})
+	return a
+}
+
+func trusting(c *webapp.Config) { c.TrustPlatformAuth = true }
 
 // The name that the platform gave goes with the client's URL through the service
 // to the connect event, and from there with every event of the connection.
 func TestNameOfSignedInUser(t *testing.T) {
-	f := newFakeService(t)
-	a, _ := f.newApp(t, func(c *app.Config) { c.TrustPlatformAuth = true })
+	a := names(t, trusting)
 	res := connectWith(a, "0a1b", signIn(t, a, "0a1b", "Ada Lovelace"))
 	if res.Status != http.StatusOK {
 		t.Fatalf("connect: status %d: %s", res.Status, res.Body)
@@ -59,27 +77,24 @@ func TestNameOfSignedInUser(t *testing.T) {
 	if string(state["userName"]) != `"Ada Lovelace"` {
 		t.Fatalf("state %s", state)
 	}
-	o := &handlertest.Options{UserID: "0a1b", Origin: "127.0.0.1", State: map[string]any{"room": "general", "userName": "Ada Lovelace"}}
-	handlertest.Do(a.Events(), handlertest.UserEvent("chat", "c1", "message", webpubsub.Text("hi"), o))
-	sends := f.taken()
-	if len(sends) != 1 || sends[0].body["user"] != "0a1b" || sends[0].body["name"] != "Ada Lovelace" {
-		t.Errorf("sent %v", sends)
+	o := by("0a1b")
+	o.State = map[string]any{"userName": "Ada Lovelace"}
+	if res := handlertest.Do(a.Events, handlertest.UserEvent("chat", "c1", "who", webpubsub.Text(""), o)); string(res.Body) != "Ada Lovelace" {
+		t.Errorf("the user is called %s", res.Body)
 	}
 }
 
 // Without a name in the state a user is called what the ID encodes.
 func TestNameOfEncodedUserID(t *testing.T) {
-	f := newFakeService(t)
-	a, _ := f.newApp(t, nil)
-	handlertest.Do(a.Events(), handlertest.UserEvent("chat", "c1", "message", webpubsub.Text("hi"), from("J%C3%BCrgen", "general")))
-	if sends := f.taken(); len(sends) != 1 || sends[0].body["name"] != "Jürgen" {
-		t.Errorf("sent %v", sends)
+	res := handlertest.Do(names(t, nil).Events, handlertest.UserEvent("chat", "c1", "who", webpubsub.Text(""), by("J%C3%BCrgen")))
+	if string(res.Body) != "Jürgen" {
+		t.Errorf("the user is called %s", res.Body)
 	}
 }
 
 // A client writes its URL itself, and may try to be called what it likes.
 func TestForgedNames(t *testing.T) {
-	a, _ := newFakeService(t).newApp(t, func(c *app.Config) { c.TrustPlatformAuth = true })
+	a := names(t, trusting)
 	good := signIn(t, a, "0a1b", "Ada")
 	signature := good.Get("userNameSignature")
 	expires, mac, _ := strings.Cut(signature, ".")
@@ -104,7 +119,7 @@ func TestForgedNames(t *testing.T) {
 	if res := connectWith(a, "2c3d", good); res.Status != http.StatusForbidden {
 		t.Errorf("the name of another user: status %d: %s", res.Status, res.Body)
 	}
-	other, _ := newFakeService(t).newApp(t, func(c *app.Config) { c.TrustPlatformAuth, c.Hub = true, "talk" })
+	other := names(t, func(c *webapp.Config) { c.TrustPlatformAuth, c.Hub = true, "talk" })
 	if res := connectWith(a, "0a1b", signIn(t, other, "0a1b", "Ada")); res.Status != http.StatusForbidden {
 		t.Errorf("the name of another hub: status %d: %s", res.Status, res.Body)
 	}
@@ -117,15 +132,12 @@ func TestForgedNames(t *testing.T) {
 // that has been taken away.
 func TestNameExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, err := app.New(app.Config{ConnectionString: someConnection, TrustPlatformAuth: true})
-		if err != nil {
-			t.Fatal(err)
-		}
+		a := names(t, trusting)
 		query := signIn(t, a, "0a1b", "Ada")
 		connect := func(id string) *handlertest.Response {
-			return handlertest.Do(a.Events(), handlertest.Connect("chat", id, &handlertest.Options{
-				UserID: "0a1b", Origin: "contoso.webpubsub.azure.com", AccessKeys: []string{"verysecretkey"}, Query: query,
-			}))
+			o := by("0a1b")
+			o.Query = query
+			return handlertest.Do(a.Events, handlertest.Connect("chat", id, o))
 		}
 		time.Sleep(time.Hour)
 		if res := connect("c1"); res.Status != http.StatusOK {
@@ -140,14 +152,12 @@ func TestNameExpires(t *testing.T) {
 
 // A key can be replaced while names that it has signed are under way.
 func TestNameKeyRotation(t *testing.T) {
-	f := newFakeService(t)
-	with := func(keys ...string) *app.App {
-		a, _ := f.newApp(t, func(c *app.Config) { c.TrustPlatformAuth, c.UserNameKeys = true, keys })
-		return a
+	with := func(keys ...string) *webapp.App {
+		return names(t, func(c *webapp.Config) { c.TrustPlatformAuth, c.UserNameKeys = true, keys })
 	}
 	query := signIn(t, with(nameKey), "0a1b", "Ada")
 	for name, tt := range map[string]struct {
-		app    *app.App
+		app    *webapp.App
 		status int
 	}{
 		"same key": {with(nameKey), 200},
@@ -165,16 +175,16 @@ func TestNameKeyRotation(t *testing.T) {
 // out, and the log says which setting is missing.
 func TestNameWithoutKey(t *testing.T) {
 	log := &logs{}
-	config := app.Config{ServiceURI: "https://contoso.webpubsub.azure.com", Credential: fakeCredential{}, TrustPlatformAuth: true, Logger: log.logger()}
+	config := webapp.Config{ServiceURI: "https://contoso.webpubsub.azure.com", Credential: fakeCredential{}, TrustPlatformAuth: true, Logger: log.logger()}
 	config.Entra = &handler.EntraOptions{TenantID: "t", Audiences: []string{"a"}, Principals: []string{"p"}}
-	if _, err := app.New(config); err != nil {
+	if _, err := webapp.New(config); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(log.String(), "WebPubSubUserNameKeys") {
 		t.Errorf("log: %s", log)
 	}
 	config.UserNameKeys = []string{"short"}
-	if _, err := app.New(config); err == nil || !strings.Contains(err.Error(), "at least 32") || strings.Contains(err.Error(), "short") {
+	if _, err := webapp.New(config); err == nil || !strings.Contains(err.Error(), "at least 32") || strings.Contains(err.Error(), "short") {
 		t.Errorf("a short key: %v", err)
 	}
 }

@@ -1,10 +1,10 @@
-package app_test
+package webapp_test
 
 import (
 	"strings"
 	"testing"
 
-	"example.com/webpubsub/app"
+	"example.com/webpubsub/webapp"
 )
 
 func TestEncodeUserID(t *testing.T) {
@@ -24,7 +24,7 @@ func TestEncodeUserID(t *testing.T) {
 		"joiner in script": {"क्\u200dष", "%E0%A4%95%E0%A5%8D%E2%80%8D%E0%A4%B7"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := app.EncodeUserID(tt.name)
+			got, err := webapp.EncodeUserID(tt.name)
 			if err != nil || got != tt.want {
 				t.Errorf("got %q, %v, want %q", got, err, tt.want)
 			}
@@ -61,7 +61,7 @@ func TestEncodeUserIDRejectsLookAlikes(t *testing.T) {
 		"accents to be joined": {strings.Repeat("u\u0308", 129), "at most 128"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, err := app.EncodeUserID(tt.name); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if got, err := webapp.EncodeUserID(tt.name); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %q, %v, want an error with %q", got, err, tt.want)
 			}
 		})
@@ -72,7 +72,7 @@ func TestEncodeUserIDRejectsLookAlikes(t *testing.T) {
 // what negotiate rejects.
 func TestDecodeUserIDOfOthers(t *testing.T) {
 	for _, id := range []string{"", "100%", "%zz", "%41lice", "%c3%bc", "a%2Fb", "%E2%80%AEecila", "%FF", "\xff", "Jürgen"} {
-		if got := app.DecodeUserID(id); got != id {
+		if got := webapp.DecodeUserID(id); got != id {
 			t.Errorf("%q is decoded to %q", id, got)
 		}
 	}
@@ -83,7 +83,7 @@ func FuzzUserID(f *testing.F) {
 		f.Add(name, name)
 	}
 	f.Fuzz(func(t *testing.T, one, two string) {
-		id, err := app.EncodeUserID(one)
+		id, err := webapp.EncodeUserID(one)
 		if err != nil {
 			return
 		}
@@ -92,11 +92,11 @@ func FuzzUserID(f *testing.F) {
 				t.Fatalf("%q becomes %q, which is no header value", one, id)
 			}
 		}
-		name := app.DecodeUserID(id)
-		if again, err := app.EncodeUserID(name); err != nil || again != id {
+		name := webapp.DecodeUserID(id)
+		if again, err := webapp.EncodeUserID(name); err != nil || again != id {
 			t.Errorf("%q becomes %q, which is read as %q and becomes %q, %v", one, id, name, again, err)
 		}
-		if other, err := app.EncodeUserID(two); err == nil && (other == id) != (app.DecodeUserID(other) == name) {
+		if other, err := webapp.EncodeUserID(two); err == nil && (other == id) != (webapp.DecodeUserID(other) == name) {
 			t.Errorf("%q and %q have the IDs %q and %q", one, two, id, other)
 		}
 	})

@@ -1,4 +1,4 @@
-package app
+package webapp
 
 import (
 	"encoding/json"
@@ -41,15 +41,15 @@ func (a *App) negotiate(w http.ResponseWriter, r *http.Request) {
 		if errors.Is(err, errUnauthenticated) {
 			status = http.StatusUnauthorized
 		}
-		a.log.InfoContext(r.Context(), "negotiate rejected", "status", status, "reason", err.Error())
+		a.Log.InfoContext(r.Context(), "negotiate rejected", "status", status, "reason", err.Error())
 		refuse(w, status, err.Error())
 		return
 	}
 	// Roles and the first room are granted by the connect event, which sees
 	// every connection; the token says only who it is.
-	token, err := a.service.GetClientAccessToken(r.Context(), &service.GetClientAccessTokenOptions{UserID: user.id})
+	token, err := a.Service.GetClientAccessToken(r.Context(), &service.GetClientAccessTokenOptions{UserID: user.id})
 	if err != nil {
-		a.log.ErrorContext(r.Context(), "failed to get client access token", "error", err)
+		a.Log.ErrorContext(r.Context(), "failed to get client access token", "error", err)
 		refuse(w, http.StatusBadGateway, "cannot get a client access token; see the log")
 		return
 	}
@@ -79,13 +79,22 @@ var errUnauthenticated = errors.New("unauthenticated")
 
 // user returns who is calling, or the reason to reject the call.
 func (a *App) user(r *http.Request) (caller, error) {
+	if a.config.Authenticate != nil {
+		u, err := a.config.Authenticate(r)
+		if err != nil {
+			return caller{}, unauthenticated(err.Error())
+		}
+		if u.ID != "" {
+			return a.signedIn(r, u)
+		}
+	}
 	if a.config.TrustPlatformAuth {
-		id, name, err := platformUser(r.Header)
+		u, err := platformUser(r.Header)
 		if err != nil {
 			return caller{}, err
 		}
-		if id != "" {
-			return a.signedIn(r, id, name)
+		if u.ID != "" {
+			return a.signedIn(r, u)
 		}
 	}
 	if a.config.AllowUserIDQuery {
@@ -104,26 +113,30 @@ func (a *App) user(r *http.Request) (caller, error) {
 		}
 		return caller{}, errors.New("the URL has more than one userId")
 	}
-	if a.config.TrustPlatformAuth {
-		return caller{}, unauthenticated("sign in first: App Service authentication sent no user")
+	if a.config.TrustPlatformAuth || a.config.Authenticate != nil {
+		return caller{}, unauthenticated("not signed in: sign in first")
 	}
 	return caller{}, unauthenticated(fmt.Sprintf("the caller is not authenticated: enable App Service authentication, or for development set %s to true", settingUserIDQuery))
 }
 
-// signedIn returns the user whom the platform has signed in. A name that is not
+// signedIn returns the caller for a user who has signed in. A name that is not
 // allowed is left out: the user cannot change it here.
-func (a *App) signedIn(r *http.Request, id, name string) (caller, error) {
-	userID, err := EncodeUserID(id)
+func (a *App) signedIn(r *http.Request, u User) (caller, error) {
+	id, err := EncodeUserID(u.ID)
 	if err != nil {
 		return caller{}, fmt.Errorf("the ID of the signed-in user is not allowed: %w", err)
 	}
-	if name, err = normalize(name); err != nil {
-		a.log.InfoContext(r.Context(), "the name of a signed-in user is left out", "userId", userID, "reason", err.Error())
+	if u.Name == "" {
+		return caller{id: id}, nil
 	}
-	if name == DecodeUserID(userID) {
+	name, err := normalize(u.Name)
+	if err != nil {
+		a.Log.InfoContext(r.Context(), "the name of a signed-in user is left out", "userId", id, "reason", err.Error())
+	}
+	if name == DecodeUserID(id) {
 		name = ""
 	}
-	return caller{userID, name}, nil
+	return caller{id, name}, nil
 }
 
 // cors answers for pages of other sites. It reports whether the request was a

@@ -1,4 +1,4 @@
-package app_test
+package webapp_test
 
 import (
 	"fmt"
@@ -9,29 +9,27 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
-	"example.com/webpubsub/app"
+	"example.com/webpubsub/webapp"
 )
 
 func getenv(settings map[string]string) func(string) string {
 	return func(name string) string { return settings[name] }
 }
 
-const someConnection = "Endpoint=https://contoso.webpubsub.azure.com;AccessKey=verysecretkey;Version=1.0;"
-
 func TestConfigFromEnv(t *testing.T) {
 	for name, tt := range map[string]struct {
 		env   map[string]string
-		check func(app.Config) bool
+		check func(webapp.Config) bool
 	}{
 		"connection string": {
 			map[string]string{"WebPubSubConnectionString": " " + someConnection + "\n", "WebPubSubHub": "talk"},
-			func(c app.Config) bool {
+			func(c webapp.Config) bool {
 				return c.ConnectionString == someConnection && c.Credential == nil && c.Hub == "talk"
 			},
 		},
 		"everything off by default": {
 			map[string]string{"WebPubSubConnectionString": someConnection},
-			func(c app.Config) bool {
+			func(c webapp.Config) bool {
 				return !c.AllowUserIDQuery && !c.TrustPlatformAuth && c.AllowedOrigins == nil && c.Entra == nil && c.AccessKeys == nil
 			},
 		},
@@ -41,58 +39,58 @@ func TestConfigFromEnv(t *testing.T) {
 				"WebPubSubUserNameKeys":   strings.Repeat("a", 32) + "," + strings.Repeat("b", 32),
 				"WebPubSubAllowedOrigins": "https://a.example,https://b.example", "WebPubSubAllowUserIdQuery": "True", "WebPubSubTrustPlatformAuth": "1",
 			},
-			func(c app.Config) bool {
+			func(c webapp.Config) bool {
 				return strings.Join(c.AccessKeys, "|") == "k1|k2" && len(c.AllowedOrigins) == 2 && len(c.UserNameKeys) == 2 && c.AllowUserIDQuery && c.TrustPlatformAuth
 			},
 		},
 		"the platform says that it authenticates": {
 			map[string]string{"WebPubSubConnectionString": someConnection, "WEBSITE_AUTH_ENABLED": "True"},
-			func(c app.Config) bool { return c.TrustPlatformAuth },
+			func(c webapp.Config) bool { return c.TrustPlatformAuth },
 		},
 		"the platform authenticates, and is not to be believed": {
 			map[string]string{"WebPubSubConnectionString": someConnection, "WEBSITE_AUTH_ENABLED": "True", "WebPubSubTrustPlatformAuth": "false"},
-			func(c app.Config) bool { return !c.TrustPlatformAuth },
+			func(c webapp.Config) bool { return !c.TrustPlatformAuth },
 		},
 		// To run on Azure is not to stand behind its authentication: there the
 		// headers of a caller reach the app as he wrote them.
 		"on the platform without authentication": {
 			map[string]string{"WebPubSubConnectionString": someConnection, "WEBSITE_SITE_NAME": "app", "WEBSITE_INSTANCE_ID": "1", "WEBSITE_AUTH_ENABLED": "False"},
-			func(c app.Config) bool { return !c.TrustPlatformAuth },
+			func(c webapp.Config) bool { return !c.TrustPlatformAuth },
 		},
 		"managed identity of the platform": {
 			map[string]string{
 				"WebPubSubConnectionString__serviceUri": "https://contoso.webpubsub.azure.com", "IDENTITY_ENDPOINT": "http://127.0.0.1/msi",
 				"WebPubSubConnectionString__clientId": "c", "WebPubSubAccessKeys": "k",
 			},
-			func(c app.Config) bool { return isManaged(c.Credential) },
+			func(c webapp.Config) bool { return isManaged(c.Credential) },
 		},
 		"managed identity by name": {
 			map[string]string{
 				"WebPubSubConnectionString__serviceUri": "https://contoso.webpubsub.azure.com", "WebPubSubConnectionString__credential": "managedIdentity",
 				"WebPubSubConnectionString__managedIdentityResourceId": "/subscriptions/s", "WebPubSubAccessKeys": "k",
 			},
-			func(c app.Config) bool { return isManaged(c.Credential) },
+			func(c webapp.Config) bool { return isManaged(c.Credential) },
 		},
 		"whatever is signed in": {
 			map[string]string{"WebPubSubConnectionString__serviceUri": "https://contoso.webpubsub.azure.com", "WebPubSubAccessKeys": "k"},
-			func(c app.Config) bool { _, ok := c.Credential.(*azidentity.DefaultAzureCredential); return ok },
+			func(c webapp.Config) bool { _, ok := c.Credential.(*azidentity.DefaultAzureCredential); return ok },
 		},
 		"the connection string wins": {
 			map[string]string{"WebPubSubConnectionString": someConnection, "WebPubSubConnectionString__serviceUri": "https://contoso.webpubsub.azure.com"},
-			func(c app.Config) bool { return c.Credential == nil },
+			func(c webapp.Config) bool { return c.Credential == nil },
 		},
 		"events verified by Entra": {
 			map[string]string{
 				"WebPubSubConnectionString": someConnection, "WebPubSubEventTenant": "t",
 				"WebPubSubEventAudience": "api://chat,guid", "WebPubSubEventPrincipals": "oid",
 			},
-			func(c app.Config) bool {
+			func(c webapp.Config) bool {
 				return c.Entra.TenantID == "t" && len(c.Entra.Audiences) == 2 && c.Entra.Principals[0] == "oid"
 			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, err := app.ConfigFromEnv(getenv(tt.env))
+			c, err := webapp.ConfigFromEnv(getenv(tt.env))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -162,7 +160,7 @@ func TestConfigFromEnvErrors(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := app.ConfigFromEnv(getenv(tt.env))
+			_, err := webapp.ConfigFromEnv(getenv(tt.env))
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -180,7 +178,7 @@ func TestConfigFromEnvErrors(t *testing.T) {
 
 // Who moves from a key to an identity and leaves the key where it is would take
 // the first for done.
-func TestFromEnvTellsWhatIsUsed(t *testing.T) {
+func TestNewFromEnvTellsWhatIsUsed(t *testing.T) {
 	for name, tt := range map[string]struct {
 		env        map[string]string
 		want, lack string
@@ -191,7 +189,7 @@ func TestFromEnvTellsWhatIsUsed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log strings.Builder
-			if _, err := app.FromEnv(getenv(tt.env), slog.New(slog.NewTextHandler(&log, nil))); err != nil {
+			if _, err := webapp.NewFromEnv(getenv(tt.env), slog.New(slog.NewTextHandler(&log, nil)), webapp.New); err != nil {
 				t.Fatal(err)
 			}
 			if got := log.String(); !strings.Contains(got, tt.want) || strings.Contains(got, tt.lack) || strings.Contains(got, "verysecret") {
@@ -199,31 +197,31 @@ func TestFromEnvTellsWhatIsUsed(t *testing.T) {
 			}
 		})
 	}
-	if _, err := app.FromEnv(getenv(nil), nil); err == nil {
+	if _, err := webapp.NewFromEnv(getenv(nil), nil, webapp.New); err == nil {
 		t.Error("no error without settings")
 	}
 }
 
 func TestNewErrors(t *testing.T) {
 	for name, tt := range map[string]struct {
-		config app.Config
+		config webapp.Config
 		want   string
 	}{
-		"nothing":            {app.Config{}, "WebPubSubConnectionString"},
-		"no credential":      {app.Config{ServiceURI: "https://contoso.webpubsub.azure.com"}, "Credential"},
-		"hub":                {app.Config{ConnectionString: someConnection, Hub: "1"}, "hub"},
-		"connection string":  {app.Config{ConnectionString: "Endpoint=https://contoso.webpubsub.azure.com;AccessKey="}, "AccessKey"},
-		"origin with a path": {app.Config{ConnectionString: someConnection, AllowedOrigins: []string{"https://a.example/"}}, "https://a.example/ is not an origin"},
-		"origin not ASCII":   {app.Config{ConnectionString: someConnection, AllowedOrigins: []string{"https://bücher.example"}}, "in ASCII"},
+		"nothing":            {webapp.Config{}, "WebPubSubConnectionString"},
+		"no credential":      {webapp.Config{ServiceURI: "https://contoso.webpubsub.azure.com"}, "Credential"},
+		"hub":                {webapp.Config{ConnectionString: someConnection, Hub: "1"}, "hub"},
+		"connection string":  {webapp.Config{ConnectionString: "Endpoint=https://contoso.webpubsub.azure.com;AccessKey="}, "AccessKey"},
+		"origin with a path": {webapp.Config{ConnectionString: someConnection, AllowedOrigins: []string{"https://a.example/"}}, "https://a.example/ is not an origin"},
+		"origin not ASCII":   {webapp.Config{ConnectionString: someConnection, AllowedOrigins: []string{"https://bücher.example"}}, "in ASCII"},
 		"origin without scheme": {
-			app.Config{ConnectionString: someConnection, AllowedOrigins: []string{"a.example"}}, "WebPubSubAllowedOrigins",
+			webapp.Config{ConnectionString: someConnection, AllowedOrigins: []string{"a.example"}}, "WebPubSubAllowedOrigins",
 		},
 		"events unverified": {
-			app.Config{ServiceURI: "https://contoso.webpubsub.azure.com", Credential: fakeCredential{}}, "WebPubSubAccessKeys",
+			webapp.Config{ServiceURI: "https://contoso.webpubsub.azure.com", Credential: fakeCredential{}}, "WebPubSubAccessKeys",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := app.New(tt.config)
+			_, err := webapp.New(tt.config)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("error %v does not name %q", err, tt.want)
 			}
@@ -235,10 +233,19 @@ func TestNewErrors(t *testing.T) {
 }
 
 func TestConfigHidesKeys(t *testing.T) {
-	c := app.Config{ConnectionString: someConnection, AccessKeys: []string{"verysecretkey2"}, UserNameKeys: []string{"verysecretkey3"}}
+	c := webapp.Config{ConnectionString: someConnection, AccessKeys: []string{"verysecretkey2"}, UserNameKeys: []string{"verysecretkey3"}}
 	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
 		if s := fmt.Sprintf(format, c); strings.Contains(s, "verysecret") || !strings.Contains(s, "key") {
 			t.Errorf("%s shows %s", format, s)
 		}
+	}
+}
+
+// An application has settings of its own, which it reads where the others come
+// from.
+func TestSetting(t *testing.T) {
+	c, err := webapp.ConfigFromEnv(getenv(map[string]string{"WebPubSubConnectionString": someConnection, "QuizQuestions": " 20\n"}))
+	if err != nil || c.Setting("QuizQuestions") != "20" || c.Setting("Nothing") != "" || (webapp.Config{}).Setting("QuizQuestions") != "" {
+		t.Errorf("got %q, %v", c.Setting("QuizQuestions"), err)
 	}
 }

@@ -1,9 +1,10 @@
-package app_test
+package webapp_test
 
 import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -14,15 +15,26 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
-	"example.com/webpubsub/app"
 	"example.com/webpubsub/internal/token"
 	"example.com/webpubsub/service"
+	"example.com/webpubsub/webapp"
 )
 
 func TestNegotiate(t *testing.T) {
-	query := func(c *app.Config) { c.AllowUserIDQuery = true }
-	platform := func(c *app.Config) { c.TrustPlatformAuth = true }
-	both := func(c *app.Config) { query(c); platform(c) }
+	query := func(c *webapp.Config) { c.AllowUserIDQuery = true }
+	platform := func(c *webapp.Config) { c.TrustPlatformAuth = true }
+	own := func(c *webapp.Config) {
+		c.Authenticate = func(r *http.Request) (webapp.User, error) {
+			switch r.Header.Get("Session") {
+			case "s1":
+				return webapp.User{ID: "u1", Name: "Ada"}, nil
+			case "":
+				return webapp.User{}, nil
+			}
+			return webapp.User{}, errors.New("the session has expired")
+		}
+	}
+	both := func(c *webapp.Config) { query(c); platform(c) }
 	signedIn := http.Header{"X-Ms-Client-Principal-Name": {"Ada@contoso.com"}, "X-Ms-Client-Principal-Id": {"0a1b"}}
 	header := func(pairs ...string) http.Header {
 		h := http.Header{}
@@ -34,7 +46,7 @@ func TestNegotiate(t *testing.T) {
 	encoded := func(principal string) string { return base64.StdEncoding.EncodeToString([]byte(principal)) }
 
 	for name, tt := range map[string]struct {
-		config         func(*app.Config)
+		config         func(*webapp.Config)
 		method, target string
 		header         http.Header
 		status         int
@@ -53,7 +65,7 @@ func TestNegotiate(t *testing.T) {
 		"query not allowed":      {nil, "GET", "/api/negotiate?userId=alice", nil, 401, "WebPubSubAllowUserIdQuery"},
 		"headers not trusted":    {nil, "GET", "/api/negotiate", signedIn, 401, "not authenticated"},
 		"query in place of them": {query, "GET", "/api/negotiate", signedIn, 401, "?userId="},
-		"not signed in":          {platform, "GET", "/api/negotiate?userId=alice", nil, 401, "sign in"},
+		"not signed in":          {platform, "GET", "/api/negotiate?userId=alice", nil, 401, "sign in first"},
 		"platform before query":  {both, "GET", "/api/negotiate?userId=eve", signedIn, 200, "0a1b Ada@contoso.com"},
 		"query without platform": {both, "GET", "/api/negotiate?userId=alice", nil, 200, "alice"},
 		"two users":              {query, "GET", "/api/negotiate?userId=alice&userid=bob", nil, 400, "more than one"},
@@ -96,13 +108,17 @@ func TestNegotiate(t *testing.T) {
 		},
 		"principal that is not JSON": {platform, "GET", "/api/negotiate", header("", "e30="+"x"), 400, "base64"},
 
+		"own sign-in":             {own, "GET", "/api/negotiate", http.Header{"Session": {"s1"}}, 200, "u1 Ada"},
+		"own sign-in, nobody":     {own, "GET", "/api/negotiate", nil, 401, "sign in first"},
+		"own sign-in, error":      {own, "GET", "/api/negotiate", http.Header{"Session": {"old"}}, 401, "the session has expired"},
+		"own sign-in, then query": {func(c *webapp.Config) { own(c); query(c) }, "GET", "/api/negotiate?userId=alice", nil, 200, "alice"},
+
 		"HEAD":                 {query, "HEAD", "/api/negotiate?userId=alice", nil, 405, ""},
 		"OPTIONS without CORS": {query, "OPTIONS", "/api/negotiate", http.Header{"Origin": {"https://a.example"}, "Access-Control-Request-Method": {"POST"}}, 405, "GET and POST"},
 		"DELETE":               {query, "DELETE", "/api/negotiate", nil, 405, "GET and POST"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFakeService(t)
-			a, log := f.newApp(t, tt.config)
+			a, log := newApp(t, tt.config)
 			r := httptest.NewRequest(tt.method, tt.target, nil)
 			for k, v := range tt.header {
 				r.Header[k] = v
@@ -141,7 +157,7 @@ func TestNegotiate(t *testing.T) {
 			if tt.want == "Ada Lovelace" {
 				user, name = tt.want, ""
 			}
-			checkNegotiated(t, f.URL, body, user, name)
+			checkNegotiated(t, body, user, name)
 			if strings.Contains(log.String(), body["accessToken"]) {
 				t.Error("the log shows the token")
 			}
@@ -151,9 +167,9 @@ func TestNegotiate(t *testing.T) {
 
 // checkNegotiated looks at the answer as the Functions binding
 // webPubSubConnection has it, and at the token in it.
-func checkNegotiated(t *testing.T, endpoint string, body map[string]string, user, name string) {
+func checkNegotiated(t *testing.T, body map[string]string, user, name string) {
 	t.Helper()
-	base := strings.Replace(endpoint, "http", "ws", 1) + "/client/hubs/chat"
+	const base = "wss://" + someOrigin + "/client/hubs/chat"
 	got, rest, _ := strings.Cut(body["url"], "&")
 	if len(body) != 3 || body["baseUrl"] != base || got != base+"?access_token="+body["accessToken"] {
 		t.Errorf("got %v", body)
@@ -161,11 +177,11 @@ func checkNegotiated(t *testing.T, endpoint string, body map[string]string, user
 	if query, err := url.ParseQuery(rest); err != nil || query.Get("userName") != name || query.Has("userNameSignature") != (name != "") {
 		t.Errorf("the URL ends in %s, want the name %q: %v", rest, name, err)
 	}
-	claims, err := token.Verify(body["accessToken"], []string{key}, time.Now())
+	claims, err := token.Verify(body["accessToken"], []string{someKey}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if claims.UserID != user || claims.Audience != endpoint+"/client/hubs/chat" {
+	if claims.UserID != user || claims.Audience != "https://"+someOrigin+"/client/hubs/chat" {
 		t.Errorf("token is for %q at %q", claims.UserID, claims.Audience)
 	}
 	if len(claims.Roles)+len(claims.Groups) > 0 {
@@ -190,7 +206,7 @@ func TestNegotiateCORS(t *testing.T) {
 		"OPTIONS of no browser":   {[]string{"https://a.example"}, "OPTIONS", "", 405, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a, _ := newFakeService(t).newApp(t, func(c *app.Config) { c.AllowUserIDQuery, c.AllowedOrigins = true, tt.allowed })
+			a, _ := newApp(t, func(c *webapp.Config) { c.AllowUserIDQuery, c.AllowedOrigins = true, tt.allowed })
 			r := httptest.NewRequest(tt.method, "/api/negotiate?userId=alice", nil)
 			if tt.origin != "" {
 				r.Header.Set("Origin", tt.origin)
@@ -229,8 +245,8 @@ func TestNegotiateWithIdentity(t *testing.T) {
 	}))
 	defer srv.Close()
 	log := &logs{}
-	a, err := app.New(app.Config{
-		ServiceURI: srv.URL, Credential: fakeCredential{}, AccessKeys: []string{key}, AllowUserIDQuery: true,
+	a, err := webapp.New(webapp.Config{
+		ServiceURI: srv.URL, Credential: fakeCredential{}, AccessKeys: []string{someKey}, AllowUserIDQuery: true,
 		ClientOptions: &service.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: srv.Client(), Retry: policy.RetryOptions{MaxRetries: -1}}},
 		Logger:        log.logger(),
 	})

@@ -1,10 +1,13 @@
-package app
+package webapp
 
 import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -48,48 +51,93 @@ const (
 	identityEndpoint = "IDENTITY_ENDPOINT"
 )
 
-// Config says which resource the app uses and whom it believes. It needs
-// ConnectionString, or ServiceURI with Credential; the rest may stay zero.
+// User is a user who has signed in.
+type User struct {
+	// ID identifies the user. It never changes and is never given to another
+	// user. [EncodeUserID] makes the user ID of it.
+	ID string
+	// Name is the name that others see, or "" if it is the same.
+	Name string
+}
+
+// Config is the configuration of an application, usually from [ConfigFromEnv].
+// Either ConnectionString, or ServiceURI and Credential, are required.
 type Config struct {
-	// ConnectionString is the resource's, with its access key. It signs client
-	// tokens and REST calls and verifies events.
+	// ConnectionString is the connection string of the resource. Its access key
+	// signs client access tokens and REST calls and verifies events.
 	ConnectionString string
-	// ServiceURI is the resource's endpoint, for use with Credential. It is not
-	// looked at when there is a connection string.
+	// ServiceURI is the endpoint of the resource, for use with Credential. It is
+	// ignored if there is a connection string.
 	ServiceURI string
 	// Credential authenticates REST calls to ServiceURI.
 	Credential azcore.TokenCredential
-	// Hub is the hub of the chat. Default: [DefaultHub].
+	// Hub is the hub of the application. Default: [DefaultHub].
 	Hub string
 
-	// AccessKeys verify the signatures of events beside the connection string's.
+	// AccessKeys verify the signatures of events, in addition to the key of the
+	// connection string.
 	AccessKeys []string
-	// Entra verifies the tokens of events. Default: they are not looked at.
+	// Entra verifies the tokens of events. Default: tokens are not verified.
 	Entra *handler.EntraOptions
 
-	// AllowUserIDQuery lets a caller of negotiate choose any user by ?userId=.
+	// AllowUserIDQuery accepts the user of negotiate from the query parameter
+	// userId: any caller can be any user. For development only.
 	AllowUserIDQuery bool
 	// TrustPlatformAuth takes the user of negotiate from the headers
 	// X-MS-CLIENT-PRINCIPAL-ID and -NAME of App Service authentication, or from
 	// X-MS-CLIENT-PRINCIPAL of Static Web Apps.
 	TrustPlatformAuth bool
-	// UserNameKeys sign the readable names of users whom the platform has signed
-	// in: the first signs, all verify. Each has at least 32 bytes. Default: the
+	// Authenticate returns the user who calls negotiate, for an application with a
+	// sign-in of its own. It is asked before the platform's headers and the query; a
+	// User without an ID is nobody, and an error rejects the call with 401 and the
+	// text of the error. Default: only the platform and the query are asked.
+	Authenticate func(r *http.Request) (User, error)
+	// UserNameKeys sign the readable names of users who have signed in: the
+	// first signs, all verify. Each has at least 32 bytes. Default: the
 	// access keys; without those the names are not passed on.
 	UserNameKeys []string
 	// AllowedOrigins are the sites, such as "https://chat.example.com", whose
 	// pages may call negotiate from a browser; "*" is any. Default: none.
 	AllowedOrigins []string
 
+	// Page holds the files of the page, index.html among them. The text {{names}}
+	// in .html files is replaced: by "ask" if negotiate accepts any user ID, by
+	// "platform" if users sign in, by "none" if there is no way to authenticate.
+	// Default: no page.
+	Page fs.FS
+	// PagePolicy is the Content-Security-Policy of the page. Default: the page's own
+	// files, and connections to its own host and to the service.
+	PagePolicy string
+
 	// ClientOptions configure the REST client, for example its transport.
 	ClientOptions *service.ClientOptions
-	// Logger gets refusals and failures. Default: slog.Default().
+	// Logger receives rejected requests and failures. Default: slog.Default().
 	Logger *slog.Logger
+	// Getenv looks up settings that the application has besides these; it returns
+	// "" for a setting that is not set. Default: no such settings.
+	Getenv func(name string) string
+}
+
+func (c Config) withDefaults() Config {
+	c.Hub = cmp.Or(c.Hub, DefaultHub)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+// Setting returns the setting of the application with this name, without
+// surrounding white space, or "".
+func (c Config) Setting(name string) string {
+	if c.Getenv == nil {
+		return ""
+	}
+	return strings.TrimSpace(c.Getenv(name))
 }
 
 // ConfigFromEnv reads the settings of the package documentation; getenv is
 // usually os.Getenv. Its error names every setting that is missing or wrong,
-// with the remedy, and never holds a key.
+// with the remedy, and never contains a key.
 func ConfigFromEnv(getenv func(string) string) (Config, error) {
 	get := func(name string) string { return strings.TrimSpace(getenv(name)) }
 	c := Config{
@@ -99,6 +147,7 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 		AccessKeys:       list(get(settingAccessKeys)),
 		AllowedOrigins:   list(get(settingOrigins)),
 		UserNameKeys:     list(get(settingNameKeys)),
+		Getenv:           getenv,
 	}
 	var errs []error
 	note := func(err error) {
@@ -269,3 +318,16 @@ func (c Config) String() string { return c.LogValue().String() }
 
 // GoString returns the same as String, for %#v.
 func (c Config) GoString() string { return c.String() }
+
+// checkOrigin rejects what a browser never sends as Origin and so would never
+// match.
+func checkOrigin(s string) error {
+	if s == "*" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.Scheme+"://"+u.Host != s || !isASCII(s) {
+		return errors.New(s + ` is not an origin: write scheme and host in ASCII, as in "https://chat.example.com", or "*"`)
+	}
+	return nil
+}

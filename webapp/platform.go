@@ -1,4 +1,4 @@
-package app
+package webapp
 
 import (
 	"encoding/base64"
@@ -36,32 +36,31 @@ type principal struct {
 	} `json:"claims"`
 }
 
-// platformUser returns the stable ID and the readable name of the user whom the
-// platform has signed in, or "" if there is none. The name may be "".
-func platformUser(h http.Header) (id, name string, err error) {
+// platformUser returns the user whom the platform has signed in, or none.
+func platformUser(h http.Header) (User, error) {
 	for _, header := range []string{headerPrincipal, headerPrincipalID, headerPrincipalName, headerPrincipalProvider} {
 		if len(h.Values(header)) > 1 {
 			// The platform sends one. More means that a client's own was let through.
-			return "", "", fmt.Errorf("header %s came more than once", header)
+			return User{}, fmt.Errorf("header %s came more than once", header)
 		}
 	}
 	var p principal
 	if encoded := h.Get(headerPrincipal); encoded != "" {
 		decoded, err := base64.StdEncoding.DecodeString(encoded)
 		if err != nil || json.Unmarshal(decoded, &p) != nil {
-			return "", "", fmt.Errorf("header %s is not JSON in base64", headerPrincipal)
+			return User{}, fmt.Errorf("header %s is not JSON in base64", headerPrincipal)
 		}
 	}
 	if p.IdentityProvider != "" || p.UserID != "" { // Static Web Apps
 		if !slices.Contains(p.UserRoles, "authenticated") {
-			return "", "", nil
+			return User{}, nil
 		}
-		return p.UserID, p.UserDetails, nil
+		return User{p.UserID, p.UserDetails}, nil
 	}
-	id = strings.TrimSpace(h.Get(headerPrincipalID))
-	name = h.Get(headerPrincipalName)
+	id := strings.TrimSpace(h.Get(headerPrincipalID))
+	name := h.Get(headerPrincipalName)
 	if id == "" && name != "" {
-		return "", "", errors.New("App Service authentication sent a user name without an ID")
+		return User{}, errors.New("App Service authentication sent a user name without an ID")
 	}
 	// Entra's IDs are GUIDs. Those of the others are numbers of their own, so
 	// that the same one of two providers would be one user.
@@ -77,5 +76,5 @@ func platformUser(h http.Header) (id, name string, err error) {
 			}
 		}
 	}
-	return id, name, nil
+	return User{id, name}, nil
 }

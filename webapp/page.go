@@ -1,11 +1,13 @@
-package app
+package webapp
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
-	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
+	"mime"
 	"net/http"
 	"net/url"
 	"path"
@@ -13,16 +15,23 @@ import (
 	"time"
 )
 
-//go:embed page
-var pageFiles embed.FS
-
 // contentTypes are set here because package mime reads the machine's own list,
 // which on some Windows machines calls JavaScript plain text.
 var contentTypes = map[string]string{
-	".css":  "text/css; charset=utf-8",
-	".html": "text/html; charset=utf-8",
-	".js":   "text/javascript; charset=utf-8",
-	".svg":  "image/svg+xml",
+	".css":   "text/css; charset=utf-8",
+	".html":  "text/html; charset=utf-8",
+	".js":    "text/javascript; charset=utf-8",
+	".json":  "application/json",
+	".mjs":   "text/javascript; charset=utf-8",
+	".png":   "image/png",
+	".svg":   "image/svg+xml",
+	".wasm":  "application/wasm",
+	".woff2": "font/woff2",
+}
+
+func contentType(name string) string {
+	ext := path.Ext(name)
+	return cmp.Or(contentTypes[ext], mime.TypeByExtension(ext), "application/octet-stream")
 }
 
 type pageFile struct {
@@ -30,61 +39,79 @@ type pageFile struct {
 	contentType, etag string
 }
 
+// indexFile is the page itself.
+const indexFile = "index.html"
+
+// page serves the files of a page from memory.
 type page struct {
-	files    map[string]pageFile
-	security string
+	files  map[string]pageFile // by path
+	policy string
 }
 
-// signIn tells the page who says what a user is called.
-func (a *App) signIn() string {
+// names returns what {{names}} in the page stands for.
+func (c Config) names() string {
 	switch {
-	case a.config.AllowUserIDQuery:
+	case c.AllowUserIDQuery:
 		return "ask"
-	case a.config.TrustPlatformAuth:
+	case c.TrustPlatformAuth || c.Authenticate != nil:
 		return "platform"
 	default:
 		return "none"
 	}
 }
 
-func newPage(names, endpoint string) (http.Handler, error) {
-	p := &page{files: make(map[string]pageFile)}
-	entries, err := fs.ReadDir(pageFiles, "page")
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		data, err := fs.ReadFile(pageFiles, path.Join("page", e.Name()))
-		if err != nil {
-			return nil, err
+func newPage(c Config, endpoint string) (*page, error) {
+	p := &page{files: make(map[string]pageFile), policy: c.PagePolicy}
+	err := fs.WalkDir(c.Page, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
 		}
-		if path.Ext(e.Name()) == ".html" {
+		data, err := fs.ReadFile(c.Page, name)
+		if err != nil {
+			return err
+		}
+		if path.Ext(name) == ".html" {
 			// One of three fixed words: html/template would cost three megabytes of the
 			// program, since its reflection keeps every method from being left out.
-			data = bytes.ReplaceAll(data, []byte("{{names}}"), []byte(names))
+			data = bytes.ReplaceAll(data, []byte("{{names}}"), []byte(c.names()))
 		}
 		sum := sha256.Sum256(data)
-		p.files[e.Name()] = pageFile{data, contentTypes[path.Ext(e.Name())], fmt.Sprintf(`"%x"`, sum[:12])}
-	}
-	// The WebSocket goes to the service, which is another host than the page's.
-	u, err := url.Parse(endpoint)
+		p.files[name] = pageFile{data, contentType(name), fmt.Sprintf(`"%x"`, sum[:12])}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
+	if _, ok := p.files[indexFile]; !ok {
+		return nil, errors.New("there is no " + indexFile)
+	}
+	if p.policy == "" {
+		p.policy, err = defaultPolicy(endpoint)
+	}
+	return p, err
+}
+
+// defaultPolicy allows the page's own files and the service, which is another host
+// than the page's.
+func defaultPolicy(endpoint string) (string, error) {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return "", err
+	}
 	socket := strings.Replace(u.Scheme, "http", "ws", 1) + "://" + u.Host
-	p.security = strings.Join([]string{
+	return strings.Join([]string{
 		"default-src 'none'",
 		"script-src 'self'",
 		"style-src 'self'",
 		"img-src 'self'",
+		"font-src 'self'",
 		"connect-src 'self' " + socket,
 		"base-uri 'none'",
 		"form-action 'none'",
 		"frame-ancestors 'none'",
 		"require-trusted-types-for 'script'",
 		"trusted-types 'none'",
-	}, "; ")
-	return p, nil
+	}, "; "), nil
 }
 
 func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -104,9 +131,9 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusMovedPermanently)
 		return
 	}
-	name := path.Base(r.URL.Path)
-	if name == "index" {
-		name = "index.html"
+	name := indexFile
+	if _, below, ok := strings.Cut(r.URL.Path, "/index/"); ok {
+		name = below
 	}
 	file, ok := p.files[name]
 	if !ok {
@@ -115,7 +142,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", file.contentType)
-	h.Set("Content-Security-Policy", p.security)
+	h.Set("Content-Security-Policy", p.policy)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-cache") // kept, but asked for again: see Etag
