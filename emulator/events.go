@@ -254,7 +254,7 @@ func (c *conn) raisePresence(kind upstream.Kind, group string) {
 
 // wants reports whether an event handler is configured for the event.
 func (h *hub) wants(e upstream.Event) bool {
-	return slices.ContainsFunc(h.settings.Load().handlers, func(u upstream.Handler) bool { return u.Wants(e) })
+	return slices.ContainsFunc(h.settings.Load().handlers, func(u upstream.Handler) bool { return u.Matches(e) })
 }
 
 // userEvent is an event that a client raised, with what is to come of it.

@@ -200,7 +200,7 @@ const takenOver = "another connection with the same client id took over"
 
 // refuseFor refuses a client as its connect handler wants.
 func (v *mqttVisit) refuseFor(p *mqtt.Connect, f *refusal) *conn {
-	r, ok := upstream.ParseMQTTRefusal(f.answer)
+	r, ok := upstream.ParseMQTTRejection(f.answer)
 	code := mqtt.CodeForStatus(f.status, p.Version)
 	if ok {
 		code = mqtt.Code(r.Code)

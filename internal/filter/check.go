@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// identify returns what an identifier stands for: opName for nothing known.
+// identify returns the operation of an identifier, opName if it is unknown.
 func identify(n *node) op {
 	if n.op == opName {
 		switch {
@@ -29,7 +29,7 @@ func identify(n *node) op {
 // trial would let pass and the first named user would break are refused too.
 //
 // Errors without an expression get that of the operator or function around
-// them, and the whole filter where there is none.
+// them, or the whole filter if there is none.
 func check(n *node) *Error {
 	switch n.op = identify(n); n.op {
 	case opLiteral:
@@ -141,7 +141,7 @@ func checkCall(n *node) *Error {
 	return nil
 }
 
-// wantBool refuses n, an operand of at, unless it is a boolean.
+// wantBool rejects n, an operand of at, unless it is a boolean.
 func wantBool(n, at *node) *Error {
 	if n.kind == boolean {
 		return nil

@@ -20,7 +20,7 @@ func (k kind) String() string {
 // and two values are equal for the language when they are for Go.
 type value struct {
 	kind kind
-	num  int // of an integer; 1 for true; how many a collection holds
+	num  int // of an integer; 1 for true; the size of a collection
 	str  string
 }
 

@@ -16,7 +16,7 @@
 //	length tolower toupper trim concat substring indexof
 //	contains startswith endswith
 //
-// A string stands in single quotes, a quote in it is doubled; an integer has 32
+// A string is enclosed in single quotes, and a quote in it is doubled; an integer has 32
 // bits. As in .NET, on which the service runs, length, substring and indexof
 // count UTF-16 units. See
 // https://learn.microsoft.com/azure/azure-web-pubsub/reference-odata-filter.
@@ -39,17 +39,17 @@ type Subject interface {
 }
 
 // Filter is a compiled filter. It never changes, so any number of goroutines
-// may use it at once. The nil Filter matches every connection.
+// may use it concurrently. The nil Filter matches every connection.
 type Filter struct {
 	root *node
 }
 
-// Compile checks a filter and returns it ready for use. The empty text stands
+// Compile parses and checks a filter. The empty text stands
 // for no filter and matches every connection; text of white space alone is an
 // error.
 //
 // The error is an [*Error]. Syntax and types are all checked here, so that a
-// filter is refused or works, whatever connections there are.
+// filter is rejected or works for all connections.
 func Compile(text string) (*Filter, error) {
 	if text == "" {
 		return nil, nil
@@ -75,7 +75,7 @@ func (f *Filter) Match(s Subject) bool {
 	return f == nil || eval(f.root, s) == yes
 }
 
-// Error says why a filter is refused, in the words of the service and of
+// Error is why a filter is rejected, in the words of the service and of
 // Microsoft.OData, the parser it uses. Positions count UTF-16 units from zero.
 // "Syntax error at position" gives the end of the token that is out of place,
 // "expected at position" its beginning.
@@ -87,7 +87,7 @@ type Error struct {
 	Reason string
 }
 
-// Error returns the message that the service answers, whole.
+// Error returns the whole message of the service's response.
 func (e *Error) Error() string {
 	return "Invalid syntax for '" + e.Expression + "': " + e.Reason + " (Parameter 'filter')"
 }

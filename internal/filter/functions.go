@@ -26,7 +26,7 @@ var functions = map[string]*function{
 	"endswith":   {params: []kind{str, str}, required: 2, result: boolean, call: predicate(strings.HasSuffix)},
 }
 
-// length tells the characters of a string, or how many groups there are.
+// length returns the number of characters of a string, or of groups.
 func length(_ int, a [3]value) value {
 	switch a[0].kind {
 	case collection:

@@ -2,7 +2,7 @@ package filter
 
 import "strconv"
 
-// op says what a node is.
+// op is the operation of a node.
 type op uint8
 
 const (
@@ -44,8 +44,8 @@ type node struct {
 var comparisons = map[string]op{"eq": opEq, "ne": opNe, "gt": opGt, "ge": opGe, "lt": opLt, "le": opLe}
 
 // Microsoft.OData descends one level for each rule of its grammar, and the
-// service lets it descend 100. Counting as it does refuses the filters that the
-// service refuses: those with more than eleven parentheses inside each other.
+// service lets it descend 100. Counting as it does rejects the filters that the
+// service rejects: those with more than eleven parentheses inside each other.
 const (
 	maxDepth        = 100
 	expressionDepth = 6 // expression, or, and, comparison, additive, multiplicative
@@ -81,7 +81,7 @@ func (p *parser) failAt(reason string, offset int) {
 	p.fail(reason + " " + strconv.Itoa(units(p.text[:offset])) + " in '" + p.text + "'.")
 }
 
-// misplaced refuses the token at hand.
+// misplaced rejects the current token.
 func (p *parser) misplaced() { p.failAt("Syntax error at position", p.tok.end) }
 
 func (p *parser) enter(levels int) {

@@ -9,7 +9,7 @@ import "fmt"
 func MatchGroup(pattern, group string) (bool, error) {
 	p, err := compile(pattern)
 	if err != nil {
-		return false, fmt.Errorf("group pattern %q: %w", clip(pattern), err)
+		return false, fmt.Errorf("group pattern %q: %w", truncate(pattern), err)
 	}
 	return p.match(group), nil
 }

@@ -32,7 +32,7 @@ func compile(s string) (pattern, error) {
 		switch {
 		case escaped:
 			if c != '*' && c != '?' && c != '\\' {
-				return nil, fmt.Errorf(`a backslash stands before %q: it can only stand before *, ? and \`, c)
+				return nil, fmt.Errorf(`a backslash precedes %q: it can only precede *, ? and \`, c)
 			}
 			p, escaped = append(p, c), false
 		case c == '\\':
@@ -68,8 +68,8 @@ func (p pattern) literal() (string, bool) {
 }
 
 // match reports whether the whole group name fits. The cost is the product of
-// the two lengths, whatever the pattern: reached[i] says whether the name up to
-// here fits the first i tokens, and each character moves that row on once.
+// the two lengths for every pattern: reached[i] reports whether the name up to the
+// current character matches the first i tokens.
 func (p pattern) match(group string) bool {
 	var row [MaxPattern + 1]bool
 	reached := row[:len(p)+1]

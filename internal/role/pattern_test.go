@@ -74,7 +74,7 @@ func TestPatterns(t *testing.T) {
 
 // The slowest pattern that the limits allow, on the longest name, ends the test
 // run if matching ever costs more than the product of the lengths.
-func TestHostilePatternEnds(t *testing.T) {
+func TestPatternMatchComplexity(t *testing.T) {
 	block := strings.Repeat("a", (role.MaxPattern-5)/5)
 	s, ignored := role.Parse([]string{patternRole + strings.Repeat("*"+block, 5)})
 	if len(ignored) > 0 {

@@ -1,17 +1,17 @@
-// Package role decides what a client may do: which groups it may join and
-// leave, and which it may publish to.
+// Package role implements the permission checks of client roles: which groups a
+// client may join and leave, and which it may publish to.
 //
 // A connection starts with the roles of its access token or of the connect
 // event handler, and the REST API grants and revokes single groups while it
 // lives:
 //
 //	set, ignored := role.Parse([]string{"webpubsub.sendToGroups.room.*"})
-//	for _, err := range ignored { … }          // log them: each says why
+//	for _, err := range ignored { … }          // log them: each has the reason
 //	set.Allows(role.Send, "room.1")            // true
 //	err := set.Revoke(role.Send, "room.1")     // false from here on
 //
-// A group is allowed when a role or a grant covers it and no revoke does. The
-// last grant or revoke of a group beats every role.
+// A group is allowed if a role or a grant covers it and no revoke does. The last
+// grant or revoke of a group takes precedence over every role.
 package role
 
 import (
@@ -31,10 +31,10 @@ const (
 	MaxLiterals = 1000 // groups named by roles, grants and revokes
 	MaxPatterns = 9    // roles with a pattern, other than **
 	MaxPattern  = 1024 // characters of a pattern
-	MaxStars    = 5    // stars of a pattern, those of ** counted singly
+	MaxStars    = 5    // stars of a pattern; ** counts as two
 )
 
-// Permission is one thing that a client may do with a group.
+// Permission is a permission that a client has for a group.
 type Permission uint8
 
 // The permissions of the service.
@@ -58,9 +58,9 @@ func (p Permission) String() string {
 	return fmt.Sprintf("Permission(%d)", uint8(p))
 }
 
-// ParsePermission returns the permission that a REST path names. Case does not
-// count, and the numbers of the .NET enumeration, 1 for sendToGroup and 2 for
-// joinLeaveGroup, stand for the names.
+// ParsePermission returns the permission that a REST path names. Case is
+// ignored, and the numbers of the .NET enumeration, 1 for sendToGroup and 2 for
+// joinLeaveGroup, are accepted.
 func ParsePermission(s string) (Permission, error) {
 	switch {
 	case strings.EqualFold(s, "sendToGroup"), s == "1":
@@ -68,16 +68,16 @@ func ParsePermission(s string) (Permission, error) {
 	case strings.EqualFold(s, "joinLeaveGroup"), s == "2":
 		return JoinLeave, nil
 	}
-	return 0, fmt.Errorf("unknown permission %q: it is sendToGroup or joinLeaveGroup", clip(s))
+	return 0, fmt.Errorf("unknown permission %q: it is sendToGroup or joinLeaveGroup", truncate(s))
 }
 
-// ErrTooMany is the error of [Set.Grant] and [Set.Revoke] when the connection
-// has no room for another literal rule of that permission.
+// ErrTooMany is the error of [Set.Grant] and [Set.Revoke] if the connection
+// has the maximum number of literal rules of that permission.
 var ErrTooMany = fmt.Errorf("a connection has at most %d literal rules of one permission: use a role with a pattern, or undo a rule first", MaxLiterals)
 
-// Set is what one client may do. The zero value allows nothing and costs two
-// words. A Set has no lock: whoever owns it guards it. Copies share what
-// Grant and Revoke change, so keep one copy.
+// Set is the permissions of one client. The zero value allows nothing and takes two
+// words. A Set is not safe for concurrent use. Copies share what Grant and Revoke
+// change, so keep one copy.
 type Set struct {
 	rules [permissions]*rules // nil: nothing is allowed
 }
@@ -86,23 +86,24 @@ type Set struct {
 type rules struct {
 	any      bool      // every group is allowed
 	patterns []pattern // these groups are allowed, when any is not set
-	// For the groups in except the opposite of any and patterns holds: allowed
-	// by name where they say no, revoked where they say yes.
+	// The groups in except have the opposite of what any and patterns result in:
+	// granted if those do not allow the group, revoked if they do.
 	except map[string]struct{}
 }
 
-// Parse returns the set that a client's roles stand for. A role that is
-// unknown, not well formed or beyond a limit is ignored, and the errors tell
-// which and why. What the service does with a bad pattern is not documented;
-// Microsoft's emulator ignores it too.
+// Parse returns the permissions that a client's roles grant. A role that is unknown,
+// malformed or beyond a limit is ignored, with an error for each. What the service
+// does with a malformed pattern is not documented; Microsoft's emulator ignores it,
+// too.
 func Parse(roles []string) (Set, []error) {
 	var s Set
 	var ignored []error
 	ignore := func(role string, err error) {
-		ignored = append(ignored, fmt.Errorf("role %q is ignored: %w", clip(role), err))
+		ignored = append(ignored, fmt.Errorf("role %q is ignored: %w", truncate(role), err))
 	}
 
-	// Literal roles come last: those that a wider role covers take no room.
+	// Literal roles are applied last: those that a wider role covers do not count
+	// towards the limit.
 	type literal struct {
 		permission  Permission
 		role, group string
@@ -120,7 +121,7 @@ func Parse(roles []string) (Set, []error) {
 			if err != nil {
 				ignore(role, err)
 			} else if len(pat) == 1 && pat[0] == deep {
-				s.at(p).any = true // every group, and no pattern that counts
+				s.at(p).any = true // every group; does not count towards the limit
 			} else if name, ok := pat.literal(); ok {
 				literals = append(literals, literal{p, role, name})
 			} else if r := s.at(p); len(r.patterns) == MaxPatterns {
@@ -153,7 +154,7 @@ const (
 	patternGroups      // webpubsub.sendToGroups.<pattern>
 )
 
-// split takes a role apart. Roles are case-sensitive.
+// split splits a role into its parts. Roles are case-sensitive.
 func split(role string) (p Permission, k kind, rest string) {
 	switch role {
 	case webpubsub.RoleJoinLeaveAnyGroup:
@@ -201,13 +202,13 @@ func (r *rules) covers(group string) bool {
 	return false
 }
 
-// Grant allows the one group, named literally: "*" is a group called "*". It
-// fails with [ErrTooMany]; granting what is allowed changes nothing.
+// Grant allows one group by its literal name: "*" is a group named "*". It fails with
+// [ErrTooMany]. Granting a group that is allowed has no effect.
 func (s *Set) Grant(p Permission, group string) error { return s.set(p, group, true) }
 
-// Revoke forbids the one group, named literally, whatever roles allow it, until
-// it is granted again. It does not make the client leave the group. It fails
-// with [ErrTooMany]; revoking what is not allowed changes nothing.
+// Revoke denies one group by its literal name, even if a role allows it, until it is
+// granted again. The client stays in the group. It fails with [ErrTooMany]. Revoking
+// a group that is not allowed has no effect.
 func (s *Set) Revoke(p Permission, group string) error { return s.set(p, group, false) }
 
 func (s *Set) set(p Permission, group string, allow bool) error {
@@ -232,7 +233,7 @@ func (s *Set) set(p Permission, group string, allow bool) error {
 	return nil
 }
 
-// at returns the rules of p, made when there are none yet.
+// at returns the rules of p and creates them if necessary.
 func (s *Set) at(p Permission) *rules {
 	if s.rules[p] == nil {
 		s.rules[p] = new(rules)
@@ -240,8 +241,8 @@ func (s *Set) at(p Permission) *rules {
 	return s.rules[p]
 }
 
-// clip keeps a hostile token from filling the log.
-func clip(s string) string {
+// truncate keeps a hostile token from filling the log.
+func truncate(s string) string {
 	if len(s) > 64 {
 		return s[:64] + "…"
 	}

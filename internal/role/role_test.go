@@ -64,7 +64,7 @@ func TestIgnoredRoles(t *testing.T) {
 		{"six stars", "webpubsub.sendToGroups.*.*.*.*.*.*", "at most 5"},
 		{"three double stars", "webpubsub.sendToGroups.**a**b**", "at most 5"},
 		{"lone backslash", `webpubsub.sendToGroups.a\`, "single backslash"},
-		{"bad escape", `webpubsub.sendToGroups.a\b*`, "backslash stands before 'b'"},
+		{"bad escape", `webpubsub.sendToGroups.a\b*`, "backslash precedes 'b'"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -253,7 +253,7 @@ func TestPermissionNames(t *testing.T) {
 	}
 }
 
-func TestNothingCostsNothing(t *testing.T) {
+func TestEmptySetDoesNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() {
 		s, _ := role.Parse(nil)
 		s.Allows(role.Send, "g")

@@ -15,12 +15,12 @@ import (
 type ConnectRequest struct {
 	// Claims are the claims of the client's token, see the function ClaimsMap of package token.
 	Claims map[string][]string
-	// Query and Headers are those of the client's request, as they came in. The
+	// Query and Headers are those of the client's request, as received. The
 	// access token and the Authorization header are left out of the body.
 	Query, Headers map[string][]string
 	// Subprotocols are those that the client offers, in its order.
 	Subprotocols []string
-	// ClientCertificates holds the client's TLS certificate, if it sent one.
+	// ClientCertificates contains the client's TLS certificate, if it sent one.
 	ClientCertificates []Certificate
 	// MQTT is set for an MQTT client.
 	MQTT *MQTTConnect
@@ -40,15 +40,15 @@ type MQTTConnect struct {
 	ProtocolVersion int `json:"protocolVersion"`
 	// CleanStart is the flag Clean Start, or Clean Session.
 	CleanStart bool `json:"cleanStart"`
-	// Username and Password are nil where the packet has none.
+	// Username and Password are nil if the packet has none.
 	Username *string `json:"username"`
 	Password []byte  `json:"password"`
 	// UserProperties are those of MQTT 5.
 	UserProperties []MQTTProperty `json:"userProperties"`
 }
 
-// MarshalJSON writes the body. Handlers in other languages count on lists and
-// objects where the reference has them, so none of them is ever null.
+// MarshalJSON encodes the body. Handlers in other languages expect the lists and
+// objects of the reference, so none of them is ever null.
 func (r ConnectRequest) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Claims             map[string][]string `json:"claims"`
@@ -81,8 +81,8 @@ func without(m map[string][]string, drop func(name string) bool) map[string][]st
 	return out
 }
 
-// ConnectResponse is what a handler decides about a new connection. The zero
-// value accepts it as its token has it.
+// ConnectResponse is a handler's decision about a new connection. The zero value
+// accepts it with the user, groups and roles of its token.
 type ConnectResponse struct {
 	// UserID replaces the user of the token, also when it is empty; nil keeps it.
 	UserID *string
@@ -91,15 +91,15 @@ type ConnectResponse struct {
 	// Roles replaces the roles of the token, also when it is empty; nil keeps
 	// them.
 	Roles *[]string
-	// Subprotocol is the one that was chosen; "" leaves the choice to the
-	// service: the first that it supports of those offered.
+	// Subprotocol is the selected one. If it is empty, the service selects the first
+	// offered one that it supports.
 	Subprotocol string
 	// MQTTProperties are user properties for the CONNACK packet.
 	MQTTProperties []MQTTProperty
 }
 
-// connectReply is the body as it travels. Pointers tell null and absence from
-// empty values.
+// connectReply is the encoded body. Pointers distinguish null and absent members
+// from empty values.
 type connectReply struct {
 	UserID      *string    `json:"userId"`
 	Groups      []*string  `json:"groups"`
@@ -110,8 +110,8 @@ type connectReply struct {
 	} `json:"mqtt"`
 }
 
-// ParseConnectResponse reads the body of a 2xx answer to a connect event,
-// whatever its content type. No body, and the JSON null, are the zero value.
+// ParseConnectResponse reads the body of a 2xx response to a connect event,
+// whatever its content type. An empty body and JSON null are the zero value.
 func ParseConnectResponse(body []byte) (ConnectResponse, error) {
 	body = bytes.TrimSpace(body)
 	if len(body) == 0 {
@@ -119,15 +119,15 @@ func ParseConnectResponse(body []byte) (ConnectResponse, error) {
 	}
 	var raw connectReply
 	if err := json.Unmarshal(body, &raw); err != nil {
-		return ConnectResponse{}, fmt.Errorf("the answer to connect cannot be read: %w; answer 204, or 200 with an object of userId, groups, roles and subprotocol", err)
+		return ConnectResponse{}, fmt.Errorf("the response to connect cannot be read: %w; respond with 204, or with 200 and an object of userId, groups, roles and subprotocol", err)
 	}
 	res := ConnectResponse{UserID: raw.UserID}
 	for _, g := range raw.Groups {
 		if g == nil {
-			return ConnectResponse{}, errors.New("the answer to connect has a null among its groups: leave it out")
+			return ConnectResponse{}, errors.New("the response to connect has a null among its groups: leave it out")
 		}
 		if err := names.Group(*g); err != nil {
-			return ConnectResponse{}, fmt.Errorf("the answer to connect has a bad group: %w", err)
+			return ConnectResponse{}, fmt.Errorf("the response to connect has a bad group: %w", err)
 		}
 		res.Groups = append(res.Groups, *g)
 	}
@@ -135,7 +135,7 @@ func ParseConnectResponse(body []byte) (ConnectResponse, error) {
 		roles := make([]string, 0, len(*raw.Roles))
 		for _, r := range *raw.Roles {
 			if r == nil {
-				return ConnectResponse{}, errors.New("the answer to connect has a null among its roles: leave it out")
+				return ConnectResponse{}, errors.New("the response to connect has a null among its roles: leave it out")
 			}
 			roles = append(roles, *r)
 		}

@@ -87,7 +87,7 @@ func TestParseConnectResponse(t *testing.T) {
 		{body: `{"groups":"a"}`, err: "cannot be read"},
 		{body: `[]`, err: "cannot be read"},
 		{body: `"bob"`, err: "cannot be read"},
-		{body: `{"userId":"bob"`, err: "answer 204, or 200 with an object"},
+		{body: `{"userId":"bob"`, err: "respond with 204, or with 200 and an object"},
 		{body: `{} {}`, err: "cannot be read"},
 		{body: `<html>`, err: "cannot be read"},
 	} {

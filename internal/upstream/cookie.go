@@ -11,7 +11,7 @@ import (
 
 // Limits of the cookies of one connection: an event handler that sets a new name
 // with every response must not make the requests grow without bound. They are
-// those of .NET's CookieContainer, which the service uses.
+// those of .NET's CookieContainer, on which the service is built.
 const (
 	maxCookies    = 20
 	maxCookieSize = 4096 // bytes of name and value

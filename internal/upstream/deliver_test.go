@@ -146,7 +146,7 @@ func TestRetries(t *testing.T) {
 			switch {
 			case tt.final == 0 && err != nil:
 				t.Errorf("Deliver = %v, want no error", err)
-			case tt.final == -1 && (err == nil || !strings.Contains(err.Error(), "is it running at this address?")):
+			case tt.final == -1 && (err == nil || !strings.Contains(err.Error(), "check that the event handler is running")):
 				t.Errorf("Deliver = %v, want a connection error with its remedy", err)
 			case tt.final > 0 && (!errors.As(err, &refused) || refused.Status != tt.final || refused.Attempts != len(ids)):
 				t.Errorf("Deliver = %v, want status %d after %d attempts", err, tt.final, len(ids))
@@ -197,7 +197,7 @@ func TestDeliveryTimeout(t *testing.T) {
 		defer d.Close()
 		begin := time.Now()
 		_, err := d.Deliver(t.Context(), []upstream.Handler{{URL: "http://h/", UserEvents: "*"}}, hello())
-		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no answer within 1m40s") {
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no response within 1m40s") {
 			t.Errorf("Deliver = %v, want a timeout that says 1m40s", err)
 		}
 		if took := time.Since(begin); took != 100*time.Second || posts != 2 {
@@ -270,7 +270,7 @@ func TestAnswerTooLargeOrBroken(t *testing.T) {
 		{"size" + strconv.Itoa(limit), "", ""},
 		{"size" + strconv.Itoa(limit+1), "", "more than 16 MiB"},
 		{"size" + strconv.Itoa(limit+1), "refused", "responded with 403"},
-		{"broken", "", "broke off"},
+		{"broken", "", "reading the response body"},
 	} {
 		e := hello()
 		e.Name, e.UserID = tt.name, tt.user
@@ -323,7 +323,7 @@ func TestSecretsStayHidden(t *testing.T) {
 			log.WriteString(a.Err.Error() + "\n")
 		}
 	}
-	if !strings.Contains(log.String(), "trying again") {
+	if !strings.Contains(log.String(), "retrying") {
 		t.Errorf("log = %s, want the retries", &log)
 	}
 	for _, secret := range []string{"topsecret", "sha256=", testKey} {

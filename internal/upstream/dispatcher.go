@@ -20,14 +20,14 @@ type Options struct {
 	// Keys are the access keys, primary first. Each gives one ce-signature;
 	// without keys there is no signature.
 	Keys []string
-	// SignatureLines sends the signatures as one header line each, instead of
-	// as one comma list. Receivers meet both shapes.
+	// SignatureLines sends each signature in a header line of its own, instead of all
+	// of them in a comma-separated list. Handlers have to accept both forms.
 	SignatureLines bool
 	// Token returns a bearer token for an audience, for handlers with an
 	// Audience. Default: such handlers fail.
 	Token func(ctx context.Context, audience string) (string, error)
-	// Client makes the requests; its CheckRedirect, Jar and Timeout are not
-	// used. Default: a client of the dispatcher's own.
+	// Client supplies the Transport; its other fields are not used. Default: a
+	// transport of the dispatcher.
 	Client *http.Client
 	// Logger gets retries and failed background validations. Default: discard.
 	Logger *slog.Logger
@@ -35,7 +35,7 @@ type Options struct {
 	Now   func() time.Time
 	Sleep func(ctx context.Context, d time.Duration) error
 	// Observe is called after each HTTP attempt, possibly by several goroutines
-	// at once. Default: nothing.
+	// concurrently. Default: nothing.
 	Observe func(Attempt)
 }
 
@@ -53,14 +53,13 @@ type Attempt struct {
 	ID                           uint64
 	// Number counts the attempts from 1.
 	Number int
-	// Status is the answer's status, 0 when there was none.
+	// Status is the status of the response, 0 if there was none.
 	Status int
-	// Duration runs from the request to the last byte read of the answer.
+	// Duration runs from the request to the last byte read of the response.
 	Duration time.Duration
-	// Err is why there was no answer, or why it could not be read; nil otherwise.
+	// Err is why there was no response, or why it could not be read; nil otherwise.
 	Err error
-	// Retry is the pause after which another attempt follows; 0 where this one
-	// was the last.
+	// Retry is the delay before the next attempt; 0 if this one was the last.
 	Retry time.Duration
 }
 
@@ -122,14 +121,14 @@ func newTransport() *http.Transport {
 		MaxIdleConnsPerHost:    100,
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 256 << 10,
-		// The service asks for no compression, so a handler shall not see that
-		// this one could take it; and the limit on the body stays exact.
+		// The service does not accept compressed responses. Without compression, the
+		// limit of the body is exact, too.
 		DisableCompression: true,
 	}
 }
 
-// Close stops background validations and waits for them. Deliveries that have
-// begun run on under their own contexts; later ones fail with [ErrClosed].
+// Close stops background validations and waits for them. Deliveries in
+// progress continue under their own contexts; later ones fail with [ErrClosed].
 func (d *Dispatcher) Close() {
 	d.mu.Lock()
 	d.closed = true
@@ -141,17 +140,17 @@ func (d *Dispatcher) Close() {
 	}
 }
 
-// Deliver tells the event to the first handler that wants it, after that
-// handler has passed validation, and returns its answer. ctx bounds the whole
-// delivery; without it, a handler has 100 seconds for all attempts together.
+// Deliver delivers the event to the first handler that is configured for it, after
+// that handler has passed validation, and returns its response. ctx bounds the
+// whole delivery, which takes at most 100 seconds for all attempts together.
 //
-// The error is [ErrNoHandler] when no handler wants the event, a
-// [*ValidationError] when the handler failed abuse protection, a [*StatusError]
-// when it gave a final answer other than 2xx (the Response is then returned
-// too, without a State), and else says why there was no usable answer.
+// The error is [ErrNoHandler] if no handler is configured for the event, a
+// [*ValidationError] if the handler failed abuse protection, a [*StatusError] if
+// the last response was not 2xx (the Response is then returned, too, without a
+// State), and otherwise reports why there was no usable response.
 func (d *Dispatcher) Deliver(ctx context.Context, handlers []Handler, ev Event) (Response, error) {
 	for _, h := range handlers {
-		if h.Wants(ev) {
+		if h.Matches(ev) {
 			return d.deliver(ctx, h, ev)
 		}
 	}
@@ -179,11 +178,11 @@ func (d *Dispatcher) deliver(ctx context.Context, h Handler, ev Event) (Response
 		},
 	})
 	if err != nil {
-		return Response{}, fmt.Errorf("event handler %s, %s: %w", shown(u), ev.ceType(), err)
+		return Response{}, fmt.Errorf("event handler %s, %s: %w", redactedURL(u), ev.ceType(), err)
 	}
 	if res.Status/100 != 2 {
 		res.State = nil
-		return res, &StatusError{Status: res.Status, Event: ev.ceType(), URL: shown(u), Attempts: attempts, Location: location(res, u)}
+		return res, &StatusError{Status: res.Status, Event: ev.ceType(), URL: redactedURL(u), Attempts: attempts, Location: location(res, u)}
 	}
 	return res, nil
 }

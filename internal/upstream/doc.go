@@ -17,6 +17,6 @@
 //
 // The rules are those of "CloudEvents extension for Azure Web PubSub event
 // handler" (Azure Web PubSub reference) and of "HTTP 1.1 Web Hooks for Event
-// Delivery" (CloudEvents). Where they are silent, on retries, timeouts and
-// limits, the package does what Microsoft's preview emulator does.
+// Delivery" (CloudEvents). They do not specify retries, timeouts and
+// limits, for which the package follows Microsoft's preview emulator.
 package upstream

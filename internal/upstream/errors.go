@@ -6,7 +6,7 @@ import (
 	"net/url"
 )
 
-// ErrNoHandler is the error of an event that no configured handler wants.
+// ErrNoHandler is the error of an event for which no handler is configured.
 var ErrNoHandler = errors.New("no event handler is configured for this event: add one, or add the event to its system events or user events")
 
 // ErrClosed is the error of a delivery after [Dispatcher.Close].
@@ -25,22 +25,22 @@ func (e *FieldError) Error() string { return e.Err.Error() }
 // Unwrap returns Err.
 func (e *FieldError) Unwrap() error { return e.Err }
 
-// StatusError is the error of a handler that gave a final answer other than 2xx.
+// StatusError is the error of a handler whose last response was not 2xx.
 type StatusError struct {
 	// Status is the HTTP status of the last attempt.
 	Status int
 	// Event is the CloudEvents type of the event.
 	Event string
-	// URL is the address that answered, without the query.
+	// URL is the address that responded, without the query.
 	URL string
-	// Attempts is how many requests were made.
+	// Attempts is the number of requests.
 	Attempts int
 	// Location is the target of a redirect, without the query. It is empty if there
 	// is none.
 	Location string
 }
 
-// Error names the answer and what to look at.
+// Error names the status and the remedy.
 func (e *StatusError) Error() string {
 	attempts := ""
 	if e.Attempts > 1 {
@@ -53,7 +53,7 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("event handler %s responded with %d to %s%s%s: %s", e.URL, e.Status, e.Event, attempts, target, statusRemedy(e.Status))
 }
 
-// location returns the target of a redirect as an error may show it.
+// location returns the target of a redirect, for an error.
 func location(res Response, u *url.URL) string {
 	if res.Status/100 != 3 || res.Header.Get("Location") == "" {
 		return ""
@@ -62,24 +62,24 @@ func location(res Response, u *url.URL) string {
 	if err != nil {
 		return "an unreadable address"
 	}
-	return clip(shown(target))
+	return clip(redactedURL(target))
 }
 
-// statusRemedy says what an answer to an event usually means.
+// statusRemedy returns what a status usually means, and the remedy.
 func statusRemedy(status int) string {
 	switch {
 	case status >= 300 && status < 400:
 		return "redirects are not followed; put the final address into the URL template (https, trailing slash)"
 	case status == 401 || status == 403:
-		return "either the handler refused the client, or it did not trust the request: compare its access keys and allowed origins with the service's"
+		return "the handler rejected the client, or it could not verify the request: compare its access keys and allowed origins with those of the service"
 	case status == 404 || status == 405:
-		return "no route takes a POST at this address; compare the path of the URL template with the handler's"
+		return "the handler has no route for POST at this address; compare the path of the URL template with the handler's"
 	case status == 413:
-		return "the handler takes no body of this size; raise its limit"
+		return "the body is too large for the handler; raise its limit"
 	case status == 415 || status == 400:
 		return "the handler did not understand the event; see its log"
 	case status == 429:
-		return "the handler is busy; 429 is not tried again"
+		return "the handler is busy; 429 is not retried"
 	case status == 408 || status >= 500:
 		return "the handler failed; see its log"
 	}
@@ -87,22 +87,22 @@ func statusRemedy(status int) string {
 }
 
 // ValidationError is the error of a handler that failed abuse protection, which
-// goes before any event (CloudEvents, "HTTP 1.1 Web Hooks for Event Delivery",
+// precedes any event (CloudEvents, "HTTP 1.1 Web Hooks for Event Delivery",
 // section 4).
 type ValidationError struct {
-	// URL is the address that was asked, without the query.
+	// URL is the address of the request, without the query.
 	URL string
 	// Reason names the rule and the remedy.
 	Reason string
-	// Status is the status of the answer, 0 if there was none.
+	// Status is the status of the response, 0 if there was none.
 	Status int
-	// Err is why there was no answer, or nil.
+	// Err is why there was no response, or nil.
 	Err error
 }
 
 // Error returns the address and the reason.
 func (e *ValidationError) Error() string {
-	return fmt.Sprintf("event handler %s did not pass validation: %s", e.URL, e.Reason)
+	return fmt.Sprintf("event handler %s failed validation: %s", e.URL, e.Reason)
 }
 
 // Unwrap returns Err.

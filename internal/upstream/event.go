@@ -5,11 +5,12 @@ import (
 	"net/http"
 )
 
-// Kind says what happened.
+// Kind is the kind of an [Event].
 type Kind uint8
 
 // The kinds of event. Connect and User are blocking: the service waits for the
-// answer and acts on it. The answers to the others are only logged.
+// response and acts on it. The others are notifications, whose responses are only
+// logged.
 const (
 	Connect Kind = iota + 1
 	Connected
@@ -39,17 +40,16 @@ func (k Kind) String() string {
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
-// Event is one thing to tell an event handler. The service makes one request
-// of it.
+// Event is one event for an event handler. The service sends it in one request.
 type Event struct {
-	// Kind is what happened.
+	// Kind is the kind of the event.
 	Kind Kind
 	// Name is the name of a user event, for example "message". The other kinds
 	// have fixed names; leave it empty there.
 	Name string
 	// ID counts the events of a connection: connect is 0, connected is 1.
 	ID uint64
-	// Hub and ConnectionID say where it happened. For MQTT the connection id is
+	// Hub and ConnectionID identify the connection. For MQTT the connection id is
 	// the client id.
 	Hub, ConnectionID string
 	// UserID is the user of the connection, empty for an anonymous one.
@@ -62,14 +62,14 @@ type Event struct {
 	PhysicalConnectionID, SessionID string
 	// Group is the group of a GroupJoined or GroupLeft event.
 	Group string
-	// State is the connection state that a handler set; nil when none ever did.
+	// State is the connection state that a handler set; nil if none did.
 	// It is opaque and may be empty.
 	State *string
 	// Origin is the host, without port, by which the client reached the service.
 	// Default: that of the [Dispatcher].
 	Origin string
-	// TraceParent is the traceparent header of the client's request. Without a valid
-	// one, the connection has a trace of its own.
+	// TraceParent is the traceparent header of the client's request. If it is not
+	// valid, the events of the connection are in a trace of their own.
 	TraceParent string
 	// Cookies are those that handlers set on this connection before, see
 	// [Response.Cookies].
@@ -93,7 +93,7 @@ type MQTTProperty struct {
 	Value string `json:"value"`
 }
 
-// name returns what stands in ce-eventName and in place of {event}.
+// name returns the value of ce-eventName and of {event}.
 func (e Event) name() string {
 	if e.Kind == User {
 		return e.Name
@@ -116,15 +116,15 @@ func (e Event) ceType() string {
 // mqtt reports whether the event comes from an MQTT client.
 func (e Event) mqtt() bool { return e.PhysicalConnectionID != "" }
 
-// Response is the answer of an event handler.
+// Response is the response of an event handler.
 type Response struct {
 	// Status is the HTTP status.
 	Status int
 	// ContentType and Body are the payload, at most 16 MiB.
 	ContentType string
 	Body        []byte
-	// State is the new connection state; nil leaves the state as it is. Only a
-	// 2xx answer changes it.
+	// State is the new connection state; nil leaves the state unchanged. Only a
+	// 2xx response changes it.
 	State *string
 	// Metadata goes with the reply to the client. Keys are in lower case. It is
 	// nil when there is none.
@@ -132,6 +132,6 @@ type Response struct {
 	// Cookies are to be sent with the later events of the connection: those of the
 	// event and what the response set. Only a 2xx response sets cookies.
 	Cookies *Cookies
-	// Header is the header as it was received.
+	// Header is the header as received.
 	Header http.Header
 }

@@ -54,7 +54,7 @@ func ExampleDispatcher_Validate() {
 	if errors.As(err, &invalid) {
 		fmt.Println(invalid.Reason)
 	}
-	// Output: it answered 401 to OPTIONS: is a function key missing in the URL template (?code=…), or does App Service authentication (EasyAuth) or a gateway stand in front of the handler? The preflight carries no key of its own
+	// Output: it responded with 401 to OPTIONS: check that the URL template contains the function key (?code=…), and that no App Service authentication (EasyAuth) or gateway in front of the handler rejects the request; the preflight has no other key
 }
 
 func ExampleConnectRequest() {

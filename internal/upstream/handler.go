@@ -12,12 +12,12 @@ import (
 // Handler is one configured event handler of a hub (resource model of Azure
 // Web PubSub, hub property eventHandlers).
 type Handler struct {
-	// URL is the template of the handler's address. {hub} and {event} stand for
-	// the hub and the event name, anywhere but in the host. A query, such as
+	// URL is the template of the handler's address. {hub} and {event} are
+	// replaced by the hub and the event name, except in the host. A query, such as
 	// ?code= with a function key, is sent along.
 	URL string
-	// UserEvents says which user events the handler gets: "*" all, "a,b" those
-	// two, "" none. Case does not matter.
+	// UserEvents selects the user events of the handler: "*" all, "a,b" those
+	// two, "" none. Case is ignored.
 	UserEvents string
 	// SystemEvents lists which of connect, connected and disconnected it gets.
 	SystemEvents []string
@@ -32,7 +32,7 @@ type Handler struct {
 	Audience string
 }
 
-// Validate reports the first setting that the service would refuse, as a
+// Validate reports the first setting that the service would reject, as a
 // [*FieldError]. Errors never show the query of the URL.
 func (h Handler) Validate() error {
 	for _, check := range []struct {
@@ -56,7 +56,7 @@ func (h Handler) validateUserEvents() error {
 	if strings.TrimSpace(h.UserEvents) != "*" {
 		for name := range listed(h.UserEvents) {
 			if strings.Contains(name, "*") {
-				return fmt.Errorf("user events %q: * stands alone, for all events; list the names otherwise", h.UserEvents)
+				return fmt.Errorf("user events %q: * selects all events and has to be the only entry; otherwise list the names", h.UserEvents)
 			}
 			if err := names.Event(name); err != nil {
 				return fmt.Errorf("user events %q: %w", h.UserEvents, err)
@@ -85,9 +85,9 @@ func known(what string, list []string, all ...string) error {
 	return nil
 }
 
-// Wants reports whether the handler is configured for the event. Of several
-// handlers that want it, the service tells the first.
-func (h Handler) Wants(e Event) bool {
+// Matches reports whether the handler is configured for the event. Of several
+// such handlers, the service delivers it to the first.
+func (h Handler) Matches(e Event) bool {
 	switch e.Kind {
 	case User:
 		if strings.TrimSpace(h.UserEvents) == "*" {
@@ -100,13 +100,13 @@ func (h Handler) Wants(e Event) bool {
 		}
 		return false
 	case GroupJoined, GroupLeft:
-		return contains(h.GroupEvents, e.name()) && h.wantsGroup(e.Group)
+		return contains(h.GroupEvents, e.name()) && h.matchesGroup(e.Group)
 	default:
 		return contains(h.SystemEvents, e.name())
 	}
 }
 
-func (h Handler) wantsGroup(group string) bool {
+func (h Handler) matchesGroup(group string) bool {
 	for _, f := range h.GroupFilters {
 		if ok, err := role.MatchGroup(f, group); ok && err == nil {
 			return true

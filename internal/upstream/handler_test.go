@@ -21,8 +21,8 @@ func TestHandlerValidate(t *testing.T) {
 			SystemEvents: []string{"Connect", "connected", "disconnected"}, GroupEvents: []string{"joined", "left"},
 		}, ""},
 		{"all user events", upstream.Handler{URL: ok, UserEvents: " * "}, ""},
-		{"star in a list", upstream.Handler{URL: ok, UserEvents: "a,*"}, "* stands alone"},
-		{"star in a name", upstream.Handler{URL: ok, UserEvents: "order.*"}, "* stands alone"},
+		{"star in a list", upstream.Handler{URL: ok, UserEvents: "a,*"}, "* selects all events"},
+		{"star in a name", upstream.Handler{URL: ok, UserEvents: "order.*"}, "* selects all events"},
 		{"bad event name", upstream.Handler{URL: ok, UserEvents: "a,b c"}, "invalid event name"},
 		{"unknown system event", upstream.Handler{URL: ok, SystemEvents: []string{"message"}}, "there are connect, connected and disconnected"},
 		{"unknown group event", upstream.Handler{URL: ok, GroupEvents: []string{"join"}}, "there are joined and left"},
@@ -113,7 +113,7 @@ func FuzzResolve(f *testing.F) {
 	})
 }
 
-func TestHandlerWants(t *testing.T) {
+func TestHandlerMatches(t *testing.T) {
 	user := func(name string) upstream.Event { return upstream.Event{Kind: upstream.User, Name: name} }
 	for _, tt := range []struct {
 		name string
@@ -145,8 +145,8 @@ func TestHandlerWants(t *testing.T) {
 			false,
 		},
 	} {
-		if got := tt.h.Wants(tt.e); got != tt.want {
-			t.Errorf("%s: Wants = %v, want %v", tt.name, got, tt.want)
+		if got := tt.h.Matches(tt.e); got != tt.want {
+			t.Errorf("%s: Matches = %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }

@@ -73,25 +73,25 @@ func TestHostileHandler(t *testing.T) {
 		want    string // part of the error; empty if the event succeeds
 		body    string
 	}{
-		"nothing":                  {text(""), "cannot be reached", ""},
-		"garbage":                  {text("\x00\xff\x16\x03\x01"), "cannot be reached", ""},
-		"an endless line":          {endless("", strings.Repeat("x", 4096)), "cannot be reached", ""},
-		"HTTP/0.9":                 {text("hello"), "cannot be reached", ""},
-		"no status":                {text("HTTP/1.1\r\n\r\n"), "cannot be reached", ""},
-		"a status of five digits":  {text("HTTP/1.1 20000 OK\r\n\r\n"), "cannot be reached", ""},
+		"nothing":                  {text(""), "request failed", ""},
+		"garbage":                  {text("\x00\xff\x16\x03\x01"), "request failed", ""},
+		"an endless line":          {endless("", strings.Repeat("x", 4096)), "request failed", ""},
+		"HTTP/0.9":                 {text("hello"), "request failed", ""},
+		"no status":                {text("HTTP/1.1\r\n\r\n"), "request failed", ""},
+		"a status of five digits":  {text("HTTP/1.1 20000 OK\r\n\r\n"), "request failed", ""},
 		"status 99":                {text("HTTP/1.1 099 Odd\r\nContent-Length: 0\r\n\r\n"), "", "099"},
-		"endless headers":          {endless(ok, "X-Header: "+strings.Repeat("x", 1000)+"\r\n"), "cannot be reached", ""},
-		"an endless header":        {endless(ok+"X-Header: ", strings.Repeat("x", 4096)), "cannot be reached", ""},
-		"endless interim":          {endless("", "HTTP/1.1 102 Processing\r\n\r\n"), "cannot be reached", ""},
-		"a header without a colon": {text(ok + "oops\r\n\r\n"), "cannot be reached", ""},
-		"two lengths":              {text(ok + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"), "cannot be reached", ""},
-		"a negative length":        {text(ok + "Content-Length: -1\r\n\r\n"), "cannot be reached", ""},
-		"a length beyond 64 bits":  {text(ok + "Content-Length: 99999999999999999999\r\n\r\n"), "cannot be reached", ""},
-		"a body that is too short": {text(ok + "Content-Length: 10\r\n\r\nhalf"), "broke off", ""},
+		"endless headers":          {endless(ok, "X-Header: "+strings.Repeat("x", 1000)+"\r\n"), "request failed", ""},
+		"an endless header":        {endless(ok+"X-Header: ", strings.Repeat("x", 4096)), "request failed", ""},
+		"endless interim":          {endless("", "HTTP/1.1 102 Processing\r\n\r\n"), "request failed", ""},
+		"a header without a colon": {text(ok + "oops\r\n\r\n"), "request failed", ""},
+		"two lengths":              {text(ok + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"), "request failed", ""},
+		"a negative length":        {text(ok + "Content-Length: -1\r\n\r\n"), "request failed", ""},
+		"a length beyond 64 bits":  {text(ok + "Content-Length: 99999999999999999999\r\n\r\n"), "request failed", ""},
+		"a body that is too short": {text(ok + "Content-Length: 10\r\n\r\nhalf"), "reading the response body", ""},
 		"an endless body":          {endless(ok+"\r\n", strings.Repeat("x", 1<<16)), "more than 16 MiB", ""},
 		"endless chunks":           {endless(ok+"Transfer-Encoding: chunked\r\n\r\n", "10000\r\n"+strings.Repeat("x", 1<<16)+"\r\n"), "more than 16 MiB", ""},
-		"an odd chunk":             {text(ok + "Transfer-Encoding: chunked\r\n\r\nzz\r\n"), "broke off", ""},
-		"an endless chunk header":  {endless(ok+"Transfer-Encoding: chunked\r\n\r\n1;", strings.Repeat("x", 4096)), "broke off", ""},
+		"an odd chunk":             {text(ok + "Transfer-Encoding: chunked\r\n\r\nzz\r\n"), "reading the response body", ""},
+		"an endless chunk header":  {endless(ok+"Transfer-Encoding: chunked\r\n\r\n1;", strings.Repeat("x", 4096)), "reading the response body", ""},
 		"compressed":               {text(ok + "Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b"), "", "\x1f\x8b"}, // never asked for, never unpacked
 		"2,000 cookies":            {text(ok + many + "Content-Length: 0\r\n\r\n"), "", ""},
 		"endless redirects":        {text("HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"), "redirects are not followed", ""},
@@ -211,7 +211,7 @@ func FuzzResponse(f *testing.F) {
 			if errors.As(err, &refused) && strings.ContainsAny(refused.Location, "?#@") {
 				t.Errorf("the error shows the query or the user of a redirect: %v", err)
 			}
-			if refusal, ok := upstream.ParseMQTTRefusal(res.Body); ok && refusal.Code == 0 && !strings.Contains(string(res.Body), "code") {
+			if refusal, ok := upstream.ParseMQTTRejection(res.Body); ok && refusal.Code == 0 && !strings.Contains(string(res.Body), "code") {
 				t.Errorf("a code out of nothing: %+v", refusal)
 			}
 			if err != nil {

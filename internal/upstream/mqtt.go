@@ -6,8 +6,8 @@ import (
 	"example.com/webpubsub/internal/webhook"
 )
 
-// MQTTRefusal is why a handler refuses an MQTT client.
-type MQTTRefusal struct {
+// MQTTRejection is why a handler rejected an MQTT client.
+type MQTTRejection struct {
 	// Code is a return code of MQTT 3.1.1 or a reason code of MQTT 5.0 as the
 	// handler gave it. Whether it is a legal one is for the caller to check.
 	Code int
@@ -16,11 +16,11 @@ type MQTTRefusal struct {
 	UserProperties []MQTTProperty
 }
 
-// ParseMQTTRefusal reads the body of an answer to connect that is not 2xx
+// ParseMQTTRejection reads the body of a response to connect that is not 2xx
 // (Microsoft Learn, CloudEvents extension for MQTT, "Error Response Format").
-// It reports false where the body has no mqtt.code, as when something in front
-// of the handler answered; see mqtt.CodeForStatus.
-func ParseMQTTRefusal(body []byte) (MQTTRefusal, bool) {
+// It returns false if the body has no mqtt.code, for example because a gateway in
+// front of the handler responded; see mqtt.CodeForStatus.
+func ParseMQTTRejection(body []byte) (MQTTRejection, bool) {
 	var raw struct {
 		MQTT *struct {
 			Code           *int           `json:"code"`
@@ -29,9 +29,9 @@ func ParseMQTTRefusal(body []byte) (MQTTRefusal, bool) {
 		} `json:"mqtt"`
 	}
 	if json.Unmarshal(body, &raw) != nil || raw.MQTT == nil || raw.MQTT.Code == nil {
-		return MQTTRefusal{}, false
+		return MQTTRejection{}, false
 	}
-	r := MQTTRefusal{Code: *raw.MQTT.Code, UserProperties: raw.MQTT.UserProperties}
+	r := MQTTRejection{Code: *raw.MQTT.Code, UserProperties: raw.MQTT.UserProperties}
 	if raw.MQTT.Reason != nil {
 		r.Reason = *raw.MQTT.Reason
 	}
@@ -41,16 +41,15 @@ func ParseMQTTRefusal(body []byte) (MQTTRefusal, bool) {
 // MQTTDisconnected is the body of the disconnected event of an MQTT client.
 // Marshal it with encoding/json.
 type MQTTDisconnected struct {
-	// Reason is why the session ended; empty, which is sent as null, where there
-	// is nothing to say.
+	// Reason is why the session ended. An empty one is sent as null.
 	Reason string
-	// InitiatedByClient says that the client sent Packet.
+	// InitiatedByClient reports whether the client sent Packet.
 	InitiatedByClient bool
 	// Packet is the last DISCONNECT packet of either side, or nil.
 	Packet *MQTTDisconnectPacket
 }
 
-// MQTTDisconnectPacket is what the event tells of a DISCONNECT packet.
+// MQTTDisconnectPacket describes a DISCONNECT packet.
 type MQTTDisconnectPacket struct {
 	// Code is the reason code; 0 with MQTT 3.1.1.
 	Code int `json:"code"`
@@ -58,7 +57,7 @@ type MQTTDisconnectPacket struct {
 	UserProperties []MQTTProperty `json:"userProperties"`
 }
 
-// MarshalJSON writes the body.
+// MarshalJSON encodes the body.
 func (d MQTTDisconnected) MarshalJSON() ([]byte, error) {
 	type part struct {
 		InitiatedByClient bool                  `json:"initiatedByClient"`

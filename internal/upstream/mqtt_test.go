@@ -9,7 +9,7 @@ import (
 	"example.com/webpubsub/internal/upstream"
 )
 
-func TestMQTTRefusal(t *testing.T) {
+func TestMQTTRejection(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"mqtt":{"code":138,"reason":"banned by server","userProperties":[{"name":"n","value":"v"}]}}`: "{138 banned by server [{n v}]} true",
 		`{"mqtt":{"code":5,"reason":null,"userProperties":null}}`:                                       "{5  []} true",
@@ -18,7 +18,7 @@ func TestMQTTRefusal(t *testing.T) {
 		`Unauthorized`:                                                                                  "{0  []} false",
 		``:                                                                                              "{0  []} false",
 	} {
-		r, ok := upstream.ParseMQTTRefusal([]byte(body))
+		r, ok := upstream.ParseMQTTRejection([]byte(body))
 		if got := fmt.Sprint(r, ok); got != want {
 			t.Errorf("%s: got %s, want %s", body, got, want)
 		}

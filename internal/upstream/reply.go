@@ -12,11 +12,12 @@ import (
 )
 
 // Message returns what the client gets for a 2xx response to a user event
-// (reference, "User events"). The zero Message means nothing. An empty body
+// (reference, "User events"). The zero Message means no reply. An empty body
 // with metadata is an empty text, and a body without content type is binary.
-// The error says why the response counts as a failure of the handler. An unreadable
-// content type is such a failure, though Microsoft's emulator takes it for binary:
-// the client would get bytes where the handler meant text.
+// The error is why the response is a failure of the handler. An unreadable content
+// type is one, and so are text and JSON that are not UTF-8 and application/x-protobuf
+// that is not a google.protobuf.Any. Microsoft's emulator sends the first as binary,
+// the others as they are, and clients fail to read them.
 func (r Response) Message() (webpubsub.Message, error) { return r.message(false) }
 
 // SimpleMessage is [Response.Message] for a client without a subprotocol: JSON
@@ -34,7 +35,7 @@ func (r Response) message(simple bool) (webpubsub.Message, error) {
 	}
 	m, err := payload.FromHTTP(r.ContentType, r.Body)
 	if err != nil {
-		return webpubsub.Message{}, fmt.Errorf("the answer has content type %q: %w", clip(r.ContentType), err)
+		return webpubsub.Message{}, fmt.Errorf("the response has the content type %q: %w", clip(r.ContentType), err)
 	}
 	if err := names.Metadata(r.Metadata); err != nil {
 		return webpubsub.Message{}, fmt.Errorf("the response has %w", err)
@@ -45,7 +46,7 @@ func (r Response) message(simple bool) (webpubsub.Message, error) {
 	case m.Type == webpubsub.DataTypeText && !utf8.Valid(m.Data):
 		return webpubsub.Message{}, errors.New("the response says text/plain and its body is not UTF-8: respond with application/octet-stream")
 	case m.Type == webpubsub.DataTypeJSON && !utf8.Valid(m.Data):
-		return webpubsub.Message{}, errors.New("the response says application/json and its body is not UTF-8: encode it so")
+		return webpubsub.Message{}, errors.New("the response says application/json and its body is not UTF-8: encode it in UTF-8")
 	case m.Type == webpubsub.DataTypeJSON && !simple, m.Type == webpubsub.DataTypeProtobuf:
 		if err := wire.CheckPayload(m); err != nil {
 			return webpubsub.Message{}, fmt.Errorf("the response says %s, but %w", clip(r.ContentType), err)

@@ -105,7 +105,7 @@ func (d *Dispatcher) authorize(ctx context.Context, h Handler, header http.Heade
 		return nil
 	}
 	if d.o.Token == nil {
-		return fmt.Errorf("the event handler wants a managed identity token for %q, and there is no source of tokens here: remove the audience or configure the source", h.Audience)
+		return fmt.Errorf("the event handler requires a managed identity token for %q, and no source of tokens is configured: remove the audience or configure the source", h.Audience)
 	}
 	token, err := d.o.Token(ctx, h.Audience)
 	if err != nil {
@@ -115,8 +115,8 @@ func (d *Dispatcher) authorize(ctx context.Context, h Handler, header http.Heade
 	return nil
 }
 
-// checkHeader refuses what cannot stand in a header. The transport would refuse
-// it as well, but as an error that looks worth another try.
+// checkHeader reports names and values that a header cannot have. The transport
+// would reject them, too, with an error that looks temporary.
 func checkHeader(h http.Header) error {
 	for name, values := range h {
 		if strings.ContainsFunc(name, func(r rune) bool {
@@ -125,16 +125,16 @@ func checkHeader(h http.Header) error {
 			return fmt.Errorf("%q cannot be the name of a header: use letters, digits and -", name)
 		}
 		for _, v := range values {
-			// Bytes above ASCII are fine: a user id travels as raw UTF-8.
+			// Bytes above ASCII are valid: a user id is sent as raw UTF-8.
 			if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-				return fmt.Errorf("the value of %s has a control character, which no header can carry", name)
+				return fmt.Errorf("the value of %s has a control character, which a header cannot contain", name)
 			}
 		}
 	}
 	return nil
 }
 
-// body returns the payload, see [Event].
+// body returns the payload, see [Event.Body].
 func (e Event) body() []byte {
 	if e.Body != nil {
 		return e.Body

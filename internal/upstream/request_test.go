@@ -325,7 +325,7 @@ func TestManagedIdentity(t *testing.T) {
 	d, _ = start(t, upstream.Options{Client: client})
 	_, err := d.Deliver(t.Context(), []upstream.Handler{h}, hello())
 	var invalid *upstream.ValidationError
-	if !errors.As(err, &invalid) || !strings.Contains(err.Error(), "no source of tokens") {
+	if !errors.As(err, &invalid) || !strings.Contains(err.Error(), "no source of tokens is configured") {
 		t.Errorf("without Options.Token: Deliver = %v, want a ValidationError about the source of tokens", err)
 	}
 

@@ -33,16 +33,16 @@ type exchange struct {
 	url     *url.URL
 	header  http.Header
 	body    []byte
-	timeout time.Duration // for all attempts together, reading the answer included
+	timeout time.Duration // for all attempts together, including reading the response
 	cookies *Cookies      // of the connection
-	about   Attempt       // what does not change between attempts
+	about   Attempt       // the fields that all attempts share
 }
 
-// send makes attempts until one has a final outcome, and returns the last
-// answer, whatever its status, and the number of attempts. Errors never hold
-// the URL, whose query can be secret.
+// send makes attempts until one has a final result, and returns the last response,
+// of any status, and the number of attempts. Errors never contain the URL, whose
+// query can be secret.
 func (d *Dispatcher) send(ctx context.Context, x exchange) (Response, int, error) {
-	tooSlow := fmt.Errorf("no answer within %v: %w", x.timeout, context.DeadlineExceeded)
+	tooSlow := fmt.Errorf("no response within %v: %w", x.timeout, context.DeadlineExceeded)
 	limited, cancel := context.WithTimeoutCause(ctx, x.timeout, tooSlow)
 	defer cancel()
 	for n := 1; ; n++ {
@@ -51,25 +51,25 @@ func (d *Dispatcher) send(ctx context.Context, x exchange) (Response, int, error
 			return res, n, err
 		}
 		pause := retryDelays[n-1]
-		d.o.Logger.LogAttrs(ctx, slog.LevelWarn, "event handler failed, trying again",
-			slog.String("url", shown(x.url)), slog.String("event", x.about.Event), slog.Int("attempt", n),
-			slog.Int("status", res.Status), slog.Any("error", err), slog.Duration("pause", pause))
+		d.o.Logger.LogAttrs(ctx, slog.LevelWarn, "event handler failed, retrying",
+			slog.String("url", redactedURL(x.url)), slog.String("event", x.about.Event), slog.Int("attempt", n),
+			slog.Int("status", res.Status), slog.Any("error", err), slog.Duration("delay", pause))
 		if d.o.Sleep(limited, pause) != nil {
 			if ctx.Err() != nil {
 				return Response{}, n, ctx.Err()
 			}
-			return res, n, err // out of time: the last outcome says more than that
+			return res, n, err // out of time: the last result is more useful
 		}
 	}
 }
 
-// try makes one attempt and says whether another one may help: after a broken
-// connection, 408 and every 5xx, but not after 429.
+// try makes one attempt and reports whether to retry: after a broken connection,
+// 408 and every 5xx, but not after 429.
 func (d *Dispatcher) try(ctx context.Context, x exchange, n int) (res Response, again bool, err error) {
 	begin := d.o.Now()
 	defer func() {
 		a := x.about
-		a.URL, a.Number, a.Status, a.Err = shown(x.url), n, res.Status, err
+		a.URL, a.Number, a.Status, a.Err = redactedURL(x.url), n, res.Status, err
 		a.Duration = d.o.Now().Sub(begin)
 		if again && n <= len(retryDelays) {
 			a.Retry = retryDelays[n-1]
@@ -86,7 +86,7 @@ func (d *Dispatcher) try(ctx context.Context, x exchange, n int) (res Response, 
 		if ctx.Err() != nil {
 			return Response{}, false, context.Cause(ctx)
 		}
-		return Response{}, true, fmt.Errorf("cannot be reached: %w; is it running at this address?", withoutURL(err))
+		return Response{}, true, fmt.Errorf("request failed: %w; check that the event handler is running", withoutURL(err))
 	}
 	defer answer.Body.Close()
 	res = Response{
@@ -99,7 +99,7 @@ func (d *Dispatcher) try(ctx context.Context, x exchange, n int) (res Response, 
 		res.Cookies = x.cookies.with(answer, x.url)
 	}
 	if states := answer.Header.Values("ce-connectionState"); len(states) > 0 {
-		res.State = &states[len(states)-1] // several are an error of the handler; the last one counts
+		res.State = &states[len(states)-1] // several are an error of the handler; the last one is used
 	}
 	res.Metadata = names.MetadataFrom(answer.Header, true)
 	res.Body, err = readBody(answer.Body)
@@ -109,7 +109,7 @@ func (d *Dispatcher) try(ctx context.Context, x exchange, n int) (res Response, 
 	case ctx.Err() != nil:
 		return res, false, context.Cause(ctx)
 	case res.Status/100 != 2 || x.about.Method != http.MethodPost:
-		err = nil // the body does not matter
+		err = nil // the body is not used
 	}
 	return res, again, err
 }
@@ -118,9 +118,9 @@ func readBody(r io.Reader) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r, maxBody+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("the answer broke off: %w", err)
+		return nil, fmt.Errorf("reading the response body: %w", err)
 	case len(body) > maxBody:
-		return nil, errors.New("the answer has more than 16 MiB; send large data another way and reply with a link")
+		return nil, errors.New("the response has more than 16 MiB; send large data another way and reply with a link")
 	}
 	return body, nil
 }

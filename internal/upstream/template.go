@@ -28,7 +28,7 @@ func resolve(template, hub, event string) (*url.URL, error) {
 	}
 	switch {
 	case strings.ContainsAny(host, "{}"):
-		return nil, errors.New("the event handler URL has a parameter in the host: {hub} and {event} may stand in the path and the query only")
+		return nil, errors.New("the event handler URL has a parameter in the host: {hub} and {event} are allowed in the path and the query only")
 	case strings.Contains(host, "@"):
 		return nil, errors.New("the event handler URL has a user name: the service sends none; use a key in the query or managed identity")
 	case strings.Contains(rest, "#"):
@@ -59,7 +59,7 @@ func resolve(template, hub, event string) (*url.URL, error) {
 		return nil, errors.New("the event handler URL has no host")
 	}
 	for segment := range strings.SplitSeq(u.Path, "/") {
-		// Proxies and routers resolve these, which would lead to another path.
+		// Proxies and routers remove these, which results in another path.
 		if segment == "." || segment == ".." {
 			return nil, errors.New("the event handler URL has a . or .. as path segment: give the final path")
 		}
@@ -96,6 +96,6 @@ func fill(part, hub, event string, escape func(string) string) (string, error) {
 	}
 }
 
-// shown returns the URL as logs and errors may show it: the query can hold a
-// function key.
-func shown(u *url.URL) string { return u.Scheme + "://" + u.Host + u.EscapedPath() }
+// redactedURL returns the URL for logs and errors, without the query, which can
+// contain a function key.
+func redactedURL(u *url.URL) string { return u.Scheme + "://" + u.Host + u.EscapedPath() }

@@ -11,26 +11,27 @@ import (
 	"time"
 )
 
-// How long a validation holds, and the pauses after a failed one. The reference
-// says "periodically"; the numbers are those of Microsoft's preview emulator.
+// How long a validation is valid, and the delays after a failed one. The reference
+// specifies "periodically"; the numbers are those of Microsoft's preview emulator.
 const (
 	validationAge = 60 * time.Second
 	minBackoff    = time.Second
 	maxBackoff    = 60 * time.Second
 )
 
-// validationKey says which validations are the same. {event} is always
+// validationKey identifies a validation. {event} is always
 // "validate" here, so one validation covers all events of a handler and hub.
 type validationKey struct{ url, audience, origin string }
 
-// maxValidations bounds how many are remembered: clients choose the origin.
+// maxValidations bounds the number of results that are kept: clients choose the
+// origin.
 const maxValidations = 1000
 
-// validation is what is known about one key. Dispatcher.mu guards it.
+// validation is the state of one key. Dispatcher.mu guards it.
 type validation struct {
 	last    *validationRun // the last one that ended; nil before the first success
 	current *validationRun // the one under way, or nil
-	due     time.Time      // when last is no longer good enough
+	due     time.Time      // when last expires
 	backoff time.Duration
 }
 
@@ -40,15 +41,14 @@ type validationRun struct {
 	err  error // valid once done is closed
 }
 
-// Validate asks whether a handler agrees to get the events of a hub (abuse
-// protection). The first answer is waited for, by all events at once. Success
-// holds for 60 seconds; then the next event starts a new preflight in the
-// background and goes ahead. When that fails, events fail at once, and the
-// handler is asked again by the first event that comes after 1 second, then
-// 2, 4 and so on up to 60.
+// Validate sends the abuse protection request (preflight) to a handler of a hub. All
+// events wait for the first response. A success is valid for 60 seconds; then the
+// next event starts a new preflight in the background and is delivered without
+// waiting for it. If that preflight fails, events fail immediately, and the first
+// event after 1 second, then 2, 4 and so on up to 60, starts another one.
 //
 // The error is a [*ValidationError], ctx's own, or [ErrClosed]. Deliver calls
-// Validate itself; alone it serves to check a handler without sending an event.
+// Validate itself; it can also be used to check a handler without sending an event.
 func (d *Dispatcher) Validate(ctx context.Context, h Handler, hub string) error {
 	return d.validate(ctx, h, hub, d.o.Origin)
 }
@@ -66,12 +66,12 @@ func (d *Dispatcher) validate(ctx context.Context, h Handler, hub, origin string
 	case <-run.done:
 		return run.err
 	case <-ctx.Done():
-		return fmt.Errorf("waiting for the validation of event handler %s: %w", shown(u), ctx.Err())
+		return fmt.Errorf("waiting for the validation of event handler %s: %w", redactedURL(u), ctx.Err())
 	}
 }
 
-// validationRun returns the run whose outcome decides, or nil and that outcome
-// where it is known already.
+// validationRun returns the run to wait for, or nil and the result if it is already
+// known.
 func (d *Dispatcher) validationRun(h Handler, u *url.URL, hub, origin string) (*validationRun, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -106,7 +106,7 @@ func (d *Dispatcher) validationRun(h Handler, u *url.URL, hub, origin string) (*
 	}
 }
 
-// revalidate does v.current. It runs under the dispatcher's context, since the
+// revalidate performs v.current. It runs under the dispatcher's context, since the
 // event that started it is not the only one that waits.
 func (d *Dispatcher) revalidate(key validationKey, v *validation, h Handler, u *url.URL, hub string) {
 	err := d.preflight(d.ctx, h, u, hub, key.origin)
@@ -132,14 +132,14 @@ func (d *Dispatcher) revalidate(key validationKey, v *validation, h Handler, u *
 	close(run.done)
 }
 
-// preflight asks with OPTIONS, and with GET where OPTIONS finds no route.
+// preflight sends OPTIONS, and GET if the response to OPTIONS is 404.
 func (d *Dispatcher) preflight(ctx context.Context, h Handler, u *url.URL, hub, origin string) error {
 	header := http.Header{headerVersion: {"1.0"}, headerOrigin: {origin}, "User-Agent": {""}}
 	// Whether the service sends the token with the preflight is not documented.
-	// Microsoft's sample of a handler behind App Service authentication that lets
-	// nothing anonymous through can only work if it does.
+	// Microsoft's sample of a handler behind App Service authentication, which
+	// rejects anonymous requests, can only work if it does.
 	if err := d.authorize(ctx, h, header); err != nil {
-		return &ValidationError{URL: shown(u), Reason: err.Error(), Err: err}
+		return &ValidationError{URL: redactedURL(u), Reason: err.Error(), Err: err}
 	}
 	status := 0
 	for _, method := range []string{http.MethodOptions, http.MethodGet} {
@@ -148,26 +148,27 @@ func (d *Dispatcher) preflight(ctx context.Context, h Handler, u *url.URL, hub, 
 			about: Attempt{Method: method, Event: "validate", Hub: hub},
 		})
 		if err != nil {
-			return &ValidationError{URL: shown(u), Reason: method + ": " + err.Error(), Err: err}
+			return &ValidationError{URL: redactedURL(u), Reason: method + ": " + err.Error(), Err: err}
 		}
 		status = res.Status
 		if status != http.StatusNotFound {
-			if reason := refusal(method, res, origin); reason != "" {
-				return &ValidationError{URL: shown(u), Reason: reason, Status: status}
+			if reason := rejection(method, res, origin); reason != "" {
+				return &ValidationError{URL: redactedURL(u), Reason: reason, Status: status}
 			}
 			return nil
 		}
 	}
 	return &ValidationError{
-		URL: shown(u), Status: status,
-		Reason: "it answered 404 to OPTIONS and to GET: compare the path of the URL template with the handler's; on Azure Functions, list OPTIONS among the methods of the trigger",
+		URL: redactedURL(u), Status: status,
+		Reason: "it responded with 404 to OPTIONS and to GET: compare the path of the URL template with the handler's; on Azure Functions, list OPTIONS among the methods of the trigger",
 	}
 }
 
-// refusal says why an answer to the preflight does not allow the origin, or "".
-func refusal(method string, res Response, origin string) string {
+// rejection returns why the response to the preflight does not allow the origin, or
+// "".
+func rejection(method string, res Response, origin string) string {
 	if res.Status/100 != 2 {
-		return fmt.Sprintf("it answered %d to %s: %s", res.Status, method, preflightRemedy(res.Status))
+		return fmt.Sprintf("it responded with %d to %s: %s", res.Status, method, preflightRemedy(res.Status))
 	}
 	const header = "WebHook-Allowed-Origin"
 	values := res.Header.Values(header)
@@ -177,7 +178,7 @@ func refusal(method string, res Response, origin string) string {
 		}
 	}
 	if len(values) == 0 {
-		return fmt.Sprintf("%s is missing from the %d answer to %s: the handler must answer the preflight with %s: * or %s; is this the handler's address, or does a proxy or a CORS rule answer?",
+		return fmt.Sprintf("%s is missing from the %d response to %s: the handler must respond to the preflight with %s: * or %s; check that this is the handler's address and that no proxy or CORS rule responds instead",
 			header, res.Status, method, header, origin)
 	}
 	for _, v := range values {
@@ -186,7 +187,7 @@ func refusal(method string, res Response, origin string) string {
 			return fmt.Sprintf("%s is %q, and the service compares it with its host, which has no port: omit the port; in the JavaScript library, give an allowedEndpoints entry without port, such as http://%s", header, clip(v), origin)
 		}
 		if strings.Contains(v, ",") {
-			return fmt.Sprintf("%s %q is a list: the service wants one header line for each origin", header, clip(v))
+			return fmt.Sprintf("%s %q is a list: the service requires one header line for each origin", header, clip(v))
 		}
 	}
 	return fmt.Sprintf("%s is %q and this service is %q: add the service's host to the handler's allowed origins", header, clip(strings.Join(values, " ")), origin)
@@ -195,9 +196,9 @@ func refusal(method string, res Response, origin string) string {
 func preflightRemedy(status int) string {
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return "is a function key missing in the URL template (?code=…), or does App Service authentication (EasyAuth) or a gateway stand in front of the handler? The preflight carries no key of its own"
+		return "check that the URL template contains the function key (?code=…), and that no App Service authentication (EasyAuth) or gateway in front of the handler rejects the request; the preflight has no other key"
 	case status == http.StatusMethodNotAllowed:
-		return "the handler must answer OPTIONS; on Azure Functions, list OPTIONS among the methods of the trigger"
+		return "the handler must respond to OPTIONS; on Azure Functions, list OPTIONS among the methods of the trigger"
 	case status/100 == 3:
 		return "redirects are not followed; put the final address into the URL template (https, trailing slash)"
 	case status == http.StatusBadRequest:

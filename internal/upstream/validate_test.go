@@ -42,19 +42,19 @@ func TestPreflightAnswers(t *testing.T) {
 		{"another host", reply{200, []string{"other.example.test"}}, reply{}, "add the service's host", []string{"OPTIONS"}},
 		{"the origin as prefix", reply{200, []string{"emulator.example.test.evil.org"}}, reply{}, "add the service's host", []string{"OPTIONS"}},
 		{"empty", reply{200, []string{""}}, reply{}, "add the service's host", []string{"OPTIONS"}},
-		{"no header", reply{200, nil}, reply{}, "WebHook-Allowed-Origin is missing from the 200 answer to OPTIONS", []string{"OPTIONS"}},
+		{"no header", reply{200, nil}, reply{}, "WebHook-Allowed-Origin is missing from the 200 response to OPTIONS", []string{"OPTIONS"}},
 		{"400", reply{400, []string{"*"}}, reply{}, "does not know this origin", []string{"OPTIONS"}},
-		{"401", reply{401, []string{"*"}}, reply{}, "is a function key missing", []string{"OPTIONS"}},
+		{"401", reply{401, []string{"*"}}, reply{}, "contains the function key", []string{"OPTIONS"}},
 		{"403", reply{403, nil}, reply{}, "EasyAuth", []string{"OPTIONS"}},
-		{"405 has no GET fallback", reply{405, nil}, reply{200, []string{"*"}}, "must answer OPTIONS", []string{"OPTIONS"}},
+		{"405 has no GET fallback", reply{405, nil}, reply{200, []string{"*"}}, "must respond to OPTIONS", []string{"OPTIONS"}},
 		{"410", reply{410, nil}, reply{}, "only 2xx allows", []string{"OPTIONS"}},
-		{"429 is not tried again", reply{429, nil}, reply{}, "answered 429", []string{"OPTIONS"}},
+		{"429 is not tried again", reply{429, nil}, reply{}, "responded with 429", []string{"OPTIONS"}},
 		{"redirect", reply{301, []string{"*"}}, reply{}, "redirects are not followed", []string{"OPTIONS"}},
 		{"500 four times", reply{500, []string{"*"}}, reply{}, "see its log", []string{"OPTIONS", "OPTIONS", "OPTIONS", "OPTIONS"}},
 		{"404, GET allows", reply{404, nil}, reply{200, []string{"*"}}, "", []string{"OPTIONS", "GET"}},
-		{"404, GET lacks the header", reply{404, nil}, reply{200, nil}, "missing from the 200 answer to GET", []string{"OPTIONS", "GET"}},
+		{"404, GET lacks the header", reply{404, nil}, reply{200, nil}, "missing from the 200 response to GET", []string{"OPTIONS", "GET"}},
 		{"404 twice", reply{404, nil}, reply{404, nil}, "404 to OPTIONS and to GET", []string{"OPTIONS", "GET"}},
-		{"404, GET 401", reply{404, nil}, reply{401, nil}, "answered 401 to GET", []string{"OPTIONS", "GET"}},
+		{"404, GET 401", reply{404, nil}, reply{401, nil}, "responded with 401 to GET", []string{"OPTIONS", "GET"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -115,7 +115,7 @@ func TestUnreachableHandler(t *testing.T) {
 	d, r := start(t, upstream.Options{})
 	err := d.Validate(t.Context(), upstream.Handler{URL: s.URL}, "chat")
 	var invalid *upstream.ValidationError
-	if !errors.As(err, &invalid) || invalid.Err == nil || !strings.Contains(err.Error(), "is it running at this address?") {
+	if !errors.As(err, &invalid) || invalid.Err == nil || !strings.Contains(err.Error(), "check that the event handler is running") {
 		t.Errorf("Validate = %v, want a ValidationError with the cause and the remedy", err)
 	}
 	if want := []time.Duration{time.Second, 3 * time.Second, 5 * time.Second}; !slices.Equal(r.pauses, want) {
@@ -292,7 +292,7 @@ func TestValidationTimeout(t *testing.T) {
 	virtual(t, func(t *testing.T, d *upstream.Dispatcher, p *preflights) {
 		p.set(200, time.Hour)
 		err := d.Validate(t.Context(), upstream.Handler{URL: "http://h/"}, "chat")
-		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no answer within 10s") {
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no response within 10s") {
 			t.Errorf("Validate = %v, want a timeout that says 10s", err)
 		}
 		if got := p.take(); time.Since(p.begin) != 10*time.Second || len(got) != 1 {

@@ -25,9 +25,9 @@ var (
 	errKind   = errors.New("the data type must be json, text, binary or protobuf")
 )
 
-// checkUpstream applies the rules that hold for a frame in every protocol, and
-// at both ends: the service refuses what the client should not have sent. That
-// the payload is what its type says is for the codecs to check, each in its way.
+// checkUpstream checks the rules that every protocol has for a frame. Both ends apply
+// them: the service rejects what the client should not have sent. The codecs check
+// that the payload matches its type.
 func checkUpstream(u Upstream) error {
 	switch u := u.(type) {
 	case JoinGroup:
@@ -78,9 +78,9 @@ func checkMessage(m webpubsub.Message, optional bool) error {
 	return names.Metadata(m.Metadata)
 }
 
-// CheckPayload reports whether the payload is what its type says. A broken one
-// would break the frame around it, and with it the receiver's connection. Text
-// that is not UTF-8 is no error: like in encoding/json, bad bytes become U+FFFD.
+// CheckPayload returns an error if the payload does not match its type. It would make
+// the frame invalid, and the receiver's connection would be closed. Text that is not
+// UTF-8 is not an error: as in encoding/json, invalid bytes become U+FFFD.
 func CheckPayload(m webpubsub.Message) error {
 	switch m.Type {
 	case webpubsub.DataTypeText, webpubsub.DataTypeBinary:

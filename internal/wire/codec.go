@@ -9,7 +9,7 @@ import (
 
 // DecodeUpstream reads a frame from a client, and checks it by the rules of the
 // client protocol: names, metadata, time to live, data that fits its type. The
-// error says which rule is broken, for the log; the connection is to be closed
+// error names the broken rule, for the log; the connection is to be closed
 // with status 1007. The result may share memory with the frame, which must not
 // be modified afterwards.
 //
@@ -35,8 +35,8 @@ func (p Protocol) decodeUpstream(frame []byte) (Upstream, error) {
 }
 
 // AppendUpstream adds the frame that a client sends for u to dst, and returns
-// the result. It fails, with dst as it was, where DecodeUpstream would not take
-// the frame.
+// the result. If DecodeUpstream would reject the frame, it returns dst unchanged and
+// an error.
 func (p Protocol) AppendUpstream(dst []byte, u Upstream) ([]byte, error) {
 	if !p.known() {
 		return dst, errProtocol
@@ -82,9 +82,9 @@ func checkUpstreamPayload(u Upstream) error {
 
 // AppendDownstream adds the frame that the service sends for d to dst, and
 // returns the result. For [Data] that goes to many connections, use
-// [Protocol.EncodeData]. It fails, with dst as it was, for an [Unknown] and for
-// a payload that is not what its type says. JSON null, as the answer to an
-// invocation, is sent as no answer.
+// [Protocol.EncodeData]. For an [Unknown] and for a payload that does not match
+// its type, it returns dst unchanged and an error. JSON null as the response to an
+// invocation is sent as an empty response.
 func (p Protocol) AppendDownstream(dst []byte, d Downstream) ([]byte, error) {
 	if !p.known() {
 		return dst, errProtocol
@@ -147,8 +147,8 @@ func (p Protocol) DecodeDownstream(frame []byte) (Downstream, error) {
 // sent as empty text, because the official JavaScript client ends a stream only
 // on a frame that has a data type.
 //
-// It fails if the payload is not what its type says, which would break the
-// receivers. JSON null is delivered, as the service does, though the JavaScript
+// It fails if the payload does not match its type, since receivers could not read the
+// frame. JSON null is delivered, as the service does, though the JavaScript
 // client ignores such a message.
 func (p Protocol) EncodeData(d Data) (Encoded, error) {
 	if !p.known() {

@@ -1,4 +1,4 @@
-// Package wire holds the codecs of the four predefined subprotocols of Azure
+// Package wire implements the codecs of the four predefined subprotocols of Azure
 // Web PubSub, for both ends: JSON and protobuf, each plain and reliable.
 //
 // The service side decodes what a client sends and encodes each data message
@@ -17,7 +17,7 @@
 // The client side is the mirror: [Protocol.AppendUpstream] and
 // [Protocol.DecodeDownstream].
 //
-// A WebSocket message holds exactly one frame: a text message in the JSON
+// A WebSocket message contains exactly one frame: a text message in the JSON
 // family, a binary message in the protobuf family ([Protocol.Binary]). What the
 // service reads is checked strictly, because a frame that breaks a rule closes
 // the connection and the developer has to learn which rule it was. What the

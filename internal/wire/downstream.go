@@ -25,16 +25,16 @@ type (
 		ReconnectionToken string
 	}
 
-	// Disconnected announces that the service closes the connection, and why.
+	// Disconnected announces that the service closes the connection, with the reason.
 	Disconnected struct{ Message string }
 
-	// Ack answers an upstream frame that had an ack id. Nil Error is success.
+	// Ack acknowledges an upstream frame that has an ack id. A nil Error is success.
 	Ack struct {
 		AckID uint64
 		Error *Error
 	}
 
-	// Error is why the service refused something. Names are an open set; known
+	// Error is why the service rejected a frame. Names are an open set; known
 	// ones are Forbidden, BadRequest, Duplicate and InternalServerError.
 	Error struct{ Name, Message string }
 
@@ -43,59 +43,59 @@ type (
 	Data struct {
 		// From is [FromGroup] or [FromServer].
 		From string
-		// Group is where the message was published: only from a group.
+		// Group is the group that the message was published to; only from a group.
 		Group string
-		// FromUserID is the publisher, nil where not known. Only from a group,
+		// FromUserID is the publisher, nil if unknown. Only from a group,
 		// and only in the JSON family: protobuf frames have no such field.
 		FromUserID *string
 		Message    webpubsub.Message
-		// Stream is set where the message is a piece of a stream.
+		// Stream is set if the message is a stream message.
 		Stream *StreamInfo
 		// SequenceID numbers the messages of a reliable connection from 1; 0 is
 		// none. [Protocol.EncodeData] ignores it: see [Encoded.Append].
 		SequenceID uint64
 	}
 
-	// Pong answers a [Ping].
+	// Pong is the response to a [Ping].
 	Pong struct{}
 
-	// InvokeResponse answers an [Invoke]. Where Error is nil it succeeded, and
-	// Message is what the event handler answered: zero if nothing.
+	// InvokeResponse is the response to an [Invoke]. If Error is nil, it succeeded, and
+	// Message is the reply of the event handler, zero if there is none.
 	InvokeResponse struct {
 		InvocationID string
 		Message      webpubsub.Message
 		Error        *Error
 	}
 
-	// StreamInfo says which piece of which stream a message is.
+	// StreamInfo identifies a stream message.
 	StreamInfo struct {
 		StreamID   string
 		SequenceID uint64
 		// EndOfStream marks the last frame, which may come without a payload.
 		EndOfStream bool
-		// Error says why the stream ended, nil if normally.
+		// Error is why the stream ended, nil if it ended normally.
 		Error *StreamError
 	}
 
 	// StreamError is why a stream ended. Message and UserErrorCode may be empty.
 	StreamError struct{ Name, Message, UserErrorCode string }
 
-	// StreamAck tells a publisher that every piece before the number arrived.
+	// StreamAck acknowledges every stream message before the number.
 	StreamAck struct {
 		StreamID           string
 		ExpectedSequenceID uint64
 	}
 
-	// StreamNack tells a publisher which piece the service waits for, and why
-	// it did not take the last one.
+	// StreamNack rejects a stream message: ExpectedSequenceID is the one that the
+	// service expects.
 	StreamNack struct {
 		StreamID           string
 		ExpectedSequenceID uint64
 		Name, Message      string
 	}
 
-	// StreamClosed tells a publisher that its stream is over. Nil Error means
-	// that it ended as asked.
+	// StreamClosed reports to the publisher that its stream has ended. A nil Error means
+	// that it ended as requested.
 	StreamClosed struct {
 		StreamID string
 		Error    *Error
@@ -112,8 +112,8 @@ type (
 		SequenceID uint64
 	}
 
-	// GroupStateItem is what one connection has set. A nil State says that the
-	// connection cleared it.
+	// GroupStateItem is the entry of one connection. A nil State means that
+	// the connection cleared it.
 	GroupStateItem struct {
 		ConnectionID string
 		UserID       *string
@@ -126,7 +126,7 @@ type (
 	// sender or a system event of a newer service. A client ignores it, but
 	// acknowledges its number.
 	Unknown struct {
-		// Type names what was not known, for a log.
+		// Type is the unknown name, for a log.
 		Type string
 		// SequenceID is the frame's number, 0 for none.
 		SequenceID uint64

@@ -52,7 +52,7 @@ func readDownstream(typ string, o *object) Downstream {
 		o.require(keyAckID)
 		d := Ack{AckID: o.uint(keyAckID, math.MaxUint64)}
 		if !o.boolean(keySuccess) {
-			d.Error = o.refusal()
+			d.Error = o.failure()
 		}
 		return d
 	case typeMessage:
@@ -73,7 +73,7 @@ func readDownstream(typ string, o *object) Downstream {
 	case typeInvokeResponse:
 		d := InvokeResponse{InvocationID: o.text(keyInvocationID), Message: o.message()}
 		if !o.boolean(keySuccess) {
-			d.Error = o.refusal()
+			d.Error = o.failure()
 		}
 		return d
 	case typeStreamAck:
@@ -85,7 +85,7 @@ func readDownstream(typ string, o *object) Downstream {
 	case typeStreamClosed:
 		d := StreamClosed{StreamID: o.text(keyStreamID)}
 		if o.has(keyError) {
-			d.Error = o.refusal()
+			d.Error = o.failure()
 		}
 		return d
 	case typeGroupStateSnapshot, typeGroupStateUpdate:
@@ -104,15 +104,15 @@ func (o *object) unknown(typ string) Unknown {
 	return Unknown{clip(typ), o.uint(keySequenceID, math.MaxUint64)}
 }
 
-// refusal returns the error of a frame that reports a failure, never nil.
-func (o *object) refusal() *Error {
+// failure returns the error of a frame that reports a failure, never nil.
+func (o *object) failure() *Error {
 	e := o.object(keyError)
 	if e == nil {
 		return &Error{}
 	}
-	refusal := &Error{e.text(keyName), e.text(keyMessage)}
+	failure := &Error{e.text(keyName), e.text(keyMessage)}
 	o.fold(keyError, e)
-	return refusal
+	return failure
 }
 
 func (o *object) stream() *StreamInfo {
@@ -206,7 +206,7 @@ func appendJSONDownstream(dst []byte, d Downstream) ([]byte, error) {
 	return w.buf, nil
 }
 
-// outcome writes success and, where it failed, the error.
+// outcome writes success and, if it failed, the error.
 func (w *writer) outcome(e *Error) {
 	w.bool(keySuccess, e == nil)
 	if e != nil {

@@ -16,11 +16,11 @@ import (
 )
 
 // object is one JSON object of a frame: the raw values of the members that the
-// protocols know, each nil where absent. encoding/json would do, but it takes
-// "GROUP" for "group", lets the last duplicate win, and takes longer.
+// protocols know, each nil if absent. encoding/json accepts "GROUP" for "group" and
+// the last of two duplicates, and takes longer (BenchmarkJSONCodec).
 //
-// The reading methods record the first thing that is wrong in err and go on, so
-// that a frame is read field by field and checked once.
+// The reading methods record the first error in err and continue, so that a
+// frame is read field by field and checked once.
 type object struct {
 	raw [keyCount][]byte
 	err error
@@ -53,8 +53,8 @@ func (o *object) scan(valid []byte) {
 		if !ok {
 			continue // a member of a newer version
 		}
-		// Microsoft's emulator lets the last one win. Which one the service takes is
-		// not documented, and a client that sends two has a fault.
+		// Microsoft's emulator uses the last one. Which one the service uses is not
+		// documented, and sending two is an error of the client.
 		if o.raw[k] != nil {
 			o.fail(fmt.Errorf("%s is given twice", keyNames[k]))
 		}
@@ -71,8 +71,8 @@ func (o *object) fail(err error) {
 // has reports whether the member is there and not null.
 func (o *object) has(k key) bool { return o.raw[k] != nil && string(o.raw[k]) != "null" }
 
-// notNull fails if the member is null, where the service does not take that for
-// an absent one (as seen of Microsoft's emulator).
+// notNull fails if the member is null. The service accepts null for an absent member
+// only for some (as seen of Microsoft's emulator).
 func (o *object) notNull(k key) {
 	if string(o.raw[k]) == "null" {
 		o.fail(fmt.Errorf("%s must not be null: omit it", keyNames[k]))
@@ -88,7 +88,7 @@ func (o *object) require(k key) bool {
 	return true
 }
 
-// text returns a string, "" where absent.
+// text returns a string, "" if absent.
 func (o *object) text(k key) string {
 	if !o.has(k) {
 		return ""
@@ -100,7 +100,7 @@ func (o *object) text(k key) string {
 	return string(s)
 }
 
-// textPointer returns a string, nil where absent.
+// textPointer returns a string, nil if absent.
 func (o *object) textPointer(k key) *string {
 	if !o.has(k) {
 		return nil
@@ -120,7 +120,7 @@ func (o *object) boolean(k key) bool {
 	return false
 }
 
-// uint returns a number from 0 to limit, 0 where absent.
+// uint returns a number from 0 to limit, 0 if absent.
 func (o *object) uint(k key, limit uint64) uint64 {
 	if !o.has(k) {
 		return 0
@@ -135,7 +135,7 @@ func (o *object) uint(k key, limit uint64) uint64 {
 	return n
 }
 
-// uintPointer returns a number, nil where absent.
+// uintPointer returns a number, nil if absent.
 func (o *object) uintPointer(k key) *uint64 {
 	if !o.has(k) {
 		return nil
@@ -155,7 +155,7 @@ func (o *object) int64(k key) int64 {
 	return n
 }
 
-// object returns a member that is an object, nil where absent.
+// object returns a member that is an object, nil if absent.
 func (o *object) object(k key) *object {
 	if !o.has(k) {
 		return nil
@@ -170,14 +170,14 @@ func (o *object) object(k key) *object {
 	return inner
 }
 
-// fold takes over what went wrong inside a member.
+// fold adopts the error of a member.
 func (o *object) fold(k key, inner *object) {
 	if inner.err != nil {
 		o.fail(fmt.Errorf("%s: %w", keyNames[k], inner.err))
 	}
 }
 
-// textMap returns an object of strings, nil where absent.
+// textMap returns an object of strings, nil if absent.
 func (o *object) textMap(k key) map[string]string {
 	if !o.has(k) {
 		return nil
@@ -216,7 +216,7 @@ func (o *object) metadata() map[string]string {
 	return m
 }
 
-// message returns the payload with its metadata, zero where there is neither.
+// message returns the payload with its metadata, zero if there is neither.
 // The payload may share memory with the frame.
 func (o *object) message() webpubsub.Message {
 	m := webpubsub.Message{Metadata: o.metadata()}
@@ -238,7 +238,7 @@ func (o *object) message() webpubsub.Message {
 		m.Type = webpubsub.DataTypeText
 		text, ok := unquote(data)
 		if !ok {
-			o.fail(errors.New("data must be a string where dataType is text"))
+			o.fail(errors.New("data must be a string if dataType is text"))
 		}
 		m.Data = text
 	case "binary":
@@ -246,14 +246,14 @@ func (o *object) message() webpubsub.Message {
 	case "protobuf":
 		m.Type, m.Data = webpubsub.DataTypeProtobuf, o.base64(data)
 	default:
-		// Who decodes says whether that is an error.
+		// Whether this is an error depends on the caller.
 		m.Data = data
 	}
 	return m
 }
 
-// base64 reads what .NET's Convert.FromBase64String does: white space counts for
-// nothing, and the bits that padding leaves over must be zero.
+// base64 decodes as .NET's Convert.FromBase64String does: white space is ignored, and
+// the unused bits before padding must be zero.
 func (o *object) base64(raw []byte) []byte {
 	text, ok := unquote(raw)
 	if bytes.ContainsAny(text, " \t") { // the decoder skips line ends by itself
@@ -267,7 +267,7 @@ func (o *object) base64(raw []byte) []byte {
 	data := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
 	n, err := base64.StdEncoding.Strict().Decode(data, text)
 	if !ok || err != nil {
-		o.fail(errors.New("data must be a string in standard base64 where dataType is binary or protobuf"))
+		o.fail(errors.New("data must be a string in standard base64 if dataType is binary or protobuf"))
 		return nil
 	}
 	return data[:n]

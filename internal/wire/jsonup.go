@@ -87,7 +87,7 @@ func readUpstream(typ string, o *object) Upstream {
 		}
 		if s := o.object(keyStream); s != nil {
 			if o.raw[keyData] == nil {
-				u.Message = webpubsub.Message{} // metadata alone is no message here
+				u.Message = webpubsub.Message{} // metadata alone is not a message here
 			}
 			u.Stream = &StreamStart{StreamID: s.text(keyStreamID)}
 			if s.has(keyIdleTimeoutMs) {

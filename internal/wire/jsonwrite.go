@@ -37,14 +37,14 @@ func (w *writer) text(k key, s string) {
 	w.buf = appendString(w.buf, s)
 }
 
-// optionalText leaves the member out where s is empty.
+// optionalText omits the member if s is empty.
 func (w *writer) optionalText(k key, s string) {
 	if s != "" {
 		w.text(k, s)
 	}
 }
 
-// nullableText writes null where s is nil.
+// nullableText writes null if s is nil.
 func (w *writer) nullableText(k key, s *string) {
 	if s != nil {
 		w.text(k, *s)
@@ -59,7 +59,7 @@ func (w *writer) uint(k key, n uint64) {
 	w.buf = strconv.AppendUint(w.buf, n, 10)
 }
 
-// optionalUint leaves the member out where n is nil.
+// optionalUint omits the member if n is nil.
 func (w *writer) optionalUint(k key, n *uint64) {
 	if n != nil {
 		w.uint(k, *n)
@@ -90,8 +90,8 @@ func (w *writer) textMap(k key, m map[string]string) {
 	w.end()
 }
 
-// message writes dataType, data and metadata of a message whose payload is
-// known to be what its type says.
+// message writes dataType, data and metadata of a message whose payload matches its
+// type.
 func (w *writer) message(m webpubsub.Message) {
 	w.text(keyDataType, string(m.Type))
 	w.key(keyData)
@@ -111,7 +111,7 @@ func (w *writer) message(m webpubsub.Message) {
 }
 
 // error writes the name and the message, both always: the Java and the Python
-// client fail where one is missing.
+// client fail if one is missing.
 func (w *writer) error(e *Error) {
 	w.key(keyError)
 	w.begin()

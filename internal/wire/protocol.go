@@ -2,8 +2,8 @@ package wire
 
 import "errors"
 
-// Protocol is one of the predefined subprotocols. The zero Protocol stands for
-// none, which is a simple WebSocket client without frames of its own.
+// Protocol is one of the predefined subprotocols. The zero Protocol is
+// none: that of a simple WebSocket client.
 type Protocol uint8
 
 // The predefined subprotocols.

@@ -192,7 +192,7 @@ func toProtoData(m webpubsub.Message) (*pb.MessageData, error) {
 	return nil, nil
 }
 
-// toUTF8 replaces bad bytes by U+FFFD, as appendString does: protobuf refuses
+// toUTF8 replaces bad bytes by U+FFFD, as appendString does: protobuf rejects
 // to send them.
 func toUTF8(s string) string {
 	if utf8.ValidString(s) {

@@ -11,7 +11,7 @@ import (
 	pb "example.com/webpubsub/internal/wire/wirepb"
 )
 
-// errProto stands for what the protobuf library says, which is no help to the
+// errProto replaces the error of the protobuf library, which does not help the
 // developer and may quote the frame.
 var errProto = errors.New("it is not a valid protobuf message of the subprotocol: see webpubsub.v1.proto of the client protocol")
 
@@ -49,7 +49,7 @@ func fromProtoUpstream(f *pb.UpstreamMessage) (u Upstream, err error) {
 		if m1.Stream != nil {
 			send.Stream = &StreamStart{m1.Stream.StreamId, m1.Stream.IdleTimeoutMs}
 			if m1.Data == nil {
-				send.Message = webpubsub.Message{} // metadata alone is no message here
+				send.Message = webpubsub.Message{} // metadata alone is not a message here
 			}
 		}
 		u = send
@@ -235,7 +235,7 @@ func protoName(f proto.Message) string {
 	return unknownField(f)
 }
 
-// unknownField says what is in a frame without any message that is known.
+// unknownField describes a frame without a known message.
 func unknownField(f proto.Message) string {
 	number, _, n := protowire.ConsumeTag(f.ProtoReflect().GetUnknown())
 	if n < 0 {

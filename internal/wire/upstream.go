@@ -7,15 +7,15 @@ import "example.com/webpubsub"
 // [CancelInvocation], [StreamData], [StreamEnd], [SetGroupState],
 // [SubscribeGroupState] and [UnsubscribeGroupState].
 //
-// An AckID, where there is one, asks the service for an [Ack] with the same
-// number; nil asks for none. Every uint64 is valid, zero too.
+// An AckID requests an [Ack] with the same number; nil requests none. Every uint64 is
+// valid, including zero.
 type Upstream interface{ upstream() }
 
-// TargetEvent is the [Invoke] target that is known.
+// TargetEvent is the only known [Invoke] target.
 const TargetEvent = "event"
 
 type (
-	// JoinGroup asks to receive what is published to the group.
+	// JoinGroup subscribes to the messages of the group.
 	JoinGroup struct {
 		Group string
 		AckID *uint64
@@ -31,15 +31,15 @@ type (
 	SendToGroup struct {
 		Group string
 		AckID *uint64
-		// NoEcho keeps the message from its own sender.
+		// NoEcho excludes the sender from the receivers.
 		NoEcho bool
-		// TTLSeconds is how long to try to deliver, at most 300; 0 is for ever.
+		// TTLSeconds is the time to live in seconds, at most 300; 0 is no limit.
 		TTLSeconds uint32
-		// Message is what to publish: never zero, unless Stream is set.
+		// Message is the message to publish: never zero, unless Stream is set.
 		Message webpubsub.Message
-		// Stream, where not nil, opens a stream instead: Message should be zero.
-		// Whether the stream is acceptable is for the service to say in its
-		// answer, so neither the id nor the timeout is checked here.
+		// Stream, if not nil, opens a stream instead: Message should be zero. Neither the
+		// id nor the timeout is checked here, since the service responds with an error
+		// to the stream.
 		Stream *StreamStart
 	}
 
@@ -50,35 +50,35 @@ type (
 		Message webpubsub.Message
 	}
 
-	// SequenceAck says that every data message up to the number has arrived.
+	// SequenceAck acknowledges every data message up to the number.
 	SequenceAck struct{ SequenceID uint64 }
 
-	// Ping asks for a [Pong].
+	// Ping requests a [Pong].
 	Ping struct{}
 
-	// Invoke raises an event at the event handler and asks for its answer, an
+	// Invoke raises an event at the event handler and requests its reply, an
 	// [InvokeResponse] with the same invocation id.
 	Invoke struct {
 		InvocationID string
-		// Target is [TargetEvent]. It is not checked here: the service refuses
-		// another one in its answer. Protobuf frames have no other.
+		// Target is [TargetEvent]. It is not checked here: the service rejects
+		// another one in its response. Protobuf frames have no other.
 		Target string
 		Event  string
 		// Message may be zero: an invocation needs no payload.
 		Message webpubsub.Message
 	}
 
-	// CancelInvocation gives up waiting for an answer.
+	// CancelInvocation cancels an invocation.
 	CancelInvocation struct{ InvocationID string }
 
 	// StreamStart is the part of a [SendToGroup] that opens a stream.
 	StreamStart struct {
 		StreamID string
-		// IdleTimeoutMs is in milliseconds; nil stands for 300,000.
+		// IdleTimeoutMs is in milliseconds; nil is 300,000.
 		IdleTimeoutMs *uint32
 	}
 
-	// StreamData is the next piece of a stream. With neither number nor message
+	// StreamData is the next stream message. With neither number nor message
 	// it is a keepalive that only resets the idle timer.
 	StreamData struct {
 		StreamID   string
@@ -92,8 +92,8 @@ type (
 		Error    *StreamEndError
 	}
 
-	// StreamEndError is what a publisher may say of its failure. Empty fields
-	// are left out of the frame.
+	// StreamEndError is the error of a publisher. Empty fields are omitted from the
+	// frame.
 	StreamEndError struct{ Message, UserErrorCode string }
 
 	// SetGroupState sets the connection's own entry in the state of a group. A
@@ -104,8 +104,8 @@ type (
 		State map[string]string
 	}
 
-	// SubscribeGroupState asks for a snapshot of the group's state and for its
-	// changes from then on.
+	// SubscribeGroupState requests a snapshot of the group's state and its later
+	// changes.
 	SubscribeGroupState struct {
 		Group string
 		AckID *uint64
