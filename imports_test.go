@@ -18,6 +18,7 @@ var rooms = map[string][]string{
 	"emulator":            {},
 	"hosting":             {},
 	"webapp":              {"handler", "service", "hosting"},
+	"tunnel":              {},
 }
 
 func TestImportsPointDown(t *testing.T) {

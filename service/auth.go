@@ -9,14 +9,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
+	"example.com/webpubsub/internal/azclient"
 	"example.com/webpubsub/internal/token"
 )
 
 // ServiceName is the key of Web PubSub in cloud.Configuration.Services.
-const ServiceName cloud.ServiceName = "webpubsub"
+const ServiceName = azclient.ServiceName
 
 // requestTokenLifetime is short because a token is used for one request.
 // Together with the five minutes that the service adds, the clock may be ten
@@ -54,17 +54,6 @@ func (k KeyCredential) sign(ctx context.Context, claims token.Claims) (string, e
 		return "", errors.New("access key is empty: the KeyCredential returned none")
 	}
 	return token.Sign(key, claims)
-}
-
-// scope returns the scope to request a token for.
-func scope(c cloud.Configuration) string {
-	audience := "https://webpubsub.azure.com"
-	if a := c.Services[ServiceName].Audience; a != "" {
-		audience = strings.TrimRight(a, "/")
-	} else if c.ActiveDirectoryAuthorityHost == cloud.AzureChina.ActiveDirectoryAuthorityHost {
-		audience = "https://webpubsub.azure.cn"
-	}
-	return audience + "/.default"
 }
 
 type isAnonymous struct{}

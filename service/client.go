@@ -154,7 +154,7 @@ func newClient(endpoint, hub string, o *ClientOptions, cred azcore.TokenCredenti
 		if !o.InsecureAllowCredentialWithHTTP && (isHTTP(endpoint) || isHTTP(target)) {
 			return nil, errors.New("service: token credentials require https: use an https endpoint or an access key, or set ClientOptions.InsecureAllowCredentialWithHTTP")
 		}
-		perRetry = append(perRetry, withAuth{runtime.NewBearerTokenPolicy(cred, []string{scope(o.Cloud)}, &policy.BearerTokenOptions{
+		perRetry = append(perRetry, withAuth{runtime.NewBearerTokenPolicy(cred, []string{azclient.Scope(o.Cloud)}, &policy.BearerTokenOptions{
 			InsecureAllowCredentialWithHTTP: o.InsecureAllowCredentialWithHTTP,
 		})})
 	}

@@ -1,4 +1,5 @@
-// Package azclient provides the HTTP transport for clients of the Azure SDK.
+// Package azclient provides what clients of Web PubSub that are built on the Azure
+// SDK share: the HTTP transport, and the scope of their tokens.
 //
 //	o := azcore.ClientOptions{Transport: azclient.Transport(nil)}
 package azclient
