@@ -41,6 +41,8 @@ func (c *conn) watch(l *link) {
 		if code == websocket.CloseNoStatusReceived && l.conn.shortClose() {
 			return errShortClose
 		}
+		// RFC 6455, section 5.5.1. Microsoft's emulator drops the connection for codes
+		// other than 1000.
 		return echo(code, text)
 	})
 }

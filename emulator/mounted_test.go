@@ -59,3 +59,22 @@ func TestCloseEndsHandshakesOfAnotherServer(t *testing.T) {
 		t.Error("the client was let in")
 	}
 }
+
+// Below a prefix of another server, a REST token is for the address that the caller
+// used.
+func TestMountedBelowAPrefix(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	mounted := httptest.NewServer(http.StripPrefix("/pubsub", srv))
+	defer mounted.Close()
+	for audience, status := range map[string]int{
+		"/pubsub/api/hubs/chat/users/u/groups":                        204,
+		"/pubsub/api/hubs/chat/users/u/groups?api-version=2024-12-01": 204,
+		"/api/hubs/chat/users/u/groups":                               204,
+		"/other/api/hubs/chat/users/u/groups":                         401,
+	} {
+		bearer := serviceToken(t, emulator.DefaultAccessKey, mounted.URL+audience, time.Now().Add(time.Minute))
+		if a := raw(t, request{method: "DELETE"}, mounted.URL+"/pubsub/api/hubs/chat/users/u/groups?api-version=2024-12-01", bearer); a.status != status {
+			t.Errorf("%s: %d, want %d", audience, a.status, status)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 
 	"example.com/webpubsub/internal/names"
 	"example.com/webpubsub/internal/token"
@@ -25,7 +26,8 @@ func (c *call) authorize() error {
 		return unauthorized(err.Error(), invalidToken)
 	}
 	path := c.r.URL.EscapedPath()
-	if !c.srv.audienceIs(claims.Audiences, c.r, path, path+"?"+c.r.URL.RawQuery) {
+	sent, _, _ := strings.Cut(c.r.RequestURI, "?") // with the prefix that a server removed on which this one is mounted
+	if !c.srv.audienceIs(claims.Audiences, c.r, path, path+"?"+c.r.URL.RawQuery, sent, c.r.RequestURI) {
 		return unauthorized(fmt.Sprintf("the token is for %q, not for %s%s: the audience must be the address of the request", claims.Audience, origin(c.r), path), invalidToken+`, error_description="The audience is invalid"`)
 	}
 	return nil
