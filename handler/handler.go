@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/webpubsub/internal/loglimit"
+	"example.com/webpubsub/internal/viatunnel"
 )
 
 const allowedMethods = "POST, OPTIONS"
@@ -32,6 +33,8 @@ type Handler struct {
 	entra          *entra
 	origins        map[string]struct{}
 	allowAnyOrigin bool
+	trustTunnel    bool
+	tunnelOnly     bool // nothing verifies requests from the network
 
 	maxBody int64
 	timeout time.Duration
@@ -91,7 +94,7 @@ func (h *Handler) respond(r *http.Request) reply {
 }
 
 func (h *Handler) respondToEvent(r *http.Request) reply {
-	no := h.verifyOrigin(r.Header)
+	no := h.verifyOrigin(r)
 	if no != nil {
 		return h.refuseRequest(r, no)
 	}
@@ -138,6 +141,13 @@ func (h *Handler) verifySender(r *http.Request, connectionID string) *refusal {
 	if connectionID == "" {
 		return missing("ce-connectionId")
 	}
+	switch {
+	case h.throughTunnel(r):
+		return nil
+	case h.tunnelOnly:
+		return refuse(http.StatusUnauthorized, "the event did not arrive through the tunnel",
+			"Options.TrustTunnel accepts events of the tunnel only; to accept others, set Options.ConnectionStrings, AccessKeys or Entra")
+	}
 	if len(h.signers) > 0 {
 		if no := h.verifySignature(r.Header, connectionID); no != nil {
 			return no
@@ -147,6 +157,12 @@ func (h *Handler) verifySender(r *http.Request, connectionID string) *refusal {
 		return h.entra.verify(r.Context(), r.Header)
 	}
 	return nil
+}
+
+// throughTunnel reports whether the request arrived through a tunnel and is
+// accepted for that.
+func (h *Handler) throughTunnel(r *http.Request) bool {
+	return h.trustTunnel && viatunnel.Marked(r.Context())
 }
 
 // accepts looks at what the headers say of an event that is known to be genuine.

@@ -26,6 +26,12 @@ type Options struct {
 	// Entra verifies the token that the service sends when its event handler is
 	// configured with a managed identity. Nil does not look at tokens.
 	Entra *EntraOptions
+	// TrustTunnel accepts requests that package tunnel serves without looking at
+	// signature, token and origin: the service was authenticated when the tunnel
+	// was opened, and a request from the network cannot look like one of the tunnel.
+	// Requests from the network are verified by the fields above, and rejected if
+	// none of them is set. Default: every request is verified.
+	TrustTunnel bool
 	// DangerouslySkipVerification lets everybody who can reach the URL send
 	// events in the name of any user. It is for development, where no key is at
 	// hand, and excludes the three fields above.
@@ -141,7 +147,11 @@ func (h *Handler) configureVerification(o Options) error {
 	}
 
 	verified := len(h.signers) > 0 || h.entra != nil
+	h.trustTunnel, h.tunnelOnly = o.TrustTunnel, o.TrustTunnel && !verified
 	switch {
+	case o.TrustTunnel && o.DangerouslySkipVerification:
+		return errors.New("Options.TrustTunnel and DangerouslySkipVerification are mutually exclusive: remove one")
+	case h.tunnelOnly:
 	case !verified && !o.DangerouslySkipVerification:
 		return errors.New("nothing verifies that events come from the service: set Options.ConnectionStrings, Options.AccessKeys or Options.Entra (or, in development only, Options.DangerouslySkipVerification)")
 	case verified && o.DangerouslySkipVerification:

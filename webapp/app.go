@@ -37,10 +37,11 @@ func New(c Config) (*App, error) {
 	c = c.withDefaults()
 	a := &App{Log: c.Logger, config: c, names: c.nameKeys()}
 	events := handler.Options{
-		AccessKeys: c.AccessKeys,
-		Entra:      c.Entra,
-		Hubs:       []string{c.Hub},
-		Logger:     a.Log,
+		AccessKeys:  c.AccessKeys,
+		Entra:       c.Entra,
+		TrustTunnel: c.TrustTunnel,
+		Hubs:        []string{c.Hub},
+		Logger:      a.Log,
 		// The service retries an event if the response is lost; the callback must
 		// not run again for it.
 		Dedup: &handler.DedupOptions{},

@@ -80,6 +80,10 @@ type Config struct {
 	// Entra verifies the tokens of events. Default: tokens are not verified.
 	Entra *handler.EntraOptions
 
+	// TrustTunnel accepts events that arrive through package tunnel without looking
+	// at signature and token: see handler.Options. Default: every event is verified.
+	TrustTunnel bool
+
 	// AllowUserIDQuery accepts the user of negotiate from the query parameter
 	// userId: any caller can be any user. For development only.
 	AllowUserIDQuery bool
