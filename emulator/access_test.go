@@ -203,3 +203,31 @@ func TestAllowedNamesInTheFile(t *testing.T) {
 	waitForCount(t, srv, emulator.KindReloaded, 1)
 	expect(map[string]int{"https://a.example": 403, "https://b.example": 101, "https://always.example": 101})
 }
+
+// Whatever a request has in Host, what is not refused leads to this machine.
+func FuzzHost(f *testing.F) {
+	for _, host := range []string{"localhost", "localhost.:80", "a.localhost:1", "[::1]:80", "[::1%25eth0]", "127.1", "0x7f.1", "evil.example", "localhost:80@evil.example", "evil.example#localhost", "[localhost]", ":80", "", "::1", "allowed.example.:8"} {
+		f.Add(host)
+	}
+	srv, err := emulator.New(emulator.Options{Listener: emulator.ListenMemory(), AllowHosts: []string{"allowed.example"}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = srv.Close() })
+	f.Fuzz(func(t *testing.T, host string) {
+		r := httptest.NewRequest("GET", "/api/health", nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		if srv.ServeHTTP(w, r); w.Code == http.StatusForbidden {
+			return
+		}
+		name := host
+		if i := strings.LastIndex(host, ":"); i >= 0 && net.ParseIP(host) == nil && !strings.HasSuffix(host, "]") {
+			name = host[:i]
+		}
+		name = strings.ToLower(strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(name, "["), "]"), "."))
+		if name != "localhost" && !strings.HasSuffix(name, ".localhost") && name != "allowed.example" && net.ParseIP(name) == nil {
+			t.Errorf("%q was accepted", host)
+		}
+	})
+}
