@@ -39,7 +39,7 @@ func testEvents(t *testing.T, config webapp.Config) http.Handler {
 
 // Our handler, and everything that goes wrong with it and in front of it.
 func TestCheck(t *testing.T) {
-	good := testEvents(t, webapp.Config{ConnectionString: checkedResource})
+	good := testEvents(t, webapp.Config{ConnectionString: checkedResource, AllowUserIDQuery: true})
 	before := func(f func(w http.ResponseWriter, r *http.Request) (done bool)) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !f(w, r) {
@@ -77,7 +77,10 @@ func TestCheck(t *testing.T) {
 	}{
 		{
 			"as it should be", good, "/api/events", nil,
-			[]string{"ok    preflight", "allows demo.webpubsub.azure.com", "ok    forged event", "401", "ok    connect", "groups everybody", "ok    user event", "no callback"},
+			[]string{
+				"ok    preflight", "allows demo.webpubsub.azure.com", "ok    forged event", "401", "ok    connect", "groups everybody",
+				"ok    non-ASCII user", "ok    user event", "no callback", "ok    page", "ok    negotiate", "for webpubsub-check", "note  negotiate", "anybody", "ok    CORS",
+			},
 			false,
 		},
 		{
@@ -94,7 +97,7 @@ func TestCheck(t *testing.T) {
 			false,
 		},
 		{
-			"events believed from anybody", unverified, "/api/events", nil,
+			"events accepted from anybody", unverified, "/api/events", nil,
 			[]string{"note  origins", "FAIL  forged event", "anybody can send events", "WebPubSubConnectionString"},
 			true,
 		},
@@ -135,7 +138,7 @@ func TestCheck(t *testing.T) {
 		{
 			"another service", good, "/api/events",
 			[]string{"-origin", "other.webpubsub.azure.com"},
-			[]string{"FAIL  preflight", "400", "does not know the service other.webpubsub.azure.com", "replicas"},
+			[]string{"FAIL  preflight", "400", "does not allow the service other.webpubsub.azure.com", "replicas"},
 			true,
 		},
 		{
@@ -145,7 +148,7 @@ func TestCheck(t *testing.T) {
 		},
 		{"another hub", good, "/api/events", []string{"-hub", "news"}, []string{"ok    preflight", "FAIL  connect", "404", "another hub", "WebPubSubHub"}, true},
 		{"token wanted as well", identity, "/api/events", nil, []string{"ok    preflight", "ok    forged event", "FAIL  connect", "managed identity"}, true},
-		{"user refused", good, "/api/events", []string{"-user", ""}, []string{"FAIL  connect", "401", "has no user ID", "your app refuses", "-user"}, true},
+		{"user rejected", good, "/api/events", []string{"-user", ""}, []string{"FAIL  connect", "401", "has no user ID", "your application rejects", "-user"}, true},
 		{"origin eaten", without("WebHook-Request-Origin"), "/api/events", nil, []string{"FAIL  preflight", "lost on the way"}, true},
 		{
 			"ce- headers eaten", without("ce-connectionId"), "/api/events", nil,
@@ -170,7 +173,7 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			"crashes", before(func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }), "/api/events", nil,
-			[]string{"FAIL  preflight", "closed without an answer"},
+			[]string{"FAIL  preflight", "closed without a response"},
 			true,
 		},
 		{
@@ -244,7 +247,7 @@ func upstreamSignature(r *http.Request) string {
 // to be said.
 func TestCheckEmulator(t *testing.T) {
 	local := connstr.ConnectionString{Endpoint: "http://" + emulator.DefaultAddr, AccessKey: emulator.DefaultAccessKey}.String()
-	srv := httptest.NewServer(testEvents(t, webapp.Config{ConnectionString: local}))
+	srv := httptest.NewServer(testEvents(t, webapp.Config{ConnectionString: local, AllowUserIDQuery: true}))
 	defer srv.Close()
 	if out, _, err := call(t, nil, "check", srv.URL+"/api/events"); err != nil || !strings.Contains(out, "ok    connect") {
 		t.Errorf("%v\n%s", err, out)
@@ -263,10 +266,10 @@ func TestCheckNoAnswer(t *testing.T) {
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
 	for _, tt := range []struct{ url, want string }{
-		{closed, "nobody listens"},
+		{closed, "connection refused: nothing is listening"},
 		{"http://host.invalid", "host name is not known"},
 		{secure.URL, "certificate is not trusted"},
-		{strings.Replace(plain.URL, "http:", "https:", 1), "does not speak TLS"},
+		{strings.Replace(plain.URL, "http:", "https:", 1), "does not serve TLS"},
 	} {
 		t.Run(tt.want, func(t *testing.T) {
 			out, _, err := call(t, nil, "check", "-origin", "demo.webpubsub.azure.com", tt.url+"/api/events?code=secretcode")

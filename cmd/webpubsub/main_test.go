@@ -41,6 +41,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(crashing) != "" {
 		os.Exit(3)
 	}
+	if os.Getenv(customHandler) != "" {
+		serveCustomHandler()
+	}
 	goleak.VerifyTestMain(m)
 }
 
