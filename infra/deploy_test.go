@@ -327,7 +327,7 @@ func TestREADMERoles(t *testing.T) {
 
 func TestWorkflows(t *testing.T) {
 	files, err := filepath.Glob("../.github/workflows/*.yml")
-	if err != nil || len(files) != 4 {
+	if err != nil || len(files) != 5 {
 		t.Fatalf("files %q, %v", files, err)
 	}
 	for _, file := range files {
@@ -347,6 +347,12 @@ func TestWorkflows(t *testing.T) {
 		want := map[string]string{"contents": "read"}
 		if filepath.Base(file) == "deploy.yml" {
 			want["id-token"] = "write" // to sign in
+		}
+		if filepath.Base(file) == "release.yml" {
+			want["contents"] = "write" // to create the release
+			if !strings.Contains(text, "go run ./internal/rename -check") {
+				t.Errorf("%s: a release with the placeholder as its module path is not refused", file)
+			}
 		}
 		if !maps.Equal(workflow.Permissions, want) {
 			t.Errorf("%s: permissions %v, want %v", file, workflow.Permissions, want)

@@ -6,6 +6,12 @@
 //
 // The present path is read from go.mod, so the command can be run again with
 // the same path, which changes nothing, or with another.
+//
+// With -check it changes nothing. It fails if the module path is the placeholder
+// of this repository, or not the path of the repository that is given: nobody
+// could import a release of such a module.
+//
+//	go run ./internal/rename -check github.com/you/chat
 package main
 
 import (
@@ -22,6 +28,13 @@ import (
 )
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == "-check" {
+		if err := checkRelease(".", os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, "rename:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if len(os.Args) != 2 || strings.HasPrefix(os.Args[1], "-") {
 		fmt.Fprintln(os.Stderr, "usage: go run ./internal/rename <module path>, for example github.com/you/chat")
 		os.Exit(2)
@@ -35,6 +48,30 @@ func main() {
 		fmt.Println(name)
 	}
 	fmt.Printf("%d files changed: the module is %s\n", len(changed), os.Args[1])
+}
+
+// placeholder is the host of this repository's own module path, which is nobody's
+// (RFC 2606).
+const placeholder = "example.com/"
+
+// checkRelease reports why a release of the module in root could not be imported
+// from the repository.
+func checkRelease(root, repository string) error {
+	path, err := modulePath(filepath.Join(root, "go.mod"))
+	if err != nil {
+		return err
+	}
+	name, major := path, path[strings.LastIndexByte(path, '/')+1:]
+	if version.MatchString(major) {
+		name = strings.TrimSuffix(path, "/"+major)
+	}
+	switch {
+	case strings.HasPrefix(path, placeholder):
+		return fmt.Errorf("the module path %s is a placeholder: run go run ./internal/rename %s", path, repository)
+	case !strings.EqualFold(name, repository): // GitHub compares without case
+		return fmt.Errorf("the module path %s is not that of the repository %s: run go run ./internal/rename %[2]s", path, repository)
+	}
+	return nil
 }
 
 // rename makes to the module path of the tree below root. It returns the files

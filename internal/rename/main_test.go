@@ -190,3 +190,28 @@ func write(t *testing.T, name string, content []byte, mode fs.FileMode) {
 		t.Fatal(err)
 	}
 }
+
+// A release under the placeholder, or of another repository, can be imported by
+// nobody.
+func TestCheckRelease(t *testing.T) {
+	for _, tt := range []struct{ path, repository, want string }{
+		{"github.com/you/chat", "github.com/you/chat", ""},
+		{"github.com/You/Chat", "github.com/you/chat", ""},
+		{"github.com/you/chat/v2", "github.com/you/chat", ""},
+		{"example.com/chat", "github.com/you/chat", "is a placeholder: run go run ./internal/rename github.com/you/chat"},
+		{"github.com/you/chat", "github.com/them/chat", "is not that of the repository github.com/them/chat"},
+		{"github.com/you/chat/v2x", "github.com/you/chat", "is not that of the repository"},
+	} {
+		root := t.TempDir()
+		if err := os.WriteFile(filepath.Join(root, "go.mod"), []byte("module "+tt.path+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := checkRelease(root, tt.repository)
+		if (err == nil) != (tt.want == "") || (err != nil && !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s in %s: %v, want %q", tt.path, tt.repository, err, tt.want)
+		}
+	}
+	if err := checkRelease(t.TempDir(), "github.com/you/chat"); err == nil {
+		t.Error("no go.mod is no error")
+	}
+}
