@@ -40,10 +40,10 @@ func TestBrowser(t *testing.T) {
 	t.Cleanup(web.Close)
 	fromLAN := strings.Replace(web.URL, "127.0.0.1", lan, 1)
 	log := &logs{}
-	em := emulator.Start(t, emulator.Options{
+	em := emulator.StartT(t, emulator.Options{
 		AllowOrigins: []string{fromLAN},
 		Logger:       log.logger(),
-		Hubs: map[string]emulator.Hub{"chat": {EventHandlers: []emulator.EventHandler{{
+		Hubs: map[string]emulator.HubSettings{"chat": {EventHandlers: []emulator.EventHandler{{
 			URL: web.URL + "/api/events", UserEvents: "*", SystemEvents: []string{"connect", "connected", "disconnected"},
 		}}}},
 	})

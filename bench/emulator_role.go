@@ -27,7 +27,7 @@ func emulatorRole(args []string) error {
 	if len(args) > 0 && args[0] == "patient" {
 		o.MaxMessages = 1 << 20
 	}
-	srv, err := emulator.New(o)
+	srv, err := emulator.Start(o)
 	if err != nil {
 		return err
 	}

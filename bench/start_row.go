@@ -30,7 +30,7 @@ var startRow = row{
 
 func startInProcess() (sample, error) {
 	started := time.Now()
-	srv, err := emulator.New(emulator.Options{})
+	srv, err := emulator.Start(emulator.Options{})
 	if err != nil {
 		return sample{}, err
 	}

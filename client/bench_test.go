@@ -124,7 +124,7 @@ func BenchmarkReceiveBare(b *testing.B) {
 // BenchmarkSend waits for the ack of each message; parallel calls share the
 // writes.
 func BenchmarkSend(b *testing.B) {
-	srv := emulator.Start(b, emulator.Options{})
+	srv := emulator.StartT(b, emulator.Options{})
 	c := connect(b, srv, "alice", client.Options{}, nil)
 	m := webpubsub.Text(strings.Repeat("x", 100))
 	b.Run("one", func(b *testing.B) {

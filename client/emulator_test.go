@@ -75,8 +75,8 @@ func echo(tb testing.TB) string {
 
 // Every protocol carries every kind of message, through the emulator.
 func TestEmulator(t *testing.T) {
-	hubs := map[string]emulator.Hub{"chat": {EventHandlers: []emulator.EventHandler{{URL: echo(t), UserEvents: "*"}}}}
-	srv := emulator.Start(t, emulator.Options{Hubs: hubs})
+	hubs := map[string]emulator.HubSettings{"chat": {EventHandlers: []emulator.EventHandler{{URL: echo(t), UserEvents: "*"}}}}
+	srv := emulator.StartT(t, emulator.Options{Hubs: hubs})
 	for _, p := range everyProtocol {
 		t.Run(p.String(), func(t *testing.T) {
 			ctx := t.Context()
@@ -136,7 +136,7 @@ func TestEmulator(t *testing.T) {
 // One client publishes and another receives while both are cut again and again:
 // nothing is lost, nothing comes twice, and the order is kept.
 func TestEmulatorWithCuts(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	for _, p := range []client.Protocol{client.ReliableJSON, client.ReliableProtobuf} {
 		t.Run(p.String(), func(t *testing.T) {
 			const total = 500
@@ -179,7 +179,7 @@ func TestEmulatorWithCuts(t *testing.T) {
 
 // A stream goes from one client to another while both are cut again and again.
 func TestEmulatorStreamWithCuts(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	for _, p := range []client.Protocol{client.ReliableJSON, client.ReliableProtobuf} {
 		t.Run(p.String(), func(t *testing.T) {
 			const total = 500
@@ -233,7 +233,7 @@ func TestEmulatorStreamWithCuts(t *testing.T) {
 }
 
 func TestEmulatorGroupState(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	for _, p := range everyProtocol {
 		t.Run(p.String(), func(t *testing.T) {
 			ctx, o := t.Context(), client.Options{Protocol: p}
@@ -295,7 +295,7 @@ func (k *cutter) cut() {
 
 // Over TLS, and with a dialer of the user's own that has done the TLS already.
 func TestTLS(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{Hubs: map[string]emulator.Hub{"chat": {AllowAnonymous: true}}})
+	srv := emulator.StartT(t, emulator.Options{Hubs: map[string]emulator.HubSettings{"chat": {AllowAnonymous: true}}})
 	front := httptest.NewTLSServer(srv)
 	t.Cleanup(front.Close)
 	config := front.Client().Transport.(*http.Transport).TLSClientConfig

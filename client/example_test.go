@@ -25,7 +25,7 @@ func local() (client.Credential, func()) {
 			fmt.Fprintf(w, "%s!", body)
 		}
 	}))
-	srv, err := emulator.New(emulator.Options{Hubs: map[string]emulator.Hub{
+	srv, err := emulator.Start(emulator.Options{Hubs: map[string]emulator.HubSettings{
 		"chat": {EventHandlers: []emulator.EventHandler{{URL: events.URL, UserEvents: "*"}}},
 	}})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -27,7 +28,11 @@ func handshake(t *testing.T, srv *emulator.Server, host, origin string) int {
 	if origin != "" {
 		header.Set("Origin", origin)
 	}
-	ws, resp, err := websocket.DefaultDialer.DialContext(t.Context(), srv.ClientURL(hubName)+"?access_token="+accessToken(t, srv, dialOptions{}), header)
+	d := websocket.Dialer{}
+	if network := networkOf(srv); network != nil {
+		d.NetDialContext = network.DialContext
+	}
+	ws, resp, err := d.DialContext(t.Context(), srv.ClientURL(hubName)+"?access_token="+accessToken(t, srv, dialOptions{}), header)
 	if err == nil {
 		_ = ws.Close()
 		return resp.StatusCode
@@ -55,12 +60,12 @@ func ownAddress(t *testing.T) string {
 // The default access key is public, so any site that was open in the browser of
 // a developer could connect a WebSocket to the emulator on localhost as any user.
 func TestOriginsOfWebPages(t *testing.T) {
-	plain := emulator.Start(t, emulator.Options{})
-	open := emulator.Start(t, emulator.Options{
+	plain := emulator.StartT(t, emulator.Options{})
+	open := emulator.StartT(t, emulator.Options{
 		AllowHosts: []string{"emulator.example"}, AllowOrigins: []string{"https://App.example:443", "http://dev.example:3000"},
 	})
-	anyOrigin := emulator.Start(t, emulator.Options{AllowOrigins: []string{"*"}})
-	anyHost := emulator.Start(t, emulator.Options{AllowHosts: []string{"*"}})
+	anyOrigin := emulator.StartT(t, emulator.Options{AllowOrigins: []string{"*"}})
+	anyHost := emulator.StartT(t, emulator.Options{AllowHosts: []string{"*"}})
 	for _, tt := range []struct {
 		name, origin string
 		srv          *emulator.Server
@@ -104,8 +109,8 @@ func TestOriginsOfWebPages(t *testing.T) {
 // DNS rebinding: the page of evil.example lets its name lead to 127.0.0.1, and
 // the browser takes the emulator for a part of evil.example.
 func TestHostNames(t *testing.T) {
-	plain := emulator.Start(t, emulator.Options{Dashboard: true})
-	open := emulator.Start(t, emulator.Options{AllowHosts: []string{"Emulator.example", "fd00::1"}})
+	plain := emulator.StartT(t, emulator.Options{Dashboard: true})
+	open := emulator.StartT(t, emulator.Options{AllowHosts: []string{"Emulator.example", "fd00::1"}})
 	for _, tt := range []struct {
 		host string
 		srv  *emulator.Server
@@ -147,7 +152,7 @@ func TestHostNames(t *testing.T) {
 	waitForReason(t, plain, "-allow-host")
 
 	// A test that names its server by the address, as in a container network.
-	named := emulator.Start(t, emulator.Options{Addr: "emulator.example:0", Listener: emulator.ListenMemory()})
+	named := emulator.StartT(t, emulator.Options{Addr: "emulator.example:0", Listener: emulator.NewMemoryListener()})
 	w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "http://emulator.example/api/health", nil)
 	if named.ServeHTTP(w, r); w.Code != http.StatusOK {
 		t.Errorf("the server's own name got %d", w.Code)
@@ -156,7 +161,7 @@ func TestHostNames(t *testing.T) {
 
 func TestAllowedNamesAreChecked(t *testing.T) {
 	for _, bad := range []string{"", "http://a.example", "a.example:80", "a.example:", "a.example/x", "*.example", "bücher.example", "a b"} {
-		if srv, err := emulator.New(emulator.Options{AllowHosts: []string{bad}}); err == nil || !strings.Contains(err.Error(), "host name") {
+		if srv, err := emulator.Start(emulator.Options{AllowHosts: []string{bad}}); err == nil || !strings.Contains(err.Error(), "host name") {
 			t.Errorf("host %q: %v", bad, err)
 			if srv != nil {
 				_ = srv.Close()
@@ -164,7 +169,7 @@ func TestAllowedNamesAreChecked(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", "a.example", "https://a.example/", "https://a.example/x", "https://*.example", "https://u@a.example", "https://"} {
-		if srv, err := emulator.New(emulator.Options{AllowOrigins: []string{bad}}); err == nil || !strings.Contains(err.Error(), "origin") {
+		if srv, err := emulator.Start(emulator.Options{AllowOrigins: []string{bad}}); err == nil || !strings.Contains(err.Error(), "origin") {
 			t.Errorf("origin %q: %v", bad, err)
 			if srv != nil {
 				_ = srv.Close()
@@ -179,29 +184,30 @@ func TestAllowedNamesAreChecked(t *testing.T) {
 
 // The names in the file are added to those of the options, and follow the file.
 func TestAllowedNamesInTheFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "hubs.json")
-	write := func(origin string) {
-		t.Helper()
-		if err := os.WriteFile(path, fmt.Appendf(nil, `{"allowedHosts": ["file.example"], "allowedOrigins": [%q]}`, origin), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("https://a.example")
-	clock := emulator.NewClock(time.Now())
-	srv := emulator.Start(t, emulator.Options{HubsFile: path, AllowOrigins: []string{"https://always.example"}, Clock: clock})
-	expect := func(want map[string]int) {
-		t.Helper()
-		for origin, status := range want {
-			if got := handshake(t, srv, "file.example", origin); got != status {
-				t.Errorf("%s: got %d, want %d", origin, got, status)
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "hubs.json")
+		write := func(origin string) {
+			t.Helper()
+			if err := os.WriteFile(path, fmt.Appendf(nil, `{"allowedHosts": ["file.example"], "allowedOrigins": [%q]}`, origin), 0o600); err != nil {
+				t.Fatal(err)
 			}
 		}
-	}
-	expect(map[string]int{"https://a.example": 101, "https://b.example": 403, "https://always.example": 101})
-	write("https://b.example")
-	clock.Advance(2 * time.Second)
-	waitForCount(t, srv, emulator.KindReloaded, 1)
-	expect(map[string]int{"https://a.example": 403, "https://b.example": 101, "https://always.example": 101})
+		write("https://a.example")
+		srv := virtual(t, emulator.Options{HubsFile: path, AllowOrigins: []string{"https://always.example"}})
+		expect := func(want map[string]int) {
+			t.Helper()
+			for origin, status := range want {
+				if got := handshake(t, srv, "file.example", origin); got != status {
+					t.Errorf("%s: got %d, want %d", origin, got, status)
+				}
+			}
+		}
+		expect(map[string]int{"https://a.example": 101, "https://b.example": 403, "https://always.example": 101})
+		write("https://b.example")
+		advance(2 * time.Second)
+		waitForCount(t, srv, emulator.EntryReloaded, 1)
+		expect(map[string]int{"https://a.example": 403, "https://b.example": 101, "https://always.example": 101})
+	})
 }
 
 // Whatever a request has in Host, what is not refused leads to this machine.
@@ -209,7 +215,7 @@ func FuzzHost(f *testing.F) {
 	for _, host := range []string{"localhost", "localhost.:80", "a.localhost:1", "[::1]:80", "[::1%25eth0]", "127.1", "0x7f.1", "evil.example", "localhost:80@evil.example", "evil.example#localhost", "[localhost]", ":80", "", "::1", "allowed.example.:8"} {
 		f.Add(host)
 	}
-	srv, err := emulator.New(emulator.Options{Listener: emulator.ListenMemory(), AllowHosts: []string{"allowed.example"}})
+	srv, err := emulator.Start(emulator.Options{Listener: emulator.NewMemoryListener(), AllowHosts: []string{"allowed.example"}})
 	if err != nil {
 		f.Fatal(err)
 	}

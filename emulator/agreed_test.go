@@ -61,7 +61,7 @@ func metadataOf(key int, values ...int) http.Header {
 }
 
 func TestAgreedREST(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	for _, tt := range agreedREST {
 		if a := rest(t, srv, tt.r); a.status != tt.status {
 			t.Errorf("%s: %d %s, want %d", tt.rule, a.status, a.body, tt.status)
@@ -114,7 +114,7 @@ var agreedFilters = []struct{ filter, selected string }{
 }
 
 func TestAgreedFilters(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	alice, _ := dialJSON(t, srv, dialOptions{user: "alice", groups: []string{"g"}})
 	anonymous, _ := dialJSON(t, srv, dialOptions{})
 	clients := map[string]*client{"alice": alice, "anonymous": anonymous}
@@ -142,7 +142,7 @@ func TestAgreedFilters(t *testing.T) {
 
 // Tokens of the REST API; those of clients are in TestClientTokens.
 func TestAgreedTokens(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	target := srv.URL() + "/api/hubs/chat/users/u/groups"
 	const hs256 = `{"alg":"HS256"}`
 	at := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
@@ -172,7 +172,7 @@ func TestAgreedTokens(t *testing.T) {
 
 // Roles are whole values, *** is **, and the groups of a token need no role.
 func TestAgreedRoles(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	for _, tt := range []struct {
 		role string
 		join bool // the group a.b

@@ -23,8 +23,8 @@ func BenchmarkQueue(b *testing.B) {
 			name = "simple"
 		}
 		b.Run(name, func(b *testing.B) {
-			network := emulator.ListenMemory()
-			srv := emulator.Start(b, emulator.Options{Listener: network, MaxMessages: 1 << 30, MaxBytes: 1 << 40})
+			network := emulator.NewMemoryListener()
+			srv := emulator.StartT(b, emulator.Options{Listener: network, MaxPendingMessages: 1 << 30, MaxPendingBytes: 1 << 40})
 			sign := func(audience string) string {
 				compact, err := token.Sign(emulator.DefaultAccessKey, token.Claims{Audience: srv.URL() + audience, Groups: []string{"g"}, Expires: time.Now().Add(time.Hour)})
 				if err != nil {

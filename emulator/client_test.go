@@ -13,7 +13,7 @@ import (
 )
 
 func TestConnectedFrame(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	tests := []struct {
 		name, subprotocol, user string
 		wantToken               bool
@@ -43,7 +43,7 @@ func TestConnectedFrame(t *testing.T) {
 }
 
 func TestGroups(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	alice, _ := dialJSON(t, srv, dialOptions{user: "alice", roles: anything})
 	bob, _ := dialJSON(t, srv, dialOptions{roles: anything, groups: []string{"news"}})
 
@@ -75,7 +75,7 @@ func TestGroups(t *testing.T) {
 }
 
 func TestAcks(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, _ := dialJSON(t, srv, dialOptions{roles: []string{"webpubsub.joinLeaveGroup.a", "webpubsub.sendToGroup.a"}})
 	steps := []struct{ name, send, want string }{
 		{"no role to join", `{"type":"joinGroup","group":"b","ackId":1}`, `{"type":"ack","ackId":1,"success":false,"error":{"name":"Forbidden","message":"The client does not have permission to join group 'b'."}}`},
@@ -101,7 +101,7 @@ func TestAcks(t *testing.T) {
 }
 
 func TestBrokenFramesCloseTheConnection(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	const invalid = "The client message is not a valid JSON protocol message."
 	tests := []struct {
 		name  string
@@ -136,7 +136,7 @@ func TestBrokenFramesCloseTheConnection(t *testing.T) {
 			c.expectClose(tt.code, tt.why)
 			refused := false
 			for _, e := range srv.Journal() {
-				refused = refused || e.Kind == emulator.KindRefused && e.ConnectionID == hello.ConnectionID && e.Reason != ""
+				refused = refused || e.Kind == emulator.EntryRejected && e.ConnectionID == hello.ConnectionID && e.Reason != ""
 			}
 			if !refused {
 				t.Error("the journal does not say which rule was broken")
@@ -146,7 +146,7 @@ func TestBrokenFramesCloseTheConnection(t *testing.T) {
 }
 
 func TestHandshakeRefusals(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{Hubs: map[string]emulator.Hub{"open": {AllowAnonymous: true}}})
+	srv := emulator.StartT(t, emulator.Options{Hubs: map[string]emulator.HubSettings{"open": {AllowAnonymous: true}}})
 	tests := []struct {
 		name   string
 		o      dialOptions
@@ -184,7 +184,7 @@ func TestHandshakeRefusals(t *testing.T) {
 }
 
 func TestLegacyURLAndHeaderToken(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	for _, path := range []string{"/client/?hub=chat", "/client?hub=CHAT", "/client/hubs/CHAT", "/Client/?Hub=chat", "/CLIENT/Hubs/chat/"} {
 		d := websocket.Dialer{}
 		ws, _, err := d.Dial("ws"+strings.TrimPrefix(srv.URL(), "http")+path, map[string][]string{
@@ -199,7 +199,7 @@ func TestLegacyURLAndHeaderToken(t *testing.T) {
 }
 
 func TestSubprotocolChoice(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	if c := dial(t, srv, dialOptions{subprotocol: "unknown," + reliableProtocol + "," + jsonProtocol}); c.ws.Subprotocol() != reliableProtocol {
 		t.Errorf("selected %q, want the first offered one that is supported", c.ws.Subprotocol())
 	}
@@ -209,7 +209,7 @@ func TestSubprotocolChoice(t *testing.T) {
 }
 
 func TestSimpleClients(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	simple := dial(t, srv, dialOptions{groups: []string{"g"}})
 	c, _ := dialJSON(t, srv, dialOptions{roles: anything})
 	for _, m := range []struct{ kind, data, want string }{
@@ -251,7 +251,7 @@ func TestSimpleClients(t *testing.T) {
 // A client that does not read is closed and told why; the message that did not
 // fit is not dropped from a connection that goes on.
 func TestSlowClientIsClosed(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{MaxMessages: 10})
+	srv := emulator.StartT(t, emulator.Options{MaxPendingMessages: 10})
 	slow, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol, groups: []string{"g"}})
 	c, _ := dialJSON(t, srv, dialOptions{roles: anything})
 	for i := range 11 {
@@ -285,7 +285,7 @@ func TestSlowClientIsClosed(t *testing.T) {
 // did not notice; browsers report such a close as 1006, lost, and a reliable
 // client then tries for half a minute to recover what the service has ended.
 func TestCloseIsSentOnce(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, _ := dialJSON(t, srv, dialOptions{})
 	c.send("{")
 	c.expectClose(1007, "The client message is not a valid JSON protocol message.")
@@ -299,7 +299,7 @@ func TestCloseIsSentOnce(t *testing.T) {
 // The length of a frame is written in three forms; these sizes lie on both
 // sides of their borders, and at the largest message.
 func TestFrameSizes(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	receiver := dial(t, srv, dialOptions{groups: []string{"g"}})
 	sender := dial(t, srv, dialOptions{roles: anything, query: url.Values{"webpubsub_mode": {"sendToGroup"}, "group": {"g"}}})
 	for _, n := range []int{0, 1, 125, 126, 65535, 65536, 1 << 20} {
@@ -314,7 +314,7 @@ func TestFrameSizes(t *testing.T) {
 // A close frame holds 123 bytes of reason; a longer one is cut between
 // characters, not within one.
 func TestLongCloseReason(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c := dial(t, srv, dialOptions{user: "alice"})
 	rest(t, srv, request{method: "POST", path: "users/alice/:closeConnections?reason=" + url.QueryEscape("a"+strings.Repeat("é", 100))})
 	c.expectClose(websocket.CloseNormalClosure, "a"+strings.Repeat("é", 61))
@@ -322,7 +322,7 @@ func TestLongCloseReason(t *testing.T) {
 
 // The newest thousand ack ids are remembered; the one before may come again.
 func TestAckMemoryIsBounded(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, _ := dialJSON(t, srv, dialOptions{roles: anything})
 	join := func(id int) string {
 		c.send(fmt.Sprintf(`{"type":"joinGroup","group":"g","ackId":%d}`, id))
@@ -344,7 +344,7 @@ func TestAckMemoryIsBounded(t *testing.T) {
 // What passes here must not fail in Azure, where System.Text.Json stops at 64
 // levels; and an empty object of metadata is not the same as none.
 func TestDepthAndEmptyMetadata(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, _ := dialJSON(t, srv, dialOptions{roles: anything, groups: []string{"g"}})
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	for n, status := range map[int]int{64: 202, 65: 400} {

@@ -20,7 +20,7 @@ import (
 
 // A role with a pattern counts wherever one with a name would.
 func TestPatternRoles(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	roles := []string{
 		"webpubsub.joinLeaveGroups.room-?.*", "webpubsub.sendToGroups.room-**",
 		"webpubsub.sendToGroup.*",                    // the group of that name, no pattern
@@ -84,7 +84,7 @@ func journalText(srv *emulator.Server) string {
 // Each simple sender publishes to the group of its own address, and of a
 // parameter that is there twice the last value counts.
 func TestSimpleSendersHaveTheirOwnGroup(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	a := dial(t, srv, dialOptions{groups: []string{"a"}})
 	b := dial(t, srv, dialOptions{groups: []string{"b"}})
 	for group, to := range map[string]*client{"a": a, "b": b} {
@@ -96,21 +96,24 @@ func TestSimpleSendersHaveTheirOwnGroup(t *testing.T) {
 
 // The access token is looked at when a client connects, and never again.
 func TestTokenExpiresAtConnectOnly(t *testing.T) {
-	clock := emulator.NewClock(time.Now())
-	srv := emulator.Start(t, emulator.Options{Clock: clock})
-	o := dialOptions{}
-	expired := accessToken(t, srv, o) // an hour from now
-	c, _ := dialJSON(t, srv, o)
-	clock.Advance(2 * time.Hour)
-	c.expectNothingElse()
-	if _, resp, err := tryDial(t, srv, dialOptions{noToken: true, query: url.Values{"access_token": {expired}}}); err == nil || resp.StatusCode != http.StatusUnauthorized {
-		t.Errorf("got %v, want 401", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		srv := virtual(t, emulator.Options{})
+		o := dialOptions{}
+		expired := accessToken(t, srv, o) // an hour from now
+		c, _ := dialJSON(t, srv, o)
+		for range 2 * 60 * 4 {
+			advance(15 * time.Second)
+			c.expectNothingElse() // which reads the pings of the keep-alive
+		}
+		if _, resp, err := tryDial(t, srv, dialOptions{noToken: true, query: url.Values{"access_token": {expired}}}); err == nil || resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("got %v, want 401", err)
+		}
+	})
 }
 
 // The token's audience may name this server in any of its spellings.
 func TestAudiences(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	hub := "chat[1]"
 	port := srv.URL()[strings.LastIndex(srv.URL(), ":"):]
 	for audience, ok := range map[string]bool{
@@ -139,7 +142,7 @@ func TestAudiences(t *testing.T) {
 // A recovery keeps the protocol that the connection began with, whatever is
 // offered, and finds its hub in any spelling.
 func TestRecoveryKeepsTheProtocol(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	_, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol})
 	for _, offered := range []string{"", jsonProtocol, "JSON.Reliable.WebPubSub.Azure.V1," + jsonProtocol} {
 		o := recovery(hello)
@@ -154,7 +157,7 @@ func TestRecoveryKeepsTheProtocol(t *testing.T) {
 
 // What the service itself has closed cannot be recovered.
 func TestNoRecoveryAfterServiceClose(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, hello := dialJSON(t, srv, dialOptions{user: "ann", subprotocol: reliableProtocol})
 	rest(t, srv, request{method: "DELETE", path: "connections/" + hello.ConnectionID + "?reason=Enough."})
 	if got := c.recv(); got != `{"type":"system","event":"disconnected","message":"Application server closed the connection. Reason: Enough."}` {
@@ -172,17 +175,17 @@ func TestBuffersAreBounded(t *testing.T) {
 		protocol string
 		reason   string
 	}{
-		"reliable, bytes":    {emulator.Options{MaxBytes: 5000}, reliableProtocol, "The reliable message buffer is full."},
-		"other, bytes":       {emulator.Options{MaxBytes: 5000}, jsonProtocol, "The outbound message queue is full."},
-		"other, messages":    {emulator.Options{MaxMessages: 10}, jsonProtocol, "The outbound message queue is full."},
-		"simple, messages":   {emulator.Options{MaxMessages: 10}, "", "The outbound message queue is full."},
-		"reliable, messages": {emulator.Options{MaxMessages: 10}, reliableProtocol, "The reliable message buffer is full."},
+		"reliable, bytes":    {emulator.Options{MaxPendingBytes: 5000}, reliableProtocol, "The reliable message buffer is full."},
+		"other, bytes":       {emulator.Options{MaxPendingBytes: 5000}, jsonProtocol, "The outbound message queue is full."},
+		"other, messages":    {emulator.Options{MaxPendingMessages: 10}, jsonProtocol, "The outbound message queue is full."},
+		"simple, messages":   {emulator.Options{MaxPendingMessages: 10}, "", "The outbound message queue is full."},
+		"reliable, messages": {emulator.Options{MaxPendingMessages: 10}, reliableProtocol, "The reliable message buffer is full."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, tt.o, func(t *testing.T, srv *emulator.Server, o dialOptions) {
 				from, _ := dialJSON(t, srv, o)
 				slow := dial(t, srv, dialOptions{user: "slow", subprotocol: tt.protocol, groups: []string{"g"}, network: o.network})
-				f := srv.Inject(emulator.Fault{At: emulator.AtSend, UserID: "slow", Do: emulator.Stall()})
+				f := srv.Inject(emulator.Fault{At: emulator.AtSend, UserID: "slow", Action: emulator.Stall()})
 				for range 30 {
 					from.send(fmt.Sprintf(`{"type":"sendToGroup","group":"g","dataType":"text","data":"%0500d"}`, 1))
 				}
@@ -203,7 +206,7 @@ func TestBuffersAreBounded(t *testing.T) {
 
 // A failed event without an ack id is invisible, and harms nothing.
 func TestUnacknowledgedFailuresAreSilent(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, _ := dialJSON(t, srv, dialOptions{})
 	for _, frame := range []string{
 		`{"type":"event","event":"e","data":1}`,
@@ -243,27 +246,28 @@ func TestHandlerSelectsAnUnknownSubprotocol(t *testing.T) {
 // What is past its time is neither delivered nor replayed, and leaves a gap in
 // the numbers, which a client does not mind.
 func TestTimeToLive(t *testing.T) {
-	clock := emulator.NewClock(time.Now())
-	srv := emulator.Start(t, emulator.Options{Clock: clock})
-	c, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol, groups: []string{"g"}})
-	from, _ := dialJSON(t, srv, dialOptions{roles: anything})
-	_ = c.ws.NetConn().Close()
-	waitFor(t, srv, emulator.KindDetached, hello.ConnectionID)
-	for i, ttl := range []int{0, 5, 300} {
-		from.send(fmt.Sprintf(`{"type":"sendToGroup","group":"g","ttlSeconds":%d,"data":%d}`, ttl, i))
-	}
-	from.expectNothingElse()
-	clock.Advance(5 * time.Second)
-	back := dial(t, srv, recovery(hello))
-	back.expect(sequenced(1, "g", "null", 0), sequenced(3, "g", "null", 2))
-	back.expectNothingElse()
-	from.send(`{"type":"sendToGroup","group":"g","ttlSeconds":301,"data":1}`)
-	from.expectClose(websocket.CloseInvalidFramePayloadData, "The client message is not a valid JSON protocol message.")
+	synctest.Test(t, func(t *testing.T) {
+		srv := virtual(t, emulator.Options{})
+		c, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol, groups: []string{"g"}})
+		from, _ := dialJSON(t, srv, dialOptions{roles: anything})
+		_ = c.ws.NetConn().Close()
+		waitFor(t, srv, emulator.EntryInterrupted, hello.ConnectionID)
+		for i, ttl := range []int{0, 5, 300} {
+			from.send(fmt.Sprintf(`{"type":"sendToGroup","group":"g","ttlSeconds":%d,"data":%d}`, ttl, i))
+		}
+		from.expectNothingElse()
+		advance(5 * time.Second)
+		back := dial(t, srv, recovery(hello))
+		back.expect(sequenced(1, "g", "null", 0), sequenced(3, "g", "null", 2))
+		back.expectNothingElse()
+		from.send(`{"type":"sendToGroup","group":"g","ttlSeconds":301,"data":1}`)
+		from.expectClose(websocket.CloseInvalidFramePayloadData, "The client message is not a valid JSON protocol message.")
+	})
 }
 
 // What is no WebSocket handshake gets an ordinary answer.
 func TestPlainRequests(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	for path, status := range map[string]int{
 		"/client/hubs/chat": http.StatusBadRequest,
 		"/client/?hub=chat": http.StatusBadRequest,

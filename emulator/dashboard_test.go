@@ -32,7 +32,7 @@ func dashboardRequest(t *testing.T, srv *emulator.Server, method, path, body str
 }
 
 func TestDashboardAnswersItsOwnPageOnly(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{Dashboard: true})
+	srv := emulator.StartT(t, emulator.Options{Dashboard: true})
 	for name, c := range map[string]struct {
 		method, path string
 		change       func(*http.Request)
@@ -69,7 +69,7 @@ func TestDashboardAnswersItsOwnPageOnly(t *testing.T) {
 }
 
 func TestNoDashboardUnlessAsked(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	if srv.DashboardURL() != "" {
 		t.Errorf("DashboardURL is %q", srv.DashboardURL())
 	}
@@ -82,7 +82,7 @@ func TestNoDashboardUnlessAsked(t *testing.T) {
 }
 
 func TestDashboardShowsAndActs(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{Dashboard: true})
+	srv := emulator.StartT(t, emulator.Options{Dashboard: true})
 	c, hello := dialJSON(t, srv, dialOptions{user: "alice", groups: []string{"b", "a"}, subprotocol: reliableProtocol})
 	id := hello.ConnectionID
 
@@ -114,7 +114,7 @@ func TestDashboardShowsAndActs(t *testing.T) {
 		t.Fatalf("got %+v", s)
 	}
 	got := s.Hubs[0].Connections[0]
-	if got.ID != id || got.UserID != "alice" || got.Subprotocol != reliableProtocol || strings.Join(got.Groups, " ") != "a b" || got.Detached {
+	if got.ID != id || got.UserID != "alice" || got.Subprotocol != reliableProtocol || strings.Join(got.Groups, " ") != "a b" || got.Interrupted {
 		t.Errorf("got %+v", got)
 	}
 	if again := get("state?after=" + jsonText(s.Next)); len(again.Entries) != 0 {
@@ -126,12 +126,12 @@ func TestDashboardShowsAndActs(t *testing.T) {
 	do(`{"action":"send","hub":"chat","text":"to all"}`)
 	c.expect(`{"sequenceId":2,"type":"message","from":"server","dataType":"text","data":"to all"}`)
 	do(`{"action":"cut","hub":"chat","connection":"` + id + `"}`)
-	waitFor(t, srv, emulator.KindDetached, id)
-	if !get("state").Hubs[0].Connections[0].Detached {
+	waitFor(t, srv, emulator.EntryInterrupted, id)
+	if !get("state").Hubs[0].Connections[0].Interrupted {
 		t.Error("the connection that was cut does not show as detached")
 	}
 	do(`{"action":"close","hub":"chat","connection":"` + id + `"}`)
-	waitFor(t, srv, emulator.KindDisconnected, id)
+	waitFor(t, srv, emulator.EntryDisconnected, id)
 	if n := get("state").Hubs[0].Total; n != 0 {
 		t.Errorf("%d connections are left", n)
 	}
@@ -140,7 +140,7 @@ func TestDashboardShowsAndActs(t *testing.T) {
 // The page asks once a second. Two thousand long names of groups made each answer
 // so large that it cost 21 MiB a second.
 func TestDashboardStateIsBounded(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{Dashboard: true})
+	srv := emulator.StartT(t, emulator.Options{Dashboard: true})
 	var groups []string
 	for i := range 30 {
 		groups = append(groups, fmt.Sprint("short", i), fmt.Sprint(i, strings.Repeat("é", 1000)))

@@ -5,16 +5,16 @@
 // In a test:
 //
 //	func TestChat(t *testing.T) {
-//		srv := emulator.Start(t, emulator.Options{})
+//		srv := emulator.StartT(t, emulator.Options{})
 //		chat, err := service.NewClientFromConnectionString(srv.ConnectionString(), "chat", nil)
 //		...
 //	}
 //
 // With an event handler, and outside a test:
 //
-//	srv, err := emulator.New(emulator.Options{
+//	srv, err := emulator.Start(emulator.Options{
 //		Addr: "localhost:8080",
-//		Hubs: map[string]emulator.Hub{"chat": {EventHandlers: []emulator.EventHandler{{
+//		Hubs: map[string]emulator.HubSettings{"chat": {EventHandlers: []emulator.EventHandler{{
 //			URL: "http://localhost:7071/api/events", UserEvents: "*",
 //			SystemEvents: []string{"connect", "connected", "disconnected"},
 //		}}}},
@@ -25,8 +25,8 @@
 // bubble of testing/synctest. Clients get the network's DialContext:
 //
 //	synctest.Test(t, func(t *testing.T) {
-//		network := emulator.ListenMemory()
-//		srv := emulator.Start(t, emulator.Options{Listener: network})
+//		network := emulator.NewMemoryListener()
+//		srv := emulator.StartT(t, emulator.Options{Listener: network})
 //		dialer := websocket.Dialer{NetDialContext: network.DialContext}
 //		...
 //	})
@@ -56,7 +56,7 @@
 // AllowUnverifiedEntra a token credential is let in, so that the code that runs
 // in Azure with a managed identity runs here unchanged:
 //
-//	srv := emulator.Start(t, emulator.Options{TLS: true, AllowUnverifiedEntra: true})
+//	srv := emulator.StartT(t, emulator.Options{TLS: true, AllowUnverifiedEntra: true})
 //	chat, err := service.NewClient(srv.URL(), "chat", cred, &service.ClientOptions{
 //		ClientOptions: azcore.ClientOptions{Transport: srv.Client()},
 //	})

@@ -12,14 +12,14 @@ import (
 // A client has a hard time: it is refused at first, and cut off when it waits
 // for an answer.
 func ExampleServer_Inject() {
-	srv, err := emulator.New(emulator.Options{Hubs: map[string]emulator.Hub{"chat": {AllowAnonymous: true}}})
+	srv, err := emulator.Start(emulator.Options{Hubs: map[string]emulator.HubSettings{"chat": {AllowAnonymous: true}}})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	defer srv.Close()
-	srv.Inject(emulator.Fault{At: emulator.AtHandshake, Hub: "chat", Do: emulator.Refuse(503), Times: 1})
-	cut := srv.Inject(emulator.Fault{At: emulator.AtSend, Frame: "pong", Do: emulator.Cut()})
+	srv.Inject(emulator.Fault{At: emulator.AtHandshake, Hub: "chat", Action: emulator.RejectHandshake(503), Times: 1})
+	cut := srv.Inject(emulator.Fault{At: emulator.AtSend, Frame: "pong", Action: emulator.ResetConnection()})
 
 	dialer := websocket.Dialer{Subprotocols: []string{"json.webpubsub.azure.v1"}}
 	_, resp, _ := dialer.Dial(srv.ClientURL("chat"), nil)
@@ -35,12 +35,12 @@ func ExampleServer_Inject() {
 	for err == nil {
 		_, _, err = ws.ReadMessage()
 	}
-	fmt.Println("cut off:", cut.Hits() == 1)
+	fmt.Println("cut off:", cut.Count() == 1)
 
 	// Nothing more happens now, so the journal is complete.
 	_ = srv.WaitIdle(context.Background())
 	for _, e := range srv.Journal() {
-		if e.Kind == emulator.KindFault {
+		if e.Kind == emulator.EntryFault {
 			fmt.Println(e.Kind, e.Name)
 		}
 	}

@@ -36,7 +36,7 @@ func ExampleReadHubs() {
 // A handler that has no access key and trusts the emulator's managed identity,
 // as it would the service's.
 func ExampleServer_AuthorityHost() {
-	srv, err := emulator.New(emulator.Options{})
+	srv, err := emulator.Start(emulator.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -61,7 +61,7 @@ func ExampleServer_AuthorityHost() {
 	web := httptest.NewServer(h)
 	defer web.Close()
 	for _, audience := range []string{"api://my-app", "api://other"} {
-		err := srv.SetHub("chat", emulator.Hub{AllowAnonymous: true, EventHandlers: []emulator.EventHandler{{
+		err := srv.SetHub("chat", emulator.HubSettings{AllowAnonymous: true, EventHandlers: []emulator.EventHandler{{
 			URL: web.URL, UserEvents: "*", SystemEvents: []string{"connect"}, Audience: audience,
 		}}})
 		if err != nil {

@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -18,7 +17,7 @@ import (
 )
 
 func ExampleNew() {
-	srv, err := emulator.New(emulator.Options{Addr: "127.0.0.1:0"}) // or localhost:8080
+	srv, err := emulator.Start(emulator.Options{Addr: "127.0.0.1:0"}) // or localhost:8080
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -35,7 +34,7 @@ func ExampleNew() {
 // In a test the emulator closes with the test.
 func ExampleStart() {
 	testChat := func(t emulator.TB) {
-		srv := emulator.Start(t, emulator.Options{})
+		srv := emulator.StartT(t, emulator.Options{})
 		fmt.Println(strings.HasPrefix(srv.ConnectionString(), "Endpoint=http://127.0.0.1:"))
 	}
 	run(testChat)
@@ -45,7 +44,7 @@ func ExampleStart() {
 // With TLS the emulator makes its own certificate, which [emulator.Server.Client]
 // trusts.
 func ExampleServer_Client() {
-	srv, err := emulator.New(emulator.Options{TLS: true})
+	srv, err := emulator.Start(emulator.Options{TLS: true})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -60,32 +59,9 @@ func ExampleServer_Client() {
 	// Output: 200 OK Web PubSub emulator CA
 }
 
-// A clock of one's own passes in no time what would take an hour.
-func ExampleNewClock() {
-	clock := emulator.NewClock(time.Now())
-	srv, err := emulator.New(emulator.Options{Clock: clock})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer srv.Close()
-	chat, err := service.NewClientFromConnectionString(srv.ConnectionString(), "chat", nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	token, err := chat.GetClientAccessToken(context.Background(), nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-
-	clock.Advance(2 * time.Hour)
-	_, resp, err := websocket.DefaultDialer.Dial(token.URL, nil)
-	fmt.Println(err, resp.StatusCode)
-	// Output: websocket: bad handshake 401
-}
-
 // The journal says what happened, and of what was refused also why.
 func ExampleServer_Journal() {
-	srv, err := emulator.New(emulator.Options{})
+	srv, err := emulator.Start(emulator.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -99,7 +75,7 @@ func ExampleServer_Journal() {
 	_, _, _ = websocket.DefaultDialer.Dial(srv.ClientURL("chat"), nil) // without a token
 
 	for _, e := range srv.Journal() {
-		if e.Kind != emulator.KindREST {
+		if e.Kind != emulator.EntryREST {
 			fmt.Println(e)
 		}
 	}
@@ -110,7 +86,7 @@ func ExampleServer_Journal() {
 
 // Beside its own listener an emulator is an [http.Handler].
 func ExampleServer_ServeHTTP() {
-	srv, err := emulator.New(emulator.Options{})
+	srv, err := emulator.Start(emulator.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}

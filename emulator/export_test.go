@@ -1,14 +1,12 @@
 package emulator
 
-// HubCount returns how many hubs are kept.
-func (s *Server) HubCount() int {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return len(s.hubs)
-}
+import "example.com/webpubsub/internal/emulator/settings"
 
-// CheckHubs checks settings as New does.
-func CheckHubs(hubs map[string]Hub) error {
-	_, err := newHubSettings(hubs)
+// HubCount returns the number of hubs that are kept.
+func (s *Server) HubCount() int { return len(s.broker.Hubs()) }
+
+// CheckHubs checks settings as Start does.
+func CheckHubs(hubs map[string]HubSettings) error {
+	_, err := settings.New(internalHubs(hubs), "")
 	return err
 }

@@ -110,67 +110,64 @@ func TestConnectNeedsValidation(t *testing.T) {
 // A connection carries its state, its cookies and its messages' metadata from
 // answer to event; the journal tells of attempts that failed.
 func TestWhatAConnectionRemembers(t *testing.T) {
-	synctest.Test(t, whatAConnectionRemembers)
-}
+	synctest.Test(t, func(t *testing.T) {
+		requests := make(chan *http.Request, 10)
+		var broken atomic.Bool
+		web := serveInProcess(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodOptions {
+				w.Header().Set("WebHook-Allowed-Origin", "*")
+				return
+			}
+			if broken.CompareAndSwap(true, false) {
+				w.WriteHeader(503)
+				return
+			}
+			requests <- r
+			switch r.Header.Get("ce-eventName") {
+			case "connect":
+				w.Header().Set("ce-connectionState", "one")
+				http.SetCookie(w, &http.Cookie{Name: "ARRAffinity", Value: "node1", Path: "/"})
+			case "clear":
+				w.Header()["Ce-Connectionstate"] = []string{""}
+				w.Header().Set("X-WebPubSub-Metadata-Trace", "t2")
+				reply(w, "text/plain", "ok")
+			}
+		}))
+		srv := virtual(t, emulator.Options{
+			SecondaryKey: "second", SeparateSignatureHeaders: true,
+			Hubs: map[string]emulator.HubSettings{hubName: {EventHandlers: []emulator.EventHandler{{URL: web, UserEvents: "*", SystemEvents: []string{"connect"}}}}},
+		})
+		next := func() *http.Request {
+			t.Helper()
+			select {
+			case r := <-requests:
+				return r
+			case <-time.After(patience):
+				t.Fatal("no event came")
+				return nil
+			}
+		}
+		c, hello := dialJSON(t, srv, dialOptions{})
+		if r := next(); len(r.Header["Ce-Connectionstate"]) != 0 || r.Header.Get("Cookie") != "" || len(r.Header["Ce-Signature"]) != 2 {
+			t.Errorf("connect came with %v", r.Header)
+		}
+		c.send(`{"type":"event","event":"clear","ackId":1,"data":1,"metadata":{"Trace":"t1"}}`)
+		c.expect(`{"type":"message","from":"server","dataType":"text","data":"ok","metadata":{"trace":"t2"}}`, `{"type":"ack","ackId":1,"success":true}`)
+		if h := next().Header; h.Get("ce-connectionState") != "one" || h.Get("Cookie") != "ARRAffinity=node1" || h.Get("X-WebPubSub-Metadata-trace") != "t1" {
+			t.Errorf("the first event came with %v", h)
+		}
 
-func whatAConnectionRemembers(t *testing.T) {
-	requests := make(chan *http.Request, 10)
-	var broken atomic.Bool
-	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodOptions {
-			w.Header().Set("WebHook-Allowed-Origin", "*")
-			return
+		broken.Store(true)
+		c.send(`{"type":"event","event":"e","ackId":2,"data":1}`)
+		retried := waitFor(t, srv, emulator.EntryEventRetried, hello.ConnectionID)
+		if got := fmt.Sprint(retried); !strings.Contains(got, "-> 503") || !strings.Contains(got, "attempt 1 of 4, the next one follows in 1s") || retried.Name != "e" {
+			t.Errorf("the journal says %s", got)
 		}
-		if broken.CompareAndSwap(true, false) {
-			w.WriteHeader(503)
-			return
-		}
-		requests <- r
-		switch r.Header.Get("ce-eventName") {
-		case "connect":
-			w.Header().Set("ce-connectionState", "one")
-			http.SetCookie(w, &http.Cookie{Name: "ARRAffinity", Value: "node1", Path: "/"})
-		case "clear":
-			w.Header()["Ce-Connectionstate"] = []string{""}
-			w.Header().Set("X-WebPubSub-Metadata-Trace", "t2")
-			reply(w, "text/plain", "ok")
+		c.expect(`{"type":"ack","ackId":2,"success":true}`)
+		if h := next().Header; len(h["Ce-Connectionstate"]) != 1 || h.Get("ce-connectionState") != "" {
+			t.Errorf("the second event came with state %q, want an empty one", h["Ce-Connectionstate"])
 		}
 	})
-	network := emulator.ListenMemory()
-	srv := emulator.Start(t, emulator.Options{
-		SecondaryKey: "second", SignatureLines: true, Listener: network, Transport: inProcess{handler},
-		Hubs: map[string]emulator.Hub{hubName: {EventHandlers: []emulator.EventHandler{{URL: "http://handler.example", UserEvents: "*", SystemEvents: []string{"connect"}}}}},
-	})
-	next := func() *http.Request {
-		t.Helper()
-		select {
-		case r := <-requests:
-			return r
-		case <-time.After(patience):
-			t.Fatal("no event came")
-			return nil
-		}
-	}
-	c, hello := dialJSON(t, srv, dialOptions{network: network})
-	if r := next(); len(r.Header["Ce-Connectionstate"]) != 0 || r.Header.Get("Cookie") != "" || len(r.Header["Ce-Signature"]) != 2 {
-		t.Errorf("connect came with %v", r.Header)
-	}
-	c.send(`{"type":"event","event":"clear","ackId":1,"data":1,"metadata":{"Trace":"t1"}}`)
-	c.expect(`{"type":"message","from":"server","dataType":"text","data":"ok","metadata":{"trace":"t2"}}`, `{"type":"ack","ackId":1,"success":true}`)
-	if h := next().Header; h.Get("ce-connectionState") != "one" || h.Get("Cookie") != "ARRAffinity=node1" || h.Get("X-WebPubSub-Metadata-trace") != "t1" {
-		t.Errorf("the first event came with %v", h)
-	}
-
-	broken.Store(true)
-	c.send(`{"type":"event","event":"e","ackId":2,"data":1}`)
-	retried := waitFor(t, srv, emulator.KindEventRetried, hello.ConnectionID)
-	if got := fmt.Sprint(retried); !strings.Contains(got, "-> 503") || !strings.Contains(got, "attempt 1 of 4, the next one follows in 1s") || retried.Name != "e" {
-		t.Errorf("the journal says %s", got)
-	}
-	c.expect(`{"type":"ack","ackId":2,"success":true}`)
-	if h := next().Header; len(h["Ce-Connectionstate"]) != 1 || h.Get("ce-connectionState") != "" {
-		t.Errorf("the second event came with state %q, want an empty one", h["Ce-Connectionstate"])
-	}
 }
 
 // The handlers hear why a connection ended in the words of who ended it. What
@@ -193,10 +190,10 @@ func TestReasonOfDisconnected(t *testing.T) {
 			_, _ = c.ws.NetConn().Write(rawFrame(fin|0x3, ""))
 		}, heard: "The connection ended."},
 		"cut by a fault": {end: func(_ *client, srv *emulator.Server, id string) {
-			srv.Strike(emulator.Fault{Do: emulator.Cut(), ConnectionID: id})
-		}, heard: "The connection ended.", noted: "a fault cut the connection"},
+			srv.InjectNow(emulator.Fault{Action: emulator.ResetConnection(), ConnectionID: id})
+		}, heard: "The connection ended.", noted: "a fault reset the connection"},
 		"closed by a fault": {end: func(_ *client, srv *emulator.Server, id string) {
-			srv.Strike(emulator.Fault{Do: emulator.CloseWith(1001, "Service reload"), ConnectionID: id})
+			srv.InjectNow(emulator.Fault{Action: emulator.CloseWith(1001, "Service reload"), ConnectionID: id})
 		}, heard: "Service reload", noted: "a fault closed the connection"},
 		"closed by the application": {end: func(c *client, srv *emulator.Server, id string) {
 			rest(c.t, srv, request{method: "DELETE", path: "connections/" + id + "?reason=r"})
@@ -214,7 +211,7 @@ func TestReasonOfDisconnected(t *testing.T) {
 			if e := nextEvent(t, events); e.Body != fmt.Sprintf(`{"reason":%q}`, tt.heard) {
 				t.Errorf("the handler heard %s, want %q", e.Body, tt.heard)
 			}
-			if e := waitFor(t, srv, emulator.KindDisconnected, hello.ConnectionID); e.Reason != tt.noted {
+			if e := waitFor(t, srv, emulator.EntryDisconnected, hello.ConnectionID); e.Reason != tt.noted {
 				t.Errorf("the journal has %q, want %q", e.Reason, tt.noted)
 			}
 		})

@@ -18,9 +18,9 @@ import (
 func bubble(t *testing.T, o emulator.Options, test func(t *testing.T, srv *emulator.Server, o dialOptions)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		network := emulator.ListenMemory()
+		network := emulator.NewMemoryListener()
 		o.Listener = network
-		test(t, emulator.Start(t, o), dialOptions{subprotocol: reliableProtocol, roles: anything, network: network})
+		test(t, emulator.StartT(t, o), dialOptions{subprotocol: reliableProtocol, roles: anything, network: network})
 	})
 }
 
@@ -44,7 +44,7 @@ func TestFaultCut(t *testing.T) {
 			{emulator.Fault{At: emulator.AtReceive, Frame: "sendToGroup"}, acked(2)},
 		} {
 			c, hello := dialJSON(t, srv, o)
-			tt.fault.Do, tt.fault.ConnectionID, tt.fault.Skip, tt.fault.Times = emulator.Cut(), hello.ConnectionID, 1, 1
+			tt.fault.Action, tt.fault.ConnectionID, tt.fault.Skip, tt.fault.Times = emulator.ResetConnection(), hello.ConnectionID, 1, 1
 			f := srv.Inject(tt.fault)
 			c.send(`{"type":"sendToGroup","group":"g","ackId":1,"data":0}`)
 			c.expect(acked(1)) // the first one passes
@@ -58,8 +58,8 @@ func TestFaultCut(t *testing.T) {
 			back.send(message)
 			back.expect(tt.retry)
 			to.expect(fmt.Sprintf(`{"type":"message","from":"group","fromUserId":null,"group":"g","dataType":"json","data":%d}`, i))
-			if f.Hits() != 1 {
-				t.Errorf("%d hits", f.Hits())
+			if f.Count() != 1 {
+				t.Errorf("%d hits", f.Count())
 			}
 			f.Remove()
 		}
@@ -71,7 +71,7 @@ func TestFaultDelay(t *testing.T) {
 	bubble(t, emulator.Options{}, func(t *testing.T, srv *emulator.Server, o dialOptions) {
 		o.groups = []string{"g"}
 		slow, hello := dialJSON(t, srv, o)
-		srv.Inject(emulator.Fault{At: emulator.AtSend, Do: emulator.Delay(time.Second), ConnectionID: hello.ConnectionID, Frame: "message"})
+		srv.Inject(emulator.Fault{At: emulator.AtSend, Action: emulator.Delay(time.Second), ConnectionID: hello.ConnectionID, Frame: "message"})
 		start := time.Now()
 		for i := range 5 {
 			slow.send(fmt.Sprintf(`{"type":"sendToGroup","group":"g","data":%d}`, i))
@@ -87,18 +87,18 @@ func TestFaultDelay(t *testing.T) {
 
 // A client that does not read is closed when too much waits for it.
 func TestFaultStall(t *testing.T) {
-	bubble(t, emulator.Options{MaxMessages: 10}, func(t *testing.T, srv *emulator.Server, o dialOptions) {
+	bubble(t, emulator.Options{MaxPendingMessages: 10}, func(t *testing.T, srv *emulator.Server, o dialOptions) {
 		o.groups = []string{"g"}
 		o.user = "slow"
 		stalled, hello := dialJSON(t, srv, o)
-		f := srv.Inject(emulator.Fault{At: emulator.AtSend, Do: emulator.Stall(), UserID: "slow"})
+		f := srv.Inject(emulator.Fault{At: emulator.AtSend, Action: emulator.Stall(), UserID: "slow"})
 		c, _ := dialJSON(t, srv, dialOptions{roles: anything, network: o.network})
 		for i := range 11 {
 			c.send(fmt.Sprintf(`{"type":"sendToGroup","group":"g","data":%d}`, i))
 		}
 		c.expectNothingElse()
 		synctest.Wait()
-		if e := waitFor(t, srv, emulator.KindDisconnected, hello.ConnectionID); e.Status != websocket.ClosePolicyViolation || !strings.Contains(e.Reason, "SlowClient") {
+		if e := waitFor(t, srv, emulator.EntryDisconnected, hello.ConnectionID); e.Status != websocket.ClosePolicyViolation || !strings.Contains(e.Reason, "SlowClient") {
 			t.Errorf("ended with %d %s", e.Status, e.Reason)
 		}
 		f.Remove()
@@ -118,18 +118,18 @@ func TestFaultHandshake(t *testing.T) {
 		o.user = "ann"
 		inject := func(f emulator.Fault) { f.Times = 1; srv.Inject(f) }
 
-		inject(emulator.Fault{At: emulator.AtHandshake, Do: emulator.Refuse(http.StatusServiceUnavailable), UserID: "ann"})
+		inject(emulator.Fault{At: emulator.AtHandshake, Action: emulator.RejectHandshake(http.StatusServiceUnavailable), UserID: "ann"})
 		dialJSON(t, srv, dialOptions{user: "bob", network: o.network})
 		if _, resp, err := tryDial(t, srv, o); err == nil || resp.StatusCode != http.StatusServiceUnavailable {
 			t.Errorf("got %v, want 503", err)
 		}
-		inject(emulator.Fault{At: emulator.AtHandshake, Do: emulator.Cut(), Hub: "CHAT"})
+		inject(emulator.Fault{At: emulator.AtHandshake, Action: emulator.ResetConnection(), Hub: "CHAT"})
 		if _, resp, err := tryDial(t, srv, o); err == nil || resp != nil {
 			t.Errorf("got %v, want no answer", err)
 		}
-		inject(emulator.Fault{At: emulator.AtHandshake, Do: emulator.CloseWith(websocket.CloseTryAgainLater, "later")})
+		inject(emulator.Fault{At: emulator.AtHandshake, Action: emulator.CloseWith(websocket.CloseTryAgainLater, "later")})
 		dial(t, srv, o).expectClose(websocket.CloseTryAgainLater, "later")
-		inject(emulator.Fault{At: emulator.AtHandshake, Do: emulator.Delay(time.Minute)})
+		inject(emulator.Fault{At: emulator.AtHandshake, Action: emulator.Delay(time.Minute)})
 		start := time.Now()
 		c, hello := dialJSON(t, srv, o)
 		if got := time.Since(start); got != time.Minute {
@@ -139,11 +139,11 @@ func TestFaultHandshake(t *testing.T) {
 		// A recovery that fails leaves the connection as it is.
 		_ = c.ws.NetConn().Close()
 		synctest.Wait()
-		inject(emulator.Fault{At: emulator.AtRecovery, Do: emulator.Refuse(http.StatusBadGateway)})
+		inject(emulator.Fault{At: emulator.AtRecovery, Action: emulator.RejectHandshake(http.StatusBadGateway)})
 		if _, resp, err := tryDial(t, srv, o.again(hello)); err == nil || resp.StatusCode != http.StatusBadGateway {
 			t.Errorf("got %v, want 502", err)
 		}
-		inject(emulator.Fault{At: emulator.AtRecovery, Do: emulator.FailRecovery(), UserID: "ann"})
+		inject(emulator.Fault{At: emulator.AtRecovery, Action: emulator.FailRecovery(), UserID: "ann"})
 		dial(t, srv, o.again(hello)).expectClose(websocket.ClosePolicyViolation, "The connection could not be recovered.")
 		dial(t, srv, o.again(hello)).expectNothingElse()
 	})
@@ -155,19 +155,19 @@ func TestStrike(t *testing.T) {
 		ann, hello := dialJSON(t, srv, o)
 		o.user = "bob"
 		bob, _ := dialJSON(t, srv, o)
-		if n := srv.Strike(emulator.Fault{Do: emulator.Cut(), UserID: "ann"}); n != 1 {
+		if n := srv.InjectNow(emulator.Fault{Action: emulator.ResetConnection(), UserID: "ann"}); n != 1 {
 			t.Errorf("struck %d, want 1", n)
 		}
 		if _, _, err := ann.next(); err == nil {
 			t.Error("the connection was not cut")
 		}
 		bob.expectNothingElse()
-		if e := waitFor(t, srv, emulator.KindDetached, hello.ConnectionID); e.Reason != "a fault cut the connection" {
+		if e := waitFor(t, srv, emulator.EntryInterrupted, hello.ConnectionID); e.Reason != "a fault reset the connection" {
 			t.Errorf("reason %q", e.Reason)
 		}
 		ann = dial(t, srv, o.again(hello))
 		ann.expectNothingElse()
-		if n := srv.Strike(emulator.Fault{Do: emulator.CloseWith(websocket.CloseInternalServerErr, "gone"), Hub: hubName}); n != 2 {
+		if n := srv.InjectNow(emulator.Fault{Action: emulator.CloseWith(websocket.CloseInternalServerErr, "gone"), Hub: hubName}); n != 2 {
 			t.Errorf("struck %d, want 2", n)
 		}
 		for _, c := range []*client{ann, bob} {
@@ -178,14 +178,14 @@ func TestStrike(t *testing.T) {
 }
 
 func TestFaultsThatMakeNoSense(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	for want, f := range map[string]emulator.Fault{
-		"At is missing":           {Do: emulator.Cut()},
+		"At is missing":           {Action: emulator.ResetConnection()},
 		"Do is missing":           {At: emulator.AtSend},
-		"Refuse answers":          {At: emulator.AtSend, Do: emulator.Refuse(500)},
-		"from 400 to 599":         {At: emulator.AtHandshake, Do: emulator.Refuse(200)},
-		"Frame makes sense":       {At: emulator.AtRecovery, Do: emulator.Cut(), Frame: "ack"},
-		"has no ConnectionID yet": {At: emulator.AtHandshake, Do: emulator.Cut(), ConnectionID: "x"},
+		"Refuse answers":          {At: emulator.AtSend, Action: emulator.RejectHandshake(500)},
+		"from 400 to 599":         {At: emulator.AtHandshake, Action: emulator.RejectHandshake(200)},
+		"Frame makes sense":       {At: emulator.AtRecovery, Action: emulator.ResetConnection(), Frame: "ack"},
+		"has no ConnectionID yet": {At: emulator.AtHandshake, Action: emulator.ResetConnection(), ConnectionID: "x"},
 	} {
 		t.Run(want, func(t *testing.T) {
 			defer func() {
@@ -202,8 +202,8 @@ func TestFaultsThatMakeNoSense(t *testing.T) {
 func TestCloseReleasesStalls(t *testing.T) {
 	bubble(t, emulator.Options{}, func(t *testing.T, srv *emulator.Server, o dialOptions) {
 		c, _ := dialJSON(t, srv, o)
-		for _, at := range []emulator.Point{emulator.AtHandshake, emulator.AtReceive, emulator.AtSend} {
-			srv.Inject(emulator.Fault{At: at, Do: emulator.Stall()})
+		for _, at := range []emulator.FaultPoint{emulator.AtHandshake, emulator.AtReceive, emulator.AtSend} {
+			srv.Inject(emulator.Fault{At: at, Action: emulator.Stall()})
 		}
 		c.send(`{"type":"ping"}`)
 		failed := make(chan error)

@@ -130,7 +130,7 @@ func TestHandshakeWithoutHijacker(t *testing.T) {
 // A list of subprotocols in two header lines is one list (RFC 6455, section
 // 11.3.4). Only the first line was read, so the client became a simple one.
 func TestSubprotocolsInTwoLines(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	resp, _, _ := rawHandshake{header: append(goodHeader(), "Sec-WebSocket-Protocol: unknown,", "Sec-WebSocket-Protocol: "+reliableProtocol+", "+jsonProtocol)}.send(t, srv)
 	if got := resp.Header.Get("Sec-WebSocket-Protocol"); got != reliableProtocol {
 		t.Errorf("selected %q", got)

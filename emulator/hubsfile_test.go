@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/webpubsub/emulator"
@@ -38,7 +39,7 @@ func TestReadHubs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]emulator.Hub{
+	want := map[string]emulator.HubSettings{
 		"chat": {AllowAnonymous: true, KeepAlive: 5 * time.Second, EventHandlers: []emulator.EventHandler{
 			{
 				URL: "http://localhost:7071/api/events?code=secret&e={event}", UserEvents: "*",
@@ -125,87 +126,88 @@ func FuzzReadHubs(f *testing.F) {
 }
 
 func TestHubsFileReloads(t *testing.T) {
-	handlers, events := upstream(t, nil)
-	text := func(pattern string) string {
-		return fmt.Sprintf(`{"hubs":{"chat":{"eventHandlers":[{"urlTemplate":%q,"userEventPattern":%q}]}}}`, handlers[0].URL, pattern)
-	}
-	path := filepath.Join(t.TempDir(), "hubs.json")
-	write := func(s string) {
-		t.Helper()
-		if err := os.WriteFile(path, []byte(s), 0o600); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		handlers, events := upstreamInProcess(t, nil)
+		text := func(pattern string) string {
+			return fmt.Sprintf(`{"hubs":{"chat":{"eventHandlers":[{"urlTemplate":%q,"userEventPattern":%q}]}}}`, handlers[0].URL, pattern)
 		}
-	}
-	clock := emulator.NewClock(time.Now())
-	options := emulator.Options{HubsFile: path, Clock: clock, Hubs: map[string]emulator.Hub{"base": {AllowAnonymous: true}}}
-	if _, err := emulator.New(options); err == nil || !strings.Contains(err.Error(), path) {
-		t.Fatalf("without a file: %v", err)
-	}
-	write(`{"hubs":`)
-	if _, err := emulator.New(options); err == nil || !strings.Contains(err.Error(), "line 1") {
-		t.Fatalf("with a broken file: %v", err)
-	}
-	write(text("a"))
-	srv := emulator.Start(t, options)
-	dial(t, srv, dialOptions{hub: "base", noToken: true})
-	c, _ := dialJSON(t, srv, dialOptions{})
-	ack := 0
-	expect := func(name string, delivered bool) {
-		t.Helper()
-		ack++
-		c.send(fmt.Sprintf(`{"type":"event","event":%q,"ackId":%d,"data":%d}`, name, ack, ack))
-		if got := c.recv(); strings.Contains(got, `"success":true`) != delivered {
-			t.Errorf("%s: %s", name, got)
+		path := filepath.Join(t.TempDir(), "hubs.json")
+		write := func(s string) {
+			t.Helper()
+			if err := os.WriteFile(path, []byte(s), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if delivered {
-			wantEvents(t, events, fmt.Sprintf("%s %d", name, ack))
+		options := emulator.Options{HubsFile: path, Hubs: map[string]emulator.HubSettings{"base": {AllowAnonymous: true}}}
+		if _, err := emulator.Start(options); err == nil || !strings.Contains(err.Error(), path) {
+			t.Fatalf("without a file: %v", err)
 		}
-	}
-	last := func() emulator.Entry {
-		j := srv.Journal()
-		return j[len(j)-1]
-	}
-	expect("a", true)
-	expect("b", false)
+		write(`{"hubs":`)
+		if _, err := emulator.Start(options); err == nil || !strings.Contains(err.Error(), "line 1") {
+			t.Fatalf("with a broken file: %v", err)
+		}
+		write(text("a"))
+		srv := virtual(t, options)
+		dial(t, srv, dialOptions{hub: "base", noToken: true})
+		c, _ := dialJSON(t, srv, dialOptions{})
+		ack := 0
+		expect := func(name string, delivered bool) {
+			t.Helper()
+			ack++
+			c.send(fmt.Sprintf(`{"type":"event","event":%q,"ackId":%d,"data":%d}`, name, ack, ack))
+			if got := c.recv(); strings.Contains(got, `"success":true`) != delivered {
+				t.Errorf("%s: %s", name, got)
+			}
+			if delivered {
+				wantEvents(t, events, fmt.Sprintf("%s %d", name, ack))
+			}
+		}
+		last := func() emulator.Entry {
+			j := srv.Journal()
+			return j[len(j)-1]
+		}
+		expect("a", true)
+		expect("b", false)
 
-	write(text("b"))
-	clock.Advance(time.Second)
-	if e := last(); e.Kind != emulator.KindReloaded || e.Name != path {
-		t.Errorf("after a change the journal says %v", e)
-	}
-	expect("a", false)
-	expect("b", true)
-
-	// Neither a broken nor a missing file takes anything away, and each is told
-	// once.
-	for _, broken := range []func(){
-		func() { write(strings.Replace(text("a"), `"userEventPattern"`, `"userEvents"`, 1)) },
-		func() { _ = os.Remove(path) },
-	} {
-		broken()
-		clock.Advance(time.Second)
-		if e := last(); e.Kind != emulator.KindRefused || !strings.Contains(e.Reason, path) || !strings.Contains(e.Reason, "remain in force") {
-			t.Errorf("the journal says %v", e)
+		write(text("b"))
+		advance(time.Second)
+		if e := last(); e.Kind != emulator.EntryReloaded || e.Name != path {
+			t.Errorf("after a change the journal says %v", e)
 		}
+		expect("a", false)
 		expect("b", true)
-		before := last()
-		clock.Advance(3 * time.Second)
-		if last() != before {
-			t.Errorf("told again: %v", last())
-		}
-	}
-	if err := srv.SetHub("chat", emulator.Hub{}); err == nil || !strings.Contains(err.Error(), path) {
-		t.Errorf("SetHub on a hub of the file: %v", err)
-	}
-	if err := srv.SetHub("base", emulator.Hub{}); err != nil {
-		t.Error(err)
-	}
 
-	write(text("a"))
-	clock.Advance(time.Second)
-	expect("a", true)
-	// A hub that the file no longer has falls back to the options.
-	write(`{}`)
-	clock.Advance(time.Second)
-	expect("a", false)
+		// Neither a broken nor a missing file takes anything away, and each is told
+		// once.
+		for _, broken := range []func(){
+			func() { write(strings.Replace(text("a"), `"userEventPattern"`, `"userEvents"`, 1)) },
+			func() { _ = os.Remove(path) },
+		} {
+			broken()
+			advance(time.Second)
+			if e := last(); e.Kind != emulator.EntryRejected || !strings.Contains(e.Reason, path) || !strings.Contains(e.Reason, "remain in force") {
+				t.Errorf("the journal says %v", e)
+			}
+			expect("b", true)
+			before := last()
+			advance(3 * time.Second)
+			if last() != before {
+				t.Errorf("told again: %v", last())
+			}
+		}
+		if err := srv.SetHub("chat", emulator.HubSettings{}); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("SetHub on a hub of the file: %v", err)
+		}
+		if err := srv.SetHub("base", emulator.HubSettings{}); err != nil {
+			t.Error(err)
+		}
+
+		write(text("a"))
+		advance(time.Second)
+		expect("a", true)
+		// A hub that the file no longer has falls back to the options.
+		write(`{}`)
+		advance(time.Second)
+		expect("a", false)
+	})
 }

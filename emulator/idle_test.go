@@ -50,7 +50,7 @@ func TestWaitIdle(t *testing.T) {
 	nextEvent(t, events)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := srv.WaitIdle(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "1 things") {
+	if err := srv.WaitIdle(ctx); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "operations") {
 		t.Errorf("got %v", err)
 	}
 	close(release)
@@ -62,8 +62,8 @@ func TestWaitIdle(t *testing.T) {
 // behind other messages once saw the connection break, with 1006.
 func TestClosesThatCross(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := emulator.ListenMemory()
-		srv := emulator.Start(t, emulator.Options{Listener: network})
+		network := emulator.NewMemoryListener()
+		srv := emulator.StartT(t, emulator.Options{Listener: network})
 		c := dial(t, srv, dialOptions{groups: []string{"g"}, network: network})
 		from, _ := dialJSON(t, srv, dialOptions{roles: anything, network: network})
 		const n = 300 // more than the network holds

@@ -39,7 +39,7 @@ func TestKeepAlive(t *testing.T) {
 		if _, _, err := mute.ws.ReadMessage(); err == nil {
 			t.Error("got a message, want the connection to be cut")
 		}
-		if e := waitFor(t, srv, emulator.KindDisconnected, hello.ConnectionID); !strings.Contains(e.Reason, "PingTimeout") || e.Time.Sub(start) != 40*time.Second {
+		if e := waitFor(t, srv, emulator.EntryDisconnected, hello.ConnectionID); !strings.Contains(e.Reason, "PingTimeout") || e.Time.Sub(start) != 40*time.Second {
 			t.Errorf("ended after %v: %s", e.Time.Sub(start), e.Reason)
 		}
 		time.Sleep(time.Hour - time.Since(start))
@@ -59,7 +59,7 @@ func TestKeepAlive(t *testing.T) {
 // behind: a client in the middle of its handshake was once forgotten.
 func TestCloseDuringHandshakes(t *testing.T) {
 	for range 20 {
-		srv, err := emulator.New(emulator.Options{})
+		srv, err := emulator.Start(emulator.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +77,7 @@ func TestCloseDuringHandshakes(t *testing.T) {
 			}()
 		}
 		// By now others are under way; any number will do.
-		waitForEntry(t, srv, "a client", func(e emulator.Entry) bool { return e.Kind == emulator.KindConnected })
+		waitForEntry(t, srv, "a client", func(e emulator.Entry) bool { return e.Kind == emulator.EntryConnected })
 		if err := srv.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -113,8 +113,8 @@ func TestCloseWaits(t *testing.T) {
 		write(`{"hubs":{}}`)
 		synctest.Test(t, func(t *testing.T) {
 			begun, release := make(chan bool), make(chan bool)
-			network := emulator.ListenMemory()
-			srv, err := emulator.New(emulator.Options{HubsFile: path, Listener: network, Observe: func(emulator.Entry) {
+			network := emulator.NewMemoryListener()
+			srv, err := emulator.Start(emulator.Options{HubsFile: path, Listener: network, Observe: func(emulator.Entry) {
 				close(begun)
 				<-release
 			}})

@@ -25,10 +25,10 @@ type connectBody struct {
 }
 
 // connectBodies is an event handler that keeps the connect events.
-func connectBodies(t *testing.T) (map[string]emulator.Hub, func() connectBody) {
+func connectBodies(t *testing.T) (map[string]emulator.HubSettings, func() connectBody) {
 	handlers, events := upstream(t, nil)
 	handlers[0].SystemEvents = []string{"connect"}
-	return map[string]emulator.Hub{hubName: {EventHandlers: handlers}}, func() (c connectBody) {
+	return map[string]emulator.HubSettings{hubName: {EventHandlers: handlers}}, func() (c connectBody) {
 		t.Helper()
 		if err := json.Unmarshal([]byte(nextEvent(t, events).Body), &c); err != nil {
 			t.Fatal(err)
@@ -41,8 +41,8 @@ func connectBodies(t *testing.T) (map[string]emulator.Hub, func() connectBody) {
 // such as Sec-Websocket-Key, though the service passes them on as they were sent.
 func TestHeaderNamesAsSent(t *testing.T) {
 	hubs, next := connectBodies(t)
-	plain := emulator.Start(t, emulator.Options{Hubs: hubs})
-	secure := emulator.Start(t, emulator.Options{Hubs: hubs, TLS: true})
+	plain := emulator.StartT(t, emulator.Options{Hubs: hubs})
+	secure := emulator.StartT(t, emulator.Options{Hubs: hubs, TLS: true})
 	header := append(goodHeader(), "x-lower: 1", "X-ALL-CAPS: 2", "x-Mixed-cAse: 3", "X-mixed-Case: 4", "cookie: a=b")
 	expect := func(t *testing.T, got connectBody) {
 		t.Helper()
@@ -99,7 +99,7 @@ func TestHeaderNamesAsSent(t *testing.T) {
 // On another server only the names that are known can be right.
 func TestHeaderNamesOfAnotherServer(t *testing.T) {
 	hubs, next := connectBodies(t)
-	srv := emulator.Start(t, emulator.Options{Hubs: hubs})
+	srv := emulator.StartT(t, emulator.Options{Hubs: hubs})
 	mounted := httptest.NewServer(srv)
 	defer mounted.Close()
 	c, err := net.Dial("tcp", mounted.Listener.Addr().String())
@@ -122,7 +122,7 @@ func TestHeaderNamesOfAnotherServer(t *testing.T) {
 // with a semicolon or a bad escape in silence.
 func TestConnectQueryIsWhole(t *testing.T) {
 	hubs, next := connectBodies(t)
-	srv := emulator.Start(t, emulator.Options{Hubs: hubs})
+	srv := emulator.StartT(t, emulator.Options{Hubs: hubs})
 	path := "/client/hubs/chat?ACCESS_TOKEN=" + url.QueryEscape(accessToken(t, srv, dialOptions{})) + "&a=b;c&bad=%zz&q=1&Q=2&plus=a+b&empty"
 	resp, _, _ := rawHandshake{path: path, header: goodHeader()}.send(t, srv)
 	if resp.StatusCode != http.StatusSwitchingProtocols {
@@ -144,7 +144,7 @@ func TestLocalhostIsBothAddresses(t *testing.T) {
 	} else {
 		_ = l.Close()
 	}
-	srv := emulator.Start(t, emulator.Options{Addr: "localhost:0", AllowUnverifiedEntra: true})
+	srv := emulator.StartT(t, emulator.Options{Addr: "localhost:0", AllowUnverifiedEntra: true})
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(srv.URL(), "http://"))
 	for _, host := range []string{"127.0.0.1", "::1"} {
 		a := raw(t, request{method: "GET"}, "http://"+net.JoinHostPort(host, port)+"/api/health", "")
@@ -152,7 +152,7 @@ func TestLocalhostIsBothAddresses(t *testing.T) {
 			t.Errorf("%s: %d", host, a.status)
 		}
 	}
-	if other, err := emulator.New(emulator.Options{Addr: "localhost:" + port}); err == nil {
+	if other, err := emulator.Start(emulator.Options{Addr: "localhost:" + port}); err == nil {
 		_ = other.Close()
 		t.Error("two emulators share a port")
 	}
@@ -166,7 +166,7 @@ func TestLocalhostIsBothAddresses(t *testing.T) {
 	}
 	defer l.Close()
 	_, port, _ = net.SplitHostPort(l.Addr().String())
-	if srv, err := emulator.New(emulator.Options{Addr: "localhost:" + port}); err == nil {
+	if srv, err := emulator.Start(emulator.Options{Addr: "localhost:" + port}); err == nil {
 		_ = srv.Close()
 		t.Error("half of localhost belongs to another program")
 	}
@@ -222,7 +222,7 @@ func TestSlowConnectIsNotARequestTimeout(t *testing.T) {
 		if r.Method == http.MethodPost {
 			time.Sleep(95 * time.Second)
 		}
-	})}, Hubs: map[string]emulator.Hub{hubName: {EventHandlers: []emulator.EventHandler{{URL: "http://handler.example", SystemEvents: []string{"connect"}}}}}},
+	})}, Hubs: map[string]emulator.HubSettings{hubName: {EventHandlers: []emulator.EventHandler{{URL: "http://handler.example", SystemEvents: []string{"connect"}}}}}},
 		func(t *testing.T, srv *emulator.Server, o dialOptions) {
 			c, _ := dialJSON(t, srv, o)
 			c.expectNothingElse()
@@ -232,8 +232,8 @@ func TestSlowConnectIsNotARequestTimeout(t *testing.T) {
 // A Microsoft Entra token was refused on the network in memory, although nobody
 // else can reach it.
 func TestUnverifiedEntraInMemory(t *testing.T) {
-	network := emulator.ListenMemory()
-	srv := emulator.Start(t, emulator.Options{Listener: network, AllowUnverifiedEntra: true})
+	network := emulator.NewMemoryListener()
+	srv := emulator.StartT(t, emulator.Options{Listener: network, AllowUnverifiedEntra: true})
 	client := &http.Client{Transport: &http.Transport{DialContext: network.DialContext, DisableKeepAlives: true}}
 	req, err := http.NewRequestWithContext(t.Context(), "HEAD", srv.URL()+"/api/hubs/chat/users/u", nil)
 	if err != nil {

@@ -21,8 +21,8 @@ import (
 // minute passes in no time.
 func TestRecoveryWindowInVirtualTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := emulator.ListenMemory()
-		srv := emulator.Start(t, emulator.Options{Listener: network})
+		network := emulator.NewMemoryListener()
+		srv := emulator.StartT(t, emulator.Options{Listener: network})
 		if got := srv.ClientURL(hubName); got != "ws://localhost:80/client/hubs/chat" {
 			t.Errorf("ClientURL is %s", got)
 		}
@@ -30,7 +30,7 @@ func TestRecoveryWindowInVirtualTime(t *testing.T) {
 			c, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol, network: network})
 			_ = c.ws.NetConn().Close()
 			synctest.Wait()
-			waitFor(t, srv, emulator.KindDetached, hello.ConnectionID)
+			waitFor(t, srv, emulator.EntryInterrupted, hello.ConnectionID)
 			return hello
 		}
 		back := func(hello connected) *client {
@@ -47,7 +47,7 @@ func TestRecoveryWindowInVirtualTime(t *testing.T) {
 		hello = drop()
 		time.Sleep(30*time.Second + time.Millisecond)
 		synctest.Wait()
-		e := waitFor(t, srv, emulator.KindDisconnected, hello.ConnectionID)
+		e := waitFor(t, srv, emulator.EntryDisconnected, hello.ConnectionID)
 		if e.Reason != "The connection recovery timeout expired." || e.Time.Sub(start) != 30*time.Second {
 			t.Errorf("ended after %v: %s", e.Time.Sub(start), e.Reason)
 		}
@@ -57,7 +57,7 @@ func TestRecoveryWindowInVirtualTime(t *testing.T) {
 
 func memoryPair(t *testing.T) (a, b net.Conn) {
 	t.Helper()
-	l := emulator.ListenMemory()
+	l := emulator.NewMemoryListener()
 	defer l.Close()
 	accepted := make(chan net.Conn)
 	go func() {
@@ -112,7 +112,7 @@ func TestMemoryConn(t *testing.T) {
 		})
 	})
 	t.Run("nobody listens", func(t *testing.T) {
-		l := emulator.ListenMemory()
+		l := emulator.NewMemoryListener()
 		_ = l.Close()
 		if _, err := l.DialContext(context.Background(), "tcp", ""); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("dial: %v", err)
@@ -148,8 +148,8 @@ func TestEventsInVirtualTime(t *testing.T) {
 		w.Header().Set("Content-Type", "text/plain")
 		_, _ = io.WriteString(w, "done")
 	})
-	hub := emulator.Hub{EventHandlers: []emulator.EventHandler{{URL: "http://handler.test/", UserEvents: "*"}}}
-	bubble(t, emulator.Options{Transport: inProcess{handler}, Hubs: map[string]emulator.Hub{hubName: hub}}, func(t *testing.T, srv *emulator.Server, o dialOptions) {
+	hub := emulator.HubSettings{EventHandlers: []emulator.EventHandler{{URL: "http://handler.test/", UserEvents: "*"}}}
+	bubble(t, emulator.Options{Transport: inProcess{handler}, Hubs: map[string]emulator.HubSettings{hubName: hub}}, func(t *testing.T, srv *emulator.Server, o dialOptions) {
 		c, _ := dialJSON(t, srv, o)
 		_ = c.ws.SetReadDeadline(time.Time{})
 		start := time.Now()

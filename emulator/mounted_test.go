@@ -28,7 +28,7 @@ func TestCloseEndsHandshakesOfAnotherServer(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer handler.Close()
-	srv, err := emulator.New(emulator.Options{Hubs: map[string]emulator.Hub{hubName: {
+	srv, err := emulator.Start(emulator.Options{Hubs: map[string]emulator.HubSettings{hubName: {
 		EventHandlers: []emulator.EventHandler{{URL: handler.URL, SystemEvents: []string{"connect"}}},
 	}}})
 	if err != nil {
@@ -63,7 +63,7 @@ func TestCloseEndsHandshakesOfAnotherServer(t *testing.T) {
 // Below a prefix of another server, a REST token is for the address that the caller
 // used.
 func TestMountedBelowAPrefix(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	mounted := httptest.NewServer(http.StripPrefix("/pubsub", srv))
 	defer mounted.Close()
 	for audience, status := range map[string]int{

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -18,85 +19,88 @@ import (
 // that it had not acknowledged used to be sent again at once: 50 messages to one
 // that takes 3.
 func TestMQTTReceiveMaximumOfAResumedSession(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{Clock: emulator.NewClock(time.Now())})
-	a, _ := lasting(t, srv, mqtt.Connect{})
-	a.subscribe("t", 2)
-	b := connectMQTT(t, srv, "b", anything...)
-	publish := func(id uint16, qos byte) *mqtt.Publish {
-		p := withQoS(qos, id, message("t", "", fmt.Sprint(id)))
-		b.send(p)
-		if qos == 1 {
-			b.expect(step(mqtt.TypePuback, id))
-		} else {
-			b.expect(step(mqtt.TypePubrec, id))
+	synctest.Test(t, func(t *testing.T) {
+		srv := virtual(t, emulator.Options{})
+		a, _ := lasting(t, srv, mqtt.Connect{})
+		a.subscribe("t", 2)
+		b := connectMQTT(t, srv, "b", anything...)
+		publish := func(id uint16, qos byte) *mqtt.Publish {
+			p := withQoS(qos, id, message("t", "", fmt.Sprint(id)))
+			b.send(p)
+			if qos == 1 {
+				b.expect(step(mqtt.TypePuback, id))
+			} else {
+				b.expect(step(mqtt.TypePubrec, id))
+			}
+			return p
 		}
-		return p
-	}
-	var sent []*mqtt.Publish
-	for i, qos := range []byte{2, 1, 2, 1, 1} {
-		sent = append(sent, publish(uint16(i+1), qos))
-	}
-	a.expect(sent[0], sent[1], sent[2], sent[3], sent[4])
-	a.send(step(mqtt.TypePubrec, 3))
-	a.expect(step(mqtt.TypePubrel, 3))
-	a.lose(srv, 1)
-	sent = append(sent, publish(6, 1))
+		var sent []*mqtt.Publish
+		for i, qos := range []byte{2, 1, 2, 1, 1} {
+			sent = append(sent, publish(uint16(i+1), qos))
+		}
+		a.expect(sent[0], sent[1], sent[2], sent[3], sent[4])
+		a.send(step(mqtt.TypePubrec, 3))
+		a.expect(step(mqtt.TypePubrel, 3))
+		a.lose(srv, 1)
+		sent = append(sent, publish(6, 1))
 
-	a, _ = lasting(t, srv, mqtt.Connect{Properties: mqtt.Properties{{ID: mqtt.ReceiveMaximum, Int: 2}}})
-	// The release waits for nothing, but its message counts until it is complete.
-	a.expect(step(mqtt.TypePubrel, 3), duplicate(sent[0]))
-	a.expectNothingElse()
-	a.send(step(mqtt.TypePubcomp, 3))
-	a.expect(duplicate(sent[1]))
-	a.expectNothingElse()
-	a.send(step(mqtt.TypePuback, 2))
-	a.expect(duplicate(sent[3]))
-	a.send(step(mqtt.TypePuback, 5)) // a late answer to the connection before: not sent again
-	a.send(step(mqtt.TypePubrec, 1))
-	a.expect(step(mqtt.TypePubrel, 1))
-	a.expectNothingElse() // PUBREC makes no room
-	a.send(step(mqtt.TypePubcomp, 1))
-	a.expect(sent[5])
-	a.send(step(mqtt.TypePuback, 4), step(mqtt.TypePuback, 6))
-	a.expectNothingElse()
+		a, _ = lasting(t, srv, mqtt.Connect{Properties: mqtt.Properties{{ID: mqtt.ReceiveMaximum, Int: 2}}})
+		// The release waits for nothing, but its message counts until it is complete.
+		a.expect(step(mqtt.TypePubrel, 3), duplicate(sent[0]))
+		a.expectNothingElse()
+		a.send(step(mqtt.TypePubcomp, 3))
+		a.expect(duplicate(sent[1]))
+		a.expectNothingElse()
+		a.send(step(mqtt.TypePuback, 2))
+		a.expect(duplicate(sent[3]))
+		a.send(step(mqtt.TypePuback, 5)) // a late answer to the connection before: not sent again
+		a.send(step(mqtt.TypePubrec, 1))
+		a.expect(step(mqtt.TypePubrel, 1))
+		a.expectNothingElse() // PUBREC makes no room
+		a.send(step(mqtt.TypePubcomp, 1))
+		a.expect(sent[5])
+		a.send(step(mqtt.TypePuback, 4), step(mqtt.TypePuback, 6))
+		a.expectNothingElse()
+	})
 }
 
 // A burst that is larger than what may be in flight waits. It used to end the
 // session of a client that acknowledges as it reads, while the publishers were
 // told that all is well.
 func TestMQTTBurst(t *testing.T) {
-	const most, burst, rounds = 10, 500, 20
-	clock := emulator.NewClock(time.Now())
-	srv := emulator.Start(t, emulator.Options{MaxMessages: most, Clock: clock})
-	a, _ := lasting(t, srv, mqtt.Connect{})
-	a.subscribe("t", 1)
-	for range burst {
-		send(t, srv, "groups/t/:send", "x")
-	}
-	id := uint16(0)
-	for round := range (burst + rounds) / most {
-		for range most {
-			id++
-			a.expect(withQoS(1, id, message("t", "text/plain", "x")))
-		}
-		a.expectNothingElse()
-		if round < rounds {
-			clock.Advance(9 * time.Second) // slow, but less than the grace
+	synctest.Test(t, func(t *testing.T) {
+		const most, burst, rounds = 10, 500, 20
+		srv := virtual(t, emulator.Options{MaxPendingMessages: most})
+		a, _ := lasting(t, srv, mqtt.Connect{})
+		a.subscribe("t", 1)
+		for range burst {
 			send(t, srv, "groups/t/:send", "x")
 		}
-		for i := range uint16(most) {
-			a.send(step(mqtt.TypePuback, id-most+1+i))
+		id := uint16(0)
+		for round := range (burst + rounds) / most {
+			for range most {
+				id++
+				a.expect(withQoS(1, id, message("t", "text/plain", "x")))
+			}
+			a.expectNothingElse()
+			if round < rounds {
+				advance(9 * time.Second) // slow, but less than the grace
+				send(t, srv, "groups/t/:send", "x")
+			}
+			for i := range uint16(most) {
+				a.send(step(mqtt.TypePuback, id-most+1+i))
+			}
 		}
-	}
-	a.expectNothingElse()
+		a.expectNothingElse()
+	})
 }
 
 // A client that acknowledges nothing is closed, as slow clients of other
 // protocols are.
 func TestMQTTSlow(t *testing.T) {
 	const most = 3
-	for name, act := range map[string]func(c *mqttClient, srv *emulator.Server, clock *emulator.Clock){
-		"no acknowledgement": func(c *mqttClient, srv *emulator.Server, clock *emulator.Clock) {
+	for name, act := range map[string]func(c *mqttClient, srv *emulator.Server){
+		"no acknowledgement": func(c *mqttClient, srv *emulator.Server) {
 			for range 4 * most { // beyond the bound, but for a moment only
 				send(c.t, srv, "groups/t/:send", "x")
 			}
@@ -104,10 +108,10 @@ func TestMQTTSlow(t *testing.T) {
 				c.expect(withQoS(1, id+1, message("t", "text/plain", "x")))
 			}
 			c.expectNothingElse()
-			clock.Advance(10 * time.Second)
+			advance(10 * time.Second)
 			send(c.t, srv, "groups/t/:send", "x")
 		},
-		"too many bytes": func(c *mqttClient, srv *emulator.Server, _ *emulator.Clock) {
+		"too many bytes": func(c *mqttClient, srv *emulator.Server) {
 			for id := range uint16(most) {
 				send(c.t, srv, "groups/t/:send", strings.Repeat("x", 3000))
 				c.expect(withQoS(1, id+1, message("t", "text/plain", strings.Repeat("x", 3000))))
@@ -116,15 +120,16 @@ func TestMQTTSlow(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			clock := emulator.NewClock(time.Now())
-			srv := emulator.Start(t, emulator.Options{MaxMessages: most, MaxBytes: 10_000, Clock: clock})
-			c := connectMQTT(t, srv, "a", anything...)
-			c.subscribe("t", 1)
-			act(c, srv, clock)
-			c.expectEnd(mqtt.QuotaExceeded)
-			if e := waitFor(t, srv, emulator.KindDisconnected, "a"); e.Status != websocket.ClosePolicyViolation {
-				t.Error(e)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				srv := virtual(t, emulator.Options{MaxPendingMessages: most, MaxPendingBytes: 10_000})
+				c := connectMQTT(t, srv, "a", anything...)
+				c.subscribe("t", 1)
+				act(c, srv)
+				c.expectEnd(mqtt.QuotaExceeded)
+				if e := waitFor(t, srv, emulator.EntryDisconnected, "a"); e.Status != websocket.ClosePolicyViolation {
+					t.Error(e)
+				}
+			})
 		})
 	}
 }
@@ -132,22 +137,24 @@ func TestMQTTSlow(t *testing.T) {
 // While its client is away a session keeps no more messages than a connection
 // of another protocol.
 func TestMQTTFullWhileAway(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{MaxMessages: 3, Clock: emulator.NewClock(time.Now())})
-	a, _ := lasting(t, srv, mqtt.Connect{})
-	a.subscribe("t", 1)
-	a.lose(srv, 1)
-	for range 4 {
-		send(t, srv, "groups/t/:send", "x")
-	}
-	waitFor(t, srv, emulator.KindDisconnected, "a")
-	if _, answer := lasting(t, srv, mqtt.Connect{}); answer.SessionPresent {
-		t.Error("the session goes on, without the message that did not fit")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		srv := virtual(t, emulator.Options{MaxPendingMessages: 3})
+		a, _ := lasting(t, srv, mqtt.Connect{})
+		a.subscribe("t", 1)
+		a.lose(srv, 1)
+		for range 4 {
+			send(t, srv, "groups/t/:send", "x")
+		}
+		waitFor(t, srv, emulator.EntryDisconnected, "a")
+		if _, answer := lasting(t, srv, mqtt.Connect{}); answer.SessionPresent {
+			t.Error("the session goes on, without the message that did not fit")
+		}
+	})
 }
 
 // A packet that is too large for the client counts as sent.
 func TestMQTTMaximumPacketSize(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, _ := dialMQTT(t, srv, dialOptions{roles: anything}, &mqtt.Connect{ClientID: "a", Properties: mqtt.Properties{{ID: mqtt.MaximumPacketSize, Int: 40}}})
 	c.subscribe("t", 1)
 	send(t, srv, "groups/t/:send", strings.Repeat("x", 40))
@@ -178,7 +185,7 @@ func TestMQTTMaximumPacketSize(t *testing.T) {
 // The answer to CONNECT used to ignore the client's Maximum Packet Size: its
 // user properties come from the connect handler.
 func TestMQTTMaximumPacketSizeOfConnack(t *testing.T) {
-	srv := handled(t, nil, func(h *handler.Handler) {
+	srv := handled(t, func(h *handler.Handler) {
 		h.OnConnect(func(context.Context, *handler.ConnectRequest) (*handler.ConnectResponse, error) {
 			return &handler.ConnectResponse{MQTT: &handler.MQTTConnectReply{
 				UserProperties: []handler.MQTTUserProperty{{Name: "long", Value: strings.Repeat("v", 100)}},
@@ -210,7 +217,7 @@ func TestMQTTMaximumPacketSizeOfConnack(t *testing.T) {
 // What CONNACK promises to take counts the whole packet. Up to four bytes more
 // used to be taken.
 func TestMQTTPromisedMaximumPacketSize(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	b := connectMQTT(t, srv, "b", anything...)
 	b.subscribe("t", 1)
 	sized := func(size int) *mqtt.Publish {
@@ -233,7 +240,7 @@ func TestMQTTPromisedMaximumPacketSize(t *testing.T) {
 // Subscriptions to the service's own topics need no role, and each name of an
 // event is one more: they used to be taken without bound.
 func TestMQTTServerTopicsAreBounded(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c := connectMQTT(t, srv, "a")
 	filters := func(from, to int) (out []mqtt.Filter) {
 		for i := from; i < to; i++ {

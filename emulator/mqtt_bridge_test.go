@@ -13,7 +13,7 @@ import (
 // A message reaches clients of every protocol, with the data type of its
 // content type.
 func TestMQTTToOthers(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	from, _ := dialMQTT(t, srv, dialOptions{user: "ann", roles: anything}, &mqtt.Connect{ClientID: "a"})
 	to, _ := dialJSON(t, srv, dialOptions{groups: []string{"t"}})
 	reliable, _ := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol, groups: []string{"t"}})
@@ -36,7 +36,7 @@ func TestMQTTToOthers(t *testing.T) {
 // From elsewhere a message comes with QoS 1 at most, and the content type of
 // its data type.
 func TestOthersToMQTT(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	from, _ := dialJSON(t, srv, dialOptions{roles: anything})
 	for version, contentType := range map[mqtt.Version][3]string{
 		mqtt.V5:   {"text/plain", "application/json", "application/octet-stream"},
@@ -68,7 +68,7 @@ func TestOthersToMQTT(t *testing.T) {
 // used to be sent to MQTT members all the same, which must close the connection
 // on such a topic.
 func TestGroupsThatAreNoTopics(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c := connectMQTT(t, srv, "a", anything...)
 	for _, group := range []string{"c++", "a#b", "nul\x00"} {
 		path := "groups/" + url.PathEscape(group)
@@ -89,25 +89,25 @@ func TestGroupsThatAreNoTopics(t *testing.T) {
 // reach nobody, as in the service, which showed in production first: the journal
 // says so when a client joins it.
 func TestTopicsThatRESTCannotReach(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c := connectMQTT(t, srv, "a", anything...)
 	c.subscribe("tenant/1", 0)
 	c.send(message("tenant/1", "", "x"))
 	c.expect(message("tenant/1", "", "x"))
 	send(t, srv, "groups/tenant%2F1/:send", "y")
 	c.expectNothingElse()
-	if e := waitFor(t, srv, emulator.KindJoined, "a"); !strings.Contains(e.Reason, "REST calls on it reach nobody") {
+	if e := waitFor(t, srv, emulator.EntryJoined, "a"); !strings.Contains(e.Reason, "REST calls on it reach nobody") {
 		t.Errorf("journal %+v", e)
 	}
 	c.subscribe("tenant.1", 0)
-	if e := waitForNth(t, srv, emulator.KindJoined, "a", 2); e.Reason != "" {
+	if e := waitForNth(t, srv, emulator.EntryJoined, "a", 2); e.Reason != "" {
 		t.Errorf("journal %+v", e)
 	}
 }
 
 // What MQTT clients say to each other keeps its properties.
 func TestMQTTProperties(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c := connectMQTT(t, srv, "a", anything...)
 	c.send(&mqtt.Subscribe{
 		PacketID: 1, Properties: mqtt.Properties{{ID: mqtt.SubscriptionID, Int: 7}},
@@ -137,7 +137,7 @@ func TestMQTTProperties(t *testing.T) {
 
 // The REST API sees sessions as connections and subscriptions as groups.
 func TestMQTTAndREST(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, _ := dialMQTT(t, srv, dialOptions{user: "bob", roles: []string{"webpubsub.joinLeaveGroup.own"}, groups: []string{"first"}}, &mqtt.Connect{ClientID: "a", KeepAlive: 60})
 	send(t, srv, "groups/first/:send", "1")
 	c.expect(message("first", "text/plain", "1"))
@@ -182,5 +182,5 @@ func TestMQTTAndREST(t *testing.T) {
 		t.Errorf("end %+v", end)
 	}
 	c.expectClosed()
-	waitFor(t, srv, emulator.KindDisconnected, "a")
+	waitFor(t, srv, emulator.EntryDisconnected, "a")
 }

@@ -74,7 +74,7 @@ func (r *restless) acknowledged(kind mqtt.Type, id uint16, makes func(again bool
 // either connection.
 func TestMQTTExactlyOnceThroughCuts(t *testing.T) {
 	const messages = 200
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	to := &restless{t: t, srv: srv, id: "to", dice: rand.New(rand.NewPCG(seed, 1))}

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/webpubsub"
@@ -20,19 +20,17 @@ import (
 )
 
 // handled runs an emulator whose events go to the Go handler.
-func handled(t *testing.T, clock *emulator.Clock, set func(*handler.Handler)) *emulator.Server {
+func handled(t *testing.T, set func(*handler.Handler)) *emulator.Server {
 	t.Helper()
-	h, err := handler.New(handler.Options{Logger: slog.New(slog.DiscardHandler), AllowedOrigins: []string{"127.0.0.1"}, ConnectionStrings: []string{"Endpoint=http://localhost;AccessKey=" + emulator.DefaultAccessKey + ";Version=1.0;"}})
+	h, err := handler.New(handler.Options{Logger: slog.New(slog.DiscardHandler), AllowedOrigins: []string{"localhost"}, ConnectionStrings: []string{"Endpoint=http://localhost;AccessKey=" + emulator.DefaultAccessKey + ";Version=1.0;"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	set(h)
-	backend := httptest.NewServer(h)
-	t.Cleanup(backend.Close)
-	return emulator.Start(t, emulator.Options{Clock: clock, Hubs: map[string]emulator.Hub{hubName: {
+	return virtual(t, emulator.Options{Hubs: map[string]emulator.HubSettings{hubName: {
 		AllowAnonymous: true,
 		EventHandlers: []emulator.EventHandler{{
-			URL: backend.URL, UserEvents: "*", SystemEvents: []string{"connect", "connected", "disconnected"},
+			URL: serveInProcess(t, h), UserEvents: "*", SystemEvents: []string{"connect", "connected", "disconnected"},
 			GroupEvents: []string{"joined", "left"},
 		}},
 	}}})
@@ -56,92 +54,93 @@ func collect[T any](t *testing.T, from chan T, n int) (out []T) {
 // A whole life through the real handler: user name and password, state,
 // presence, a session that is resumed, and its end.
 func TestMQTTLifeOfASession(t *testing.T) {
-	events := make(chan string, 100)
-	var physical, sessions []string
-	note := func(e *handler.Event, about string) {
-		physical, sessions = append(physical, e.PhysicalConnectionID), append(sessions, e.SessionID)
-		if !e.IsMQTT() || e.Subprotocol != "mqtt" || e.Source != "/hubs/chat/client/a/"+e.PhysicalConnectionID {
-			t.Errorf("event %+v", e)
-		}
-		var state string
-		_, _ = e.State().Get("s", &state)
-		events <- strings.TrimSpace(fmt.Sprintf("%s %s %s %s", e.ID, e.Name, state, about))
-	}
-	clock := emulator.NewClock(time.Now())
-	srv := handled(t, clock, func(h *handler.Handler) {
-		h.OnConnect(func(_ context.Context, r *handler.ConnectRequest) (*handler.ConnectResponse, error) {
-			if r.MQTT.Username != "u" || string(r.MQTT.Password) != "p\x00" {
-				return nil, handler.RejectMQTT(handler.MQTT5BadUserNameOrPassword, "wrong", handler.MQTTUserProperty{Name: "try", Value: "u"})
+	synctest.Test(t, func(t *testing.T) {
+		events := make(chan string, 100)
+		var physical, sessions []string
+		note := func(e *handler.Event, about string) {
+			physical, sessions = append(physical, e.PhysicalConnectionID), append(sessions, e.SessionID)
+			if !e.IsMQTT() || e.Subprotocol != "mqtt" || e.Source != "/hubs/chat/client/a/"+e.PhysicalConnectionID {
+				t.Errorf("event %+v", e)
 			}
-			note(&r.Event, fmt.Sprint(r.MQTT.ProtocolVersion, r.MQTT.CleanStart, r.MQTT.UserProperties, r.Subprotocols, r.UserID))
-			_ = r.State().Set("s", "one")
-			return &handler.ConnectResponse{
-				UserID: "bob", Groups: []string{"g"}, Roles: anything,
-				MQTT: &handler.MQTTConnectReply{UserProperties: []handler.MQTTUserProperty{{Name: "x", Value: "y"}}},
-			}, nil
+			var state string
+			_, _ = e.State().Get("s", &state)
+			events <- strings.TrimSpace(fmt.Sprintf("%s %s %s %s", e.ID, e.Name, state, about))
+		}
+		srv := handled(t, func(h *handler.Handler) {
+			h.OnConnect(func(_ context.Context, r *handler.ConnectRequest) (*handler.ConnectResponse, error) {
+				if r.MQTT.Username != "u" || string(r.MQTT.Password) != "p\x00" {
+					return nil, handler.RejectMQTT(handler.MQTT5BadUserNameOrPassword, "wrong", handler.MQTTUserProperty{Name: "try", Value: "u"})
+				}
+				note(&r.Event, fmt.Sprint(r.MQTT.ProtocolVersion, r.MQTT.CleanStart, r.MQTT.UserProperties, r.Subprotocols, r.UserID))
+				_ = r.State().Set("s", "one")
+				return &handler.ConnectResponse{
+					UserID: "bob", Groups: []string{"g"}, Roles: anything,
+					MQTT: &handler.MQTTConnectReply{UserProperties: []handler.MQTTUserProperty{{Name: "x", Value: "y"}}},
+				}, nil
+			})
+			h.OnConnected(func(_ context.Context, e *handler.ConnectedEvent) error { note(&e.Event, e.UserID); return nil })
+			h.OnGroupJoined(func(_ context.Context, e *handler.GroupEvent) error { note(&e.Event, e.Group); return nil })
+			h.OnGroupLeft(func(_ context.Context, e *handler.GroupEvent) error { note(&e.Event, e.Group); return nil })
+			h.OnDisconnected(func(_ context.Context, e *handler.DisconnectedEvent) error {
+				packet, _ := json.Marshal(e.MQTT)
+				note(&e.Event, e.Reason+string(packet))
+				return nil
+			})
 		})
-		h.OnConnected(func(_ context.Context, e *handler.ConnectedEvent) error { note(&e.Event, e.UserID); return nil })
-		h.OnGroupJoined(func(_ context.Context, e *handler.GroupEvent) error { note(&e.Event, e.Group); return nil })
-		h.OnGroupLeft(func(_ context.Context, e *handler.GroupEvent) error { note(&e.Event, e.Group); return nil })
-		h.OnDisconnected(func(_ context.Context, e *handler.DisconnectedEvent) error {
-			packet, _ := json.Marshal(e.MQTT)
-			note(&e.Event, e.Reason+string(packet))
-			return nil
-		})
+		user := "u"
+		connect := func(password string) (*mqttClient, *mqtt.Connack) {
+			return dialMQTT(t, srv, dialOptions{noToken: true}, &mqtt.Connect{
+				ClientID: "a", KeepAlive: 60, Username: &user, Password: []byte(password),
+				Properties: mqtt.Properties{{ID: mqtt.SessionExpiry, Int: 30}, {ID: mqtt.UserProperty, Data: "k", Value: "v"}},
+			})
+		}
+		_, refused := connect("bad")
+		reason, _ := refused.Properties.Data(mqtt.ReasonString)
+		if refused.Code != mqtt.BadUserNameOrPassword || reason != "wrong" ||
+			!reflect.DeepEqual(refused.Properties.Only(mqtt.UserProperty), mqtt.Properties{{ID: mqtt.UserProperty, Data: "try", Value: "u"}}) {
+			t.Errorf("refused with %+v", refused)
+		}
+
+		c, answer := connect("p\x00")
+		if got := answer.Properties.Only(mqtt.UserProperty); !reflect.DeepEqual(got, mqtt.Properties{{ID: mqtt.UserProperty, Data: "x", Value: "y"}}) {
+			t.Errorf("properties of the answer %+v", got)
+		}
+		send(t, srv, "groups/g/:send", "hi")
+		c.expect(message("g", "text/plain", "hi"))
+		c.subscribe("t", 1)
+		c.lose(srv, 1)
+		c, _ = connect("p\x00")
+		c.send(&mqtt.Disconnect{Code: 0, Properties: mqtt.Properties{{ID: mqtt.ReasonString, Data: "bye"}, {ID: mqtt.UserProperty, Data: "k", Value: "v"}}})
+		c.expectClosed()
+		waitIdle(t, srv)
+		advance(30 * time.Second)
+
+		got := collect(t, events, 8)
+		want := []string{
+			"0 connect  5 false [{k v}] [mqtt]",
+			"1 connected one bob",
+			"2 joined one g",
+			"3 joined one t",
+			"0 connect  5 false [{k v}] [mqtt]",
+			"4 left one g",
+			"5 left one t",
+			`6 disconnected one bye{"initiatedByClient":true,"disconnectPacket":{"code":0,"userProperties":[{"name":"k","value":"v"}]}}`,
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("events\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		waitIdle(t, srv)
+		for i, id := range physical {
+			if first := i < 4; id == "" || (id == physical[0]) != first {
+				t.Errorf("physical connections %q", physical)
+			}
+		}
+		for i, id := range sessions {
+			if connect := i == 0 || i == 4; (id == "") != connect || !connect && id != sessions[1] {
+				t.Errorf("sessions %q", sessions)
+			}
+		}
 	})
-	user := "u"
-	connect := func(password string) (*mqttClient, *mqtt.Connack) {
-		return dialMQTT(t, srv, dialOptions{noToken: true}, &mqtt.Connect{
-			ClientID: "a", KeepAlive: 60, Username: &user, Password: []byte(password),
-			Properties: mqtt.Properties{{ID: mqtt.SessionExpiry, Int: 30}, {ID: mqtt.UserProperty, Data: "k", Value: "v"}},
-		})
-	}
-	_, refused := connect("bad")
-	reason, _ := refused.Properties.Data(mqtt.ReasonString)
-	if refused.Code != mqtt.BadUserNameOrPassword || reason != "wrong" ||
-		!reflect.DeepEqual(refused.Properties.Only(mqtt.UserProperty), mqtt.Properties{{ID: mqtt.UserProperty, Data: "try", Value: "u"}}) {
-		t.Errorf("refused with %+v", refused)
-	}
-
-	c, answer := connect("p\x00")
-	if got := answer.Properties.Only(mqtt.UserProperty); !reflect.DeepEqual(got, mqtt.Properties{{ID: mqtt.UserProperty, Data: "x", Value: "y"}}) {
-		t.Errorf("properties of the answer %+v", got)
-	}
-	send(t, srv, "groups/g/:send", "hi")
-	c.expect(message("g", "text/plain", "hi"))
-	c.subscribe("t", 1)
-	c.lose(srv, 1)
-	c, _ = connect("p\x00")
-	c.send(&mqtt.Disconnect{Code: 0, Properties: mqtt.Properties{{ID: mqtt.ReasonString, Data: "bye"}, {ID: mqtt.UserProperty, Data: "k", Value: "v"}}})
-	c.expectClosed()
-	waitIdle(t, srv)
-	clock.Advance(30 * time.Second)
-
-	got := collect(t, events, 8)
-	want := []string{
-		"0 connect  5 false [{k v}] [mqtt]",
-		"1 connected one bob",
-		"2 joined one g",
-		"3 joined one t",
-		"0 connect  5 false [{k v}] [mqtt]",
-		"4 left one g",
-		"5 left one t",
-		`6 disconnected one bye{"initiatedByClient":true,"disconnectPacket":{"code":0,"userProperties":[{"name":"k","value":"v"}]}}`,
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("events\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
-	waitIdle(t, srv)
-	for i, id := range physical {
-		if first := i < 4; id == "" || (id == physical[0]) != first {
-			t.Errorf("physical connections %q", physical)
-		}
-	}
-	for i, id := range sessions {
-		if connect := i == 0 || i == 4; (id == "") != connect || !connect && id != sessions[1] {
-			t.Errorf("sessions %q", sessions)
-		}
-	}
 }
 
 // How a connection ends is told with the DISCONNECT packet of either side.
@@ -159,7 +158,7 @@ func TestMQTTDisconnectedEvent(t *testing.T) {
 		"broken packet": {mqtt.V5, func(c *mqttClient, _ *emulator.Server) { c.send(&mqtt.Subscribe{}) }, `mqtt: ` + `{"initiatedByClient":false,"disconnectPacket":{"code":130,"userProperties":null}}`},
 	} {
 		events := make(chan string, 1)
-		srv := handled(t, nil, func(h *handler.Handler) {
+		srv := handled(t, func(h *handler.Handler) {
 			h.OnDisconnected(func(_ context.Context, e *handler.DisconnectedEvent) error {
 				packet, _ := json.Marshal(e.MQTT)
 				events <- e.Reason + string(packet)
@@ -183,7 +182,7 @@ func closeByREST(c *mqttClient, srv *emulator.Server) {
 }
 
 func TestMQTTUserEvents(t *testing.T) {
-	srv := handled(t, nil, func(h *handler.Handler) {
+	srv := handled(t, func(h *handler.Handler) {
 		h.OnEvent("echo", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
 			e.MQTT.ReplyContentType = e.ContentType
 			e.MQTT.ReplyProperties = append(e.MQTT.UserProperties, handler.MQTTUserProperty{Name: "answer", Value: "yes"})

@@ -46,7 +46,7 @@ func TestMQTTConnectRefused(t *testing.T) {
 		{&mqtt.Connect{ClientID: "a", Properties: mqtt.Properties{{ID: mqtt.AuthenticationData, Data: "x"}}}, 0x82, "authentication method"},
 		{&mqtt.Connect{ClientID: "a", Will: &mqtt.Will{Topic: "w", Properties: mqtt.Properties{{ID: mqtt.ResponseTopic, Data: "a/+"}}}}, 0x82, "response topic"},
 	} {
-		srv := emulator.Start(t, emulator.Options{})
+		srv := emulator.StartT(t, emulator.Options{})
 		if tt.code == noAnswer {
 			c, _, err := tryDialMQTT(t, srv, dialOptions{})
 			if err != nil {
@@ -69,7 +69,7 @@ func TestMQTTConnectRefused(t *testing.T) {
 }
 
 func TestMQTTHandshakeRefused(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{Hubs: map[string]emulator.Hub{"open": {AllowAnonymous: true}}})
+	srv := emulator.StartT(t, emulator.Options{Hubs: map[string]emulator.HubSettings{"open": {AllowAnonymous: true}}})
 	for name, dial := range map[string]func() (*http.Response, error){
 		"no token": func() (*http.Response, error) {
 			_, resp, err := tryDialMQTT(t, srv, dialOptions{noToken: true})
@@ -131,14 +131,14 @@ func TestMQTTDropped(t *testing.T) {
 		{"too large", []mqtt.Packet{message("t", "", strings.Repeat("x", 1<<20))}, 0x95},
 		{"expiry", []mqtt.Packet{&mqtt.Disconnect{Properties: mqtt.Properties{{ID: mqtt.SessionExpiry, Int: 1}}}}, 0x82},
 	} {
-		srv := emulator.Start(t, emulator.Options{})
+		srv := emulator.StartT(t, emulator.Options{})
 		c := connectMQTT(t, srv, "a", anything...)
 		c.send(tt.packets...)
 		c.expectEnd(tt.code)
 		waitForReason(t, srv, tt.rule)
 	}
 
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c := connectMQTT(t, srv, "a")
 	if err := c.ws.WriteMessage(websocket.TextMessage, []byte("x")); err != nil {
 		t.Fatal(err)
@@ -162,7 +162,7 @@ func TestMQTTDropped(t *testing.T) {
 // has one. A malformed CONNECT of MQTT 3.1.1 used to be answered with "server
 // unavailable", which asks the client to try again later.
 func TestMQTTConnectBroken(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	for packet, want := range map[string]struct {
 		version mqtt.Version
 		code    mqtt.Code
@@ -191,7 +191,7 @@ func TestMQTTConnectBroken(t *testing.T) {
 }
 
 func TestMQTTSubscribeRefused(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	filters := []mqtt.Filter{
 		{Topic: "mine", QoS: 1},
 		{Topic: "other"},
@@ -223,7 +223,7 @@ func TestMQTTSubscribeRefused(t *testing.T) {
 
 // A message that may not be sent ends the connection with QoS 0 only.
 func TestMQTTPublishForbidden(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c := connectMQTT(t, srv, "a")
 	c.send(withQoS(1, 1, message("t", "", "")), withQoS(2, 2, message("t", "", "")))
 	c.expect(

@@ -13,7 +13,7 @@ import (
 // MQTT-3.1.2-29: a client that wants no problem information gets it on CONNACK
 // and DISCONNECT at most.
 func TestMQTTRequestProblemInformation(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, _ := dialMQTT(t, srv, dialOptions{}, &mqtt.Connect{ClientID: "a", Properties: mqtt.Properties{{ID: mqtt.RequestProblem, Int: 0}}})
 	c.send(withQoS(1, 1, message("t", "", "")), &mqtt.Subscribe{PacketID: 2, Filters: []mqtt.Filter{{Topic: "t"}}})
 	for range 2 {
@@ -35,7 +35,7 @@ func TestMQTTRequestProblemInformation(t *testing.T) {
 // MQTT-3.1.4-6 and MQTT-3.2.2-6: what follows a CONNECT that is rejected is not
 // carried out, and there is no session.
 func TestMQTTNothingAfterARejectedConnect(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	watcher, _ := dialJSON(t, srv, dialOptions{groups: []string{"t"}})
 	c, _, err := tryDialMQTT(t, srv, dialOptions{roles: anything})
 	if err != nil {
@@ -53,7 +53,7 @@ func TestMQTTNothingAfterARejectedConnect(t *testing.T) {
 // MQTT-3.3.1-3: whether a message is a duplicate for its receivers does not
 // depend on whether it was one for the server.
 func TestMQTTDuplicateIsNotForwarded(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	a, b := connectMQTT(t, srv, "a", anything...), connectMQTT(t, srv, "b", anything...)
 	b.subscribe("t", 1)
 	a.send(duplicate(withQoS(1, 7, message("t", "", "x"))))
@@ -68,7 +68,7 @@ func TestMQTTDuplicateIsNotForwarded(t *testing.T) {
 // MQTT-4.3.3-9: after a PUBREC that is an error, the same packet identifier is a
 // new message.
 func TestMQTTQoS2AfterAnError(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	a, b := connectMQTT(t, srv, "a", anything...), connectMQTT(t, srv, "b", anything...)
 	b.subscribe("t", 0)
 	a.send(withQoS(2, 7, message("t", "application/json", "{")), withQoS(2, 7, message("t", "application/json", "{}")))
@@ -79,7 +79,7 @@ func TestMQTTQoS2AfterAnError(t *testing.T) {
 // MQTT-3.10.4-2 and MQTT-3.10.4-3: the end of a subscription stops new messages,
 // and the delivery of one that was sent is completed.
 func TestMQTTUnsubscribeCompletes(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c := connectMQTT(t, srv, "a", anything...)
 	c.subscribe("t", 2)
 	b := connectMQTT(t, srv, "b", anything...)
@@ -99,7 +99,7 @@ func TestMQTTUnsubscribeCompletes(t *testing.T) {
 // MQTT-4.7.3-4 and MQTT-1.5.4-3: topics are compared as they are, and a byte
 // order mark is a character of one.
 func TestMQTTTopicsAreNotNormalized(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c := connectMQTT(t, srv, "a", anything...)
 	topics := []string{"é", "e\u0301", "\ufefft", "t", "T", "t/", "/t", "t "}
 	for _, topic := range topics {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/webpubsub/emulator"
@@ -25,7 +26,7 @@ func lasting(t *testing.T, srv *emulator.Server, p mqtt.Connect) (*mqttClient, *
 func (c *mqttClient) lose(srv *emulator.Server, n int) {
 	c.t.Helper()
 	_ = c.ws.NetConn().Close()
-	waitForNth(c.t, srv, emulator.KindDetached, "a", n)
+	waitForNth(c.t, srv, emulator.EntryInterrupted, "a", n)
 	waitIdle(c.t, srv)
 }
 
@@ -39,102 +40,105 @@ func send(t *testing.T, srv *emulator.Server, path, text string) {
 // What the client did not acknowledge is sent again, what it missed comes
 // behind, and a message of QoS 2 goes on where it stopped.
 func TestMQTTResume(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{Clock: emulator.NewClock(time.Now())})
-	b := connectMQTT(t, srv, "b", anything...)
-	a, _ := lasting(t, srv, mqtt.Connect{})
-	a.subscribe("t", 2)
-	one, two, three := message("t", "", "1"), message("t", "", "2"), message("t", "", "3")
-	for i, p := range []*mqtt.Publish{withQoS(1, 1, one), withQoS(2, 2, two)} {
-		b.send(p)
-		a.expect(withQoS(p.QoS, uint16(i+1), p))
-	}
-	b.expect(step(mqtt.TypePuback, 1), step(mqtt.TypePubrec, 2))
-	a.send(withQoS(2, 7, message("other", "", "")))
-	a.expect(step(mqtt.TypePubrec, 7))
-	a.lose(srv, 1)
-
-	b.send(message("t", "", "lost"), withQoS(1, 3, three))
-	b.expect(step(mqtt.TypePuback, 3))
-	a, answer := lasting(t, srv, mqtt.Connect{})
-	if !answer.SessionPresent {
-		t.Fatalf("answer %+v", answer)
-	}
-	a.expect(duplicate(withQoS(1, 1, one)), duplicate(withQoS(2, 2, two)), withQoS(1, 3, three))
-	a.send(withQoS(2, 7, message("other", "", "")), step(mqtt.TypePubrel, 7)) // still the same message
-	a.expect(step(mqtt.TypePubrec, 7), step(mqtt.TypePubcomp, 7))
-	a.send(step(mqtt.TypePuback, 1), step(mqtt.TypePubrec, 2))
-	a.expect(step(mqtt.TypePubrel, 2))
-	a.lose(srv, 2)
-
-	a, _ = lasting(t, srv, mqtt.Connect{})
-	a.expect(step(mqtt.TypePubrel, 2), duplicate(withQoS(1, 3, three)))
-	a.send(step(mqtt.TypePubcomp, 2), step(mqtt.TypePuback, 3))
-	a.expectNothingElse()
-	for _, e := range srv.Journal() {
-		if e.Kind == emulator.KindSent && e.Name == "other" && e.Receivers != 0 {
-			t.Error(e)
+	synctest.Test(t, func(t *testing.T) {
+		srv := virtual(t, emulator.Options{})
+		b := connectMQTT(t, srv, "b", anything...)
+		a, _ := lasting(t, srv, mqtt.Connect{})
+		a.subscribe("t", 2)
+		one, two, three := message("t", "", "1"), message("t", "", "2"), message("t", "", "3")
+		for i, p := range []*mqtt.Publish{withQoS(1, 1, one), withQoS(2, 2, two)} {
+			b.send(p)
+			a.expect(withQoS(p.QoS, uint16(i+1), p))
 		}
-	}
+		b.expect(step(mqtt.TypePuback, 1), step(mqtt.TypePubrec, 2))
+		a.send(withQoS(2, 7, message("other", "", "")))
+		a.expect(step(mqtt.TypePubrec, 7))
+		a.lose(srv, 1)
+
+		b.send(message("t", "", "lost"), withQoS(1, 3, three))
+		b.expect(step(mqtt.TypePuback, 3))
+		a, answer := lasting(t, srv, mqtt.Connect{})
+		if !answer.SessionPresent {
+			t.Fatalf("answer %+v", answer)
+		}
+		a.expect(duplicate(withQoS(1, 1, one)), duplicate(withQoS(2, 2, two)), withQoS(1, 3, three))
+		a.send(withQoS(2, 7, message("other", "", "")), step(mqtt.TypePubrel, 7)) // still the same message
+		a.expect(step(mqtt.TypePubrec, 7), step(mqtt.TypePubcomp, 7))
+		a.send(step(mqtt.TypePuback, 1), step(mqtt.TypePubrec, 2))
+		a.expect(step(mqtt.TypePubrel, 2))
+		a.lose(srv, 2)
+
+		a, _ = lasting(t, srv, mqtt.Connect{})
+		a.expect(step(mqtt.TypePubrel, 2), duplicate(withQoS(1, 3, three)))
+		a.send(step(mqtt.TypePubcomp, 2), step(mqtt.TypePuback, 3))
+		a.expectNothingElse()
+		for _, e := range srv.Journal() {
+			if e.Kind == emulator.EntrySent && e.Name == "other" && e.Receivers != 0 {
+				t.Error(e)
+			}
+		}
+	})
 }
 
 // Without an expiry a session ends with its connection; with one it waits 30 s
 // at most, and a new client finds nothing of it.
 func TestMQTTSessionExpiry(t *testing.T) {
-	clock := emulator.NewClock(time.Now())
-	srv := emulator.Start(t, emulator.Options{Clock: clock})
-	exists := func(want int) {
-		t.Helper()
-		if got := rest(t, srv, request{method: "HEAD", path: "connections/a"}); got.status != want {
-			t.Errorf("the connection exists: %d, want %d", got.status, want)
+	synctest.Test(t, func(t *testing.T) {
+		srv := virtual(t, emulator.Options{})
+		exists := func(want int) {
+			t.Helper()
+			if got := rest(t, srv, request{method: "HEAD", path: "connections/a"}); got.status != want {
+				t.Errorf("the connection exists: %d, want %d", got.status, want)
+			}
 		}
-	}
-	for i, p := range []mqtt.Connect{
-		{Properties: mqtt.Properties{{ID: mqtt.SessionExpiry, Int: 3600}}},
-		{Version: mqtt.V311},
-	} {
-		p.ClientID = "a"
-		c, _ := dialMQTT(t, srv, dialOptions{roles: anything}, &p)
-		c.subscribe("t", 1)
-		c.lose(srv, 2*i+1) // the end below detaches, too
-		clock.Advance(29 * time.Second)
-		exists(200)
-		clock.Advance(time.Second)
-		exists(404)
-		p.KeepAlive = 60
-		c, answer := dialMQTT(t, srv, dialOptions{roles: anything}, &p)
-		if answer.SessionPresent {
-			t.Error("the session outlived its expiry")
+		for i, p := range []mqtt.Connect{
+			{Properties: mqtt.Properties{{ID: mqtt.SessionExpiry, Int: 3600}}},
+			{Version: mqtt.V311},
+		} {
+			p.ClientID = "a"
+			c, _ := dialMQTT(t, srv, dialOptions{roles: anything}, &p)
+			c.subscribe("t", 1)
+			c.lose(srv, 2*i+1) // the end below detaches, too
+			advance(29 * time.Second)
+			exists(200)
+			advance(time.Second)
+			exists(404)
+			p.KeepAlive = 60
+			c, answer := dialMQTT(t, srv, dialOptions{roles: anything}, &p)
+			if answer.SessionPresent {
+				t.Error("the session outlived its expiry")
+			}
+			send(t, srv, "groups/t/:send", "x")
+			c.expectNothingElse()
+			c.send(&mqtt.Disconnect{})
+			c.expectClosed()
+			waitIdle(t, srv)
+			if p.Version == mqtt.V5 {
+				exists(200) // a normal end does not end the session
+			}
+			advance(30 * time.Second)
+			exists(404)
 		}
-		send(t, srv, "groups/t/:send", "x")
-		c.expectNothingElse()
-		c.send(&mqtt.Disconnect{})
+		for _, p := range []mqtt.Connect{{CleanStart: true}, {Version: mqtt.V311, CleanStart: true}} {
+			p.ClientID = "a"
+			c, _ := dialMQTT(t, srv, dialOptions{}, &p)
+			c.send(&mqtt.Disconnect{})
+			c.expectClosed()
+			waitIdle(t, srv)
+			exists(404)
+		}
+		// DISCONNECT may change the expiry.
+		c, _ := lasting(t, srv, mqtt.Connect{})
+		c.send(&mqtt.Disconnect{Properties: mqtt.Properties{{ID: mqtt.SessionExpiry, Int: 0}}})
 		c.expectClosed()
 		waitIdle(t, srv)
-		if p.Version == mqtt.V5 {
-			exists(200) // a normal end does not end the session
-		}
-		clock.Advance(30 * time.Second)
 		exists(404)
-	}
-	for _, p := range []mqtt.Connect{{CleanStart: true}, {Version: mqtt.V311, CleanStart: true}} {
-		p.ClientID = "a"
-		c, _ := dialMQTT(t, srv, dialOptions{}, &p)
-		c.send(&mqtt.Disconnect{})
-		c.expectClosed()
-		waitIdle(t, srv)
-		exists(404)
-	}
-	// DISCONNECT may change the expiry.
-	c, _ := lasting(t, srv, mqtt.Connect{})
-	c.send(&mqtt.Disconnect{Properties: mqtt.Properties{{ID: mqtt.SessionExpiry, Int: 0}}})
-	c.expectClosed()
-	waitIdle(t, srv)
-	exists(404)
+	})
 }
 
 // The second connection with a client id takes over.
 func TestMQTTTakeover(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	a, _ := lasting(t, srv, mqtt.Connect{})
 	a.subscribe("t", 1)
 	b, answer := lasting(t, srv, mqtt.Connect{})
@@ -199,19 +203,20 @@ func TestMQTTTakeover(t *testing.T) {
 }
 
 func TestMQTTKeepAlive(t *testing.T) {
-	clock := emulator.NewClock(time.Now())
-	srv := emulator.Start(t, emulator.Options{Clock: clock})
-	c, _ := lasting(t, srv, mqtt.Connect{KeepAlive: 10})
-	clock.Advance(14 * time.Second)
-	c.expectNothingElse()
-	clock.Advance(15 * time.Second)
-	c.expectNothingElse()
-	clock.Advance(16 * time.Second)
-	c.expectEnd(mqtt.KeepAliveTimeout)
-	waitForReason(t, srv, "send PINGREQ in time")
-	if _, answer := lasting(t, srv, mqtt.Connect{}); !answer.SessionPresent {
-		t.Error("the session ended with the connection")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		srv := virtual(t, emulator.Options{})
+		c, _ := lasting(t, srv, mqtt.Connect{KeepAlive: 10})
+		advance(14 * time.Second)
+		c.expectNothingElse()
+		advance(15 * time.Second)
+		c.expectNothingElse()
+		advance(16 * time.Second)
+		c.expectEnd(mqtt.KeepAliveTimeout)
+		waitForReason(t, srv, "send PINGREQ in time")
+		if _, answer := lasting(t, srv, mqtt.Connect{}); !answer.SessionPresent {
+			t.Error("the session ended with the connection")
+		}
+	})
 }
 
 func TestMQTTWill(t *testing.T) {
@@ -225,68 +230,69 @@ func TestMQTTWill(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		connect mqtt.Connect
-		end     func(c *mqttClient, srv *emulator.Server, clock *emulator.Clock)
+		end     func(c *mqttClient, srv *emulator.Server)
 		sent    bool
 	}{
-		"lost":        {mqtt.Connect{Will: will(0)}, func(c *mqttClient, srv *emulator.Server, _ *emulator.Clock) { c.lose(srv, 1) }, true},
-		"normal end":  {mqtt.Connect{Will: will(0)}, func(c *mqttClient, _ *emulator.Server, _ *emulator.Clock) { c.send(&mqtt.Disconnect{}) }, false},
-		"end of 3.11": {mqtt.Connect{Version: mqtt.V311, Will: will(0)}, func(c *mqttClient, _ *emulator.Server, _ *emulator.Clock) { c.send(&mqtt.Disconnect{}) }, false},
-		"end with will": {mqtt.Connect{Will: will(0)}, func(c *mqttClient, _ *emulator.Server, _ *emulator.Clock) {
+		"lost":        {mqtt.Connect{Will: will(0)}, func(c *mqttClient, srv *emulator.Server) { c.lose(srv, 1) }, true},
+		"normal end":  {mqtt.Connect{Will: will(0)}, func(c *mqttClient, _ *emulator.Server) { c.send(&mqtt.Disconnect{}) }, false},
+		"end of 3.11": {mqtt.Connect{Version: mqtt.V311, Will: will(0)}, func(c *mqttClient, _ *emulator.Server) { c.send(&mqtt.Disconnect{}) }, false},
+		"end with will": {mqtt.Connect{Will: will(0)}, func(c *mqttClient, _ *emulator.Server) {
 			c.send(&mqtt.Disconnect{Code: mqtt.DisconnectWithWill})
 		}, true},
-		"violation": {mqtt.Connect{Will: will(0)}, func(c *mqttClient, _ *emulator.Server, _ *emulator.Clock) {
+		"violation": {mqtt.Connect{Will: will(0)}, func(c *mqttClient, _ *emulator.Server) {
 			c.send(mqtt.Ping{Kind: mqtt.TypePingresp})
 		}, true},
-		"closed by REST": {mqtt.Connect{Will: will(9)}, func(c *mqttClient, srv *emulator.Server, _ *emulator.Clock) {
+		"closed by REST": {mqtt.Connect{Will: will(9)}, func(c *mqttClient, srv *emulator.Server) {
 			rest(c.t, srv, request{method: "DELETE", path: "connections/a"})
 		}, true},
-		"taken over": {mqtt.Connect{Will: will(0)}, func(c *mqttClient, srv *emulator.Server, _ *emulator.Clock) {
+		"taken over": {mqtt.Connect{Will: will(0)}, func(c *mqttClient, srv *emulator.Server) {
 			lasting(c.t, srv, mqtt.Connect{})
 		}, true},
-		"taken over in time": {mqtt.Connect{Will: will(9)}, func(c *mqttClient, srv *emulator.Server, clock *emulator.Clock) {
+		"taken over in time": {mqtt.Connect{Will: will(9)}, func(c *mqttClient, srv *emulator.Server) {
 			lasting(c.t, srv, mqtt.Connect{})
-			clock.Advance(10 * time.Second)
+			advance(10 * time.Second)
 		}, false},
-		"back in time": {mqtt.Connect{Will: will(9)}, func(c *mqttClient, srv *emulator.Server, clock *emulator.Clock) {
+		"back in time": {mqtt.Connect{Will: will(9)}, func(c *mqttClient, srv *emulator.Server) {
 			c.lose(srv, 1)
-			clock.Advance(8 * time.Second)
+			advance(8 * time.Second)
 			lasting(c.t, srv, mqtt.Connect{})
-			clock.Advance(10 * time.Second)
+			advance(10 * time.Second)
 		}, false},
-		"delay over": {mqtt.Connect{Will: will(9)}, func(c *mqttClient, srv *emulator.Server, clock *emulator.Clock) {
+		"delay over": {mqtt.Connect{Will: will(9)}, func(c *mqttClient, srv *emulator.Server) {
 			c.lose(srv, 1)
-			clock.Advance(9 * time.Second)
+			advance(9 * time.Second)
 		}, true},
-		"session over first": {mqtt.Connect{Will: will(99)}, func(c *mqttClient, srv *emulator.Server, clock *emulator.Clock) {
+		"session over first": {mqtt.Connect{Will: will(99)}, func(c *mqttClient, srv *emulator.Server) {
 			c.lose(srv, 1)
-			clock.Advance(30 * time.Second)
+			advance(30 * time.Second)
 		}, true},
-		"clean start": {mqtt.Connect{Will: will(9)}, func(c *mqttClient, srv *emulator.Server, _ *emulator.Clock) {
+		"clean start": {mqtt.Connect{Will: will(9)}, func(c *mqttClient, srv *emulator.Server) {
 			c.lose(srv, 1)
 			lasting(c.t, srv, mqtt.Connect{CleanStart: true})
 		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			clock := emulator.NewClock(time.Now())
-			srv := emulator.Start(t, emulator.Options{Clock: clock})
-			watcher, _ := dialJSON(t, srv, dialOptions{groups: []string{"will"}})
-			tt.connect.KeepAlive = 60
-			c, _ := lasting(t, srv, tt.connect)
-			tt.end(c, srv, clock)
-			if tt.sent {
-				watcher.expect(`{"type":"message","from":"group","fromUserId":null,"group":"will","dataType":"text","data":"gone"}`)
-			}
-			if !tt.sent && strings.Contains(name, "end") {
-				c.expectClosed()
-			}
-			watcher.expectNothingElse()
+			synctest.Test(t, func(t *testing.T) {
+				srv := virtual(t, emulator.Options{})
+				watcher, _ := dialJSON(t, srv, dialOptions{groups: []string{"will"}})
+				tt.connect.KeepAlive = 60
+				c, _ := lasting(t, srv, tt.connect)
+				tt.end(c, srv)
+				if tt.sent {
+					watcher.expect(`{"type":"message","from":"group","fromUserId":null,"group":"will","dataType":"text","data":"gone"}`)
+				}
+				if !tt.sent && strings.Contains(name, "end") {
+					c.expectClosed()
+				}
+				watcher.expectNothingElse()
+			})
 		})
 	}
 }
 
 // A will needs the permission to publish, at the time when it is sent.
 func TestMQTTWillForbidden(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, _ := dialMQTT(t, srv, dialOptions{}, &mqtt.Connect{ClientID: "a", Will: &mqtt.Will{Topic: "will"}})
 	_ = c.ws.Close()
 	waitForReason(t, srv, "permission to send to group 'will'")
@@ -294,7 +300,7 @@ func TestMQTTWillForbidden(t *testing.T) {
 
 // No more messages are in flight than the client takes at once.
 func TestMQTTReceiveMaximum(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, _ := dialMQTT(t, srv, dialOptions{roles: anything}, &mqtt.Connect{ClientID: "a", Properties: mqtt.Properties{{ID: mqtt.ReceiveMaximum, Int: 2}}})
 	c.subscribe("t", 1)
 	for i := range 4 {
@@ -317,49 +323,50 @@ func TestMQTTReceiveMaximum(t *testing.T) {
 }
 
 func TestMQTTMessageExpiry(t *testing.T) {
-	clock := emulator.NewClock(time.Now())
-	srv := emulator.Start(t, emulator.Options{Clock: clock})
-	a, _ := lasting(t, srv, mqtt.Connect{})
-	a.subscribe("t", 1)
-	b := connectMQTT(t, srv, "b", anything...)
-	a.lose(srv, 1)
-	for i, seconds := range []uint32{5, 20} {
-		p := withQoS(1, uint16(i+1), message("t", "", fmt.Sprint(seconds)))
-		p.Properties.AddInt(mqtt.MessageExpiry, seconds)
-		b.send(p)
-		b.expect(step(mqtt.TypePuback, p.PacketID))
-	}
-	send(t, srv, "groups/t/:send?messageTtlSeconds=7", "7")
-	send(t, srv, "groups/t/:send?messageTtlSeconds=40", "40")
-	clock.Advance(8 * time.Second)
-	a, _ = lasting(t, srv, mqtt.Connect{})
-	late := withQoS(1, 2, message("t", "", "20"))
-	late.Properties.AddInt(mqtt.MessageExpiry, 12)
-	fromREST := withQoS(1, 4, message("t", "", "40"))
-	fromREST.Properties.AddInt(mqtt.MessageExpiry, 32)
-	fromREST.Properties.AddData(mqtt.ContentType, "text/plain")
-	a.expect(late, fromREST)
-	a.expectNothingElse()
+	synctest.Test(t, func(t *testing.T) {
+		srv := virtual(t, emulator.Options{})
+		a, _ := lasting(t, srv, mqtt.Connect{})
+		a.subscribe("t", 1)
+		b := connectMQTT(t, srv, "b", anything...)
+		a.lose(srv, 1)
+		for i, seconds := range []uint32{5, 20} {
+			p := withQoS(1, uint16(i+1), message("t", "", fmt.Sprint(seconds)))
+			p.Properties.AddInt(mqtt.MessageExpiry, seconds)
+			b.send(p)
+			b.expect(step(mqtt.TypePuback, p.PacketID))
+		}
+		send(t, srv, "groups/t/:send?messageTtlSeconds=7", "7")
+		send(t, srv, "groups/t/:send?messageTtlSeconds=40", "40")
+		advance(8 * time.Second)
+		a, _ = lasting(t, srv, mqtt.Connect{})
+		late := withQoS(1, 2, message("t", "", "20"))
+		late.Properties.AddInt(mqtt.MessageExpiry, 12)
+		fromREST := withQoS(1, 4, message("t", "", "40"))
+		fromREST.Properties.AddInt(mqtt.MessageExpiry, 32)
+		fromREST.Properties.AddData(mqtt.ContentType, "text/plain")
+		a.expect(late, fromREST)
+		a.expectNothingElse()
+	})
 }
 
 // What is cut before its acknowledgement is written has happened, and what is
 // cut when it is read has not; QoS 2 tells the two apart.
 func TestMQTTFault(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	to := connectMQTT(t, srv, "to", anything...)
 	to.subscribe("t", 0)
 	for i, tt := range []struct {
-		at    emulator.Point
+		at    emulator.FaultPoint
 		frame string
 	}{{emulator.AtSend, "PUBREC"}, {emulator.AtReceive, "PUBLISH"}} {
 		c, _ := lasting(t, srv, mqtt.Connect{CleanStart: true})
-		f := srv.Inject(emulator.Fault{At: tt.at, Frame: tt.frame, Do: emulator.Cut(), ConnectionID: "a", Times: 1})
+		f := srv.Inject(emulator.Fault{At: tt.at, Frame: tt.frame, Action: emulator.ResetConnection(), ConnectionID: "a", Times: 1})
 		p := withQoS(2, 7, message("t", "", tt.frame))
 		c.send(p)
 		if got, err := c.next(); err == nil {
 			t.Fatalf("got %+v, want the connection to be cut", got)
 		}
-		waitForNth(t, srv, emulator.KindDetached, "a", i+1)
+		waitForNth(t, srv, emulator.EntryInterrupted, "a", i+1)
 		f.Remove()
 		c, _ = lasting(t, srv, mqtt.Connect{})
 		c.send(duplicate(p))
@@ -367,7 +374,7 @@ func TestMQTTFault(t *testing.T) {
 		to.expect(message("t", "", tt.frame))
 	}
 	to.expectNothingElse()
-	srv.Inject(emulator.Fault{At: emulator.AtHandshake, Do: emulator.CloseWith(1001, "later")})
+	srv.Inject(emulator.Fault{At: emulator.AtHandshake, Action: emulator.CloseWith(1001, "later")})
 	c, _, err := tryDialMQTT(t, srv, dialOptions{})
 	if err != nil || c.ws.Subprotocol() != "mqtt" {
 		t.Fatalf("a handshake that succeeds before the close: %v", err)
@@ -379,28 +386,30 @@ func TestMQTTFault(t *testing.T) {
 // answer to CONNECT before them, go out at once when the client comes back.
 // They used to overrun the queue of the link, which ended the session.
 func TestMQTTResumeOfAFullSession(t *testing.T) {
-	const most = 5
-	srv := emulator.Start(t, emulator.Options{Clock: emulator.NewClock(time.Now()), MaxMessages: most})
-	a, _ := lasting(t, srv, mqtt.Connect{})
-	a.subscribe("t", 2)
-	a.lose(srv, 1)
-	b := connectMQTT(t, srv, "b", anything...)
-	for i := range uint16(most) {
-		b.send(withQoS(2, i+1, message("t", "", "x")))
-		b.expect(step(mqtt.TypePubrec, i+1))
-	}
-	a, _ = lasting(t, srv, mqtt.Connect{})
-	for i := range uint16(most) {
-		a.expect(withQoS(2, i+1, message("t", "", "x")))
-	}
-	for i := range uint16(most) {
-		a.send(step(mqtt.TypePubrec, i+1))
-		a.expect(step(mqtt.TypePubrel, i+1))
-	}
-	a.lose(srv, 2)
-	a, _ = lasting(t, srv, mqtt.Connect{})
-	for i := range uint16(most) {
-		a.expect(step(mqtt.TypePubrel, i+1))
-	}
-	a.expectNothingElse()
+	synctest.Test(t, func(t *testing.T) {
+		const most = 5
+		srv := virtual(t, emulator.Options{MaxPendingMessages: most})
+		a, _ := lasting(t, srv, mqtt.Connect{})
+		a.subscribe("t", 2)
+		a.lose(srv, 1)
+		b := connectMQTT(t, srv, "b", anything...)
+		for i := range uint16(most) {
+			b.send(withQoS(2, i+1, message("t", "", "x")))
+			b.expect(step(mqtt.TypePubrec, i+1))
+		}
+		a, _ = lasting(t, srv, mqtt.Connect{})
+		for i := range uint16(most) {
+			a.expect(withQoS(2, i+1, message("t", "", "x")))
+		}
+		for i := range uint16(most) {
+			a.send(step(mqtt.TypePubrec, i+1))
+			a.expect(step(mqtt.TypePubrel, i+1))
+		}
+		a.lose(srv, 2)
+		a, _ = lasting(t, srv, mqtt.Connect{})
+		for i := range uint16(most) {
+			a.expect(step(mqtt.TypePubrel, i+1))
+		}
+		a.expectNothingElse()
+	})
 }

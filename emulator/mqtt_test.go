@@ -10,7 +10,7 @@ import (
 )
 
 func TestMQTTConnack(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	supported := mqtt.Properties{
 		{ID: mqtt.MaximumPacketSize, Int: 1 << 20},
 		{ID: mqtt.RetainAvailable},
@@ -44,7 +44,7 @@ func TestMQTTConnack(t *testing.T) {
 
 // Packets may be split and joined over WebSocket messages.
 func TestMQTTStream(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, _, err := tryDialMQTT(t, srv, dialOptions{roles: anything})
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func TestMQTTStream(t *testing.T) {
 }
 
 func TestMQTTQoS(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	a, b := connectMQTT(t, srv, "a", anything...), connectMQTT(t, srv, "b", anything...)
 	for granted := range byte(3) {
 		b.subscribe("t", granted)

@@ -44,6 +44,9 @@ func tryDialMQTT(t *testing.T, srv *emulator.Server, o dialOptions) (*mqttClient
 		q.Set("access_token", compact)
 	}
 	d := websocket.Dialer{Subprotocols: []string{"mqtt"}}
+	if network := networkOf(srv); network != nil {
+		d.NetDialContext = network.DialContext
+	}
 	ws, resp, err := d.Dial(srv.MQTTURL(o.hub)+"?"+q.Encode(), nil)
 	if err != nil {
 		return nil, resp, err

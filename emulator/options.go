@@ -20,16 +20,16 @@ type Options struct {
 	// Addr is the address to listen on. Default: a free loopback port.
 	Addr string
 	// Listener, where given, is listened on instead, and closed with the server;
-	// Addr then only says by which name clients know it. See [ListenMemory].
+	// Addr then only says by which name clients know it. See [NewMemoryListener].
 	// Default: a TCP listener on Addr.
 	Listener net.Listener
 	// AccessKey signs and verifies tokens. Default: DefaultAccessKey.
 	AccessKey string
 	// SecondaryKey is accepted beside AccessKey, as for key rotation. Default: none.
 	SecondaryKey string
-	// SignatureLines sends ce-signature as one header line for each key, where the
+	// SeparateSignatureHeaders sends ce-signature as one header line for each key, where the
 	// default is one line with a list. Event handlers meet both shapes.
-	SignatureLines bool
+	SeparateSignatureHeaders bool
 	// TLS serves https and wss instead of http and ws, with a certificate made at
 	// the start for whatever name a client asks for. [Server.Client] trusts it;
 	// see [Server.CertificatePEM] for programs in other languages. Token
@@ -59,7 +59,7 @@ type Options struct {
 	// Hubs holds settings by hub name, compared without case. A hub that is not
 	// named here works all the same, without event handlers. [Server.SetHub]
 	// changes them later.
-	Hubs map[string]Hub
+	Hubs map[string]HubSettings
 	// HubsFile names a file of hub settings in the form of [ReadHubs]. A hub in it
 	// replaces that hub in Hubs, and its allowedHosts and allowedOrigins are added to
 	// AllowHosts and AllowOrigins. The file is read again when it changes, within a
@@ -83,60 +83,17 @@ type Options struct {
 	// session of an MQTT client, outlives its WebSocket.
 	// Default: 30 s, as in the service.
 	RecoveryWindow time.Duration
-	// MaxMessages and MaxBytes bound what is kept for one connection, queued or
+	// MaxPendingMessages and MaxPendingBytes bound what is kept for one connection, queued or
 	// not acknowledged; one that falls behind further is closed with 1008. For an
-	// MQTT client MaxMessages bounds the messages in flight and, separately, those
+	// MQTT client MaxPendingMessages bounds the messages in flight and, separately, those
 	// that wait to be sent. More may wait while its client is connected and
-	// acknowledged a message in the last 10 seconds, up to MaxBytes.
+	// acknowledged a message in the last 10 seconds, up to MaxPendingBytes.
 	// Default: 1,000 messages and 16 MiB, as in the service.
-	MaxMessages, MaxBytes int
+	MaxPendingMessages, MaxPendingBytes int
 	// Transport carries the events to the event handlers, for example to a handler
 	// in the same process in a bubble of testing/synctest. Default: the network.
 	Transport http.RoundTripper
-	// Clock is the time, of the pauses before an event is delivered again too.
-	// Default: the system's. See [NewClock].
-	Clock *Clock
 }
-
-// Hub is the settings of one hub.
-type Hub struct {
-	// EventHandlers get the hub's events; the first that matches an event gets it.
-	EventHandlers []EventHandler
-	// AllowAnonymous lets clients connect without an access token. Default: they
-	// are refused with 401.
-	AllowAnonymous bool
-	// KeepAlive is the time between WebSocket pings, 1 s to 120 s. A client that
-	// does not answer until the second next one is cut off. Default: 20 s.
-	KeepAlive time.Duration
-}
-
-// EventHandler is one event handler of a hub.
-type EventHandler struct {
-	// URL is where events are posted. {hub} and {event} are replaced; for the
-	// validation request {event} becomes "validate".
-	URL string
-	// UserEvents names the user events to deliver: "*" for all, or a comma
-	// separated list. Default: none.
-	UserEvents string
-	// SystemEvents names the system events to deliver: "connect", "connected"
-	// and "disconnected". Default: none.
-	SystemEvents []string
-	// GroupEvents names the group presence events to deliver, which are a preview
-	// of the service: "joined" and "left". Default: none.
-	GroupEvents []string
-	// GroupFilters are patterns of the groups that GroupEvents are about: ? is
-	// one character except ".", * any number of them and ** any characters.
-	// Default: all groups.
-	GroupFilters []string
-	// Audience makes requests carry a token of the emulator's managed identity
-	// for this audience, as the service does where the handler's authentication
-	// is set to managed identity with this as its resource. [Server.AuthorityHost]
-	// says how it is verified. Default: no token.
-	Audience string
-}
-
-// maxMessage bounds a client's frame and a REST body: 1 MiB.
-const maxMessage = 1 << 20
 
 func (o Options) withDefaults() Options {
 	if o.Addr == "" && o.Listener == nil {
@@ -151,14 +108,11 @@ func (o Options) withDefaults() Options {
 	if o.RecoveryWindow <= 0 {
 		o.RecoveryWindow = 30 * time.Second
 	}
-	if o.MaxMessages <= 0 {
-		o.MaxMessages = 1000
+	if o.MaxPendingMessages <= 0 {
+		o.MaxPendingMessages = 1000
 	}
-	if o.MaxBytes <= 0 {
-		o.MaxBytes = 16 << 20
-	}
-	if o.Clock == nil {
-		o.Clock = systemClock
+	if o.MaxPendingBytes <= 0 {
+		o.MaxPendingBytes = 16 << 20
 	}
 	return o
 }

@@ -83,45 +83,46 @@ func TestGroupPresenceIsOptInAndFiltered(t *testing.T) {
 	wantEvents(t, events, `joined {"group":"room.1"}`, `joined {"group":"room.2"}`)
 	_ = c.ws.Close()
 	for _, e := range srv.Journal() {
-		if e.Kind == emulator.KindEventFailed {
+		if e.Kind == emulator.EntryEventFailed {
 			t.Error(e)
 		}
 	}
 }
 
-// Events that a handler does not take in time are bounded, as user events are,
-// and the journal says that one was left out. The end of a connection never is.
+// Presence events that a handler does not take in time are bounded, and the
+// journal records that one was left out. The end of a connection never is, and it
+// does not wait for them.
 func TestGroupPresenceIsBounded(t *testing.T) {
 	release := make(chan struct{})
 	handlers, events := upstream(t, func(_ http.ResponseWriter, e event) {
-		if e.Name == "connected" {
+		if e.Name == "joined" {
 			<-release
 		}
 	})
 	handlers[0].GroupEvents = []string{"joined"}
 	goOn := sync.OnceFunc(func() { close(release) })
 	t.Cleanup(goOn)
-	srv := emulator.Start(t, emulator.Options{MaxMessages: 3, Hubs: map[string]emulator.Hub{hubName: {EventHandlers: handlers}}})
+	srv := emulator.StartT(t, emulator.Options{MaxPendingMessages: 3, Hubs: map[string]emulator.HubSettings{hubName: {EventHandlers: handlers}}})
 	c, hello := dialJSON(t, srv, dialOptions{roles: anything})
-	nextEvent(t, events)
-	nextEvent(t, events)
+	wantNames(t, events, "connect", "connected")
 	for i := range 4 {
 		c.send(fmt.Sprintf(`{"type":"joinGroup","group":"g%d","ackId":%d}`, i, i))
 		c.recv()
 	}
-	if e := waitFor(t, srv, emulator.KindEventFailed, hello.ConnectionID); e.Name != "joined g3" {
-		t.Errorf("the journal says %v", e)
+	if e := waitFor(t, srv, emulator.EntryEventFailed, hello.ConnectionID); e.Name != "joined g3" {
+		t.Errorf("the journal has %v", e)
 	}
 	_ = c.ws.NetConn().Close()
-	waitFor(t, srv, emulator.KindDisconnected, hello.ConnectionID)
+	wantNames(t, events, "joined", "joined", "joined", "disconnected")
 	goOn()
-	for range 3 {
-		if e := nextEvent(t, events); e.Name != "joined" {
-			t.Errorf("got %s, want joined", e.Name)
+}
+
+func wantNames(t *testing.T, events chan event, want ...string) {
+	t.Helper()
+	for _, name := range want {
+		if e := nextEvent(t, events); e.Name != name {
+			t.Errorf("got %s, want %s", e.Name, name)
 		}
-	}
-	if e := nextEvent(t, events); e.Name != "disconnected" {
-		t.Errorf("got %s, want disconnected", e.Name)
 	}
 }
 
@@ -135,7 +136,7 @@ func TestSetHub(t *testing.T) {
 	wantEvents(t, firstEvents, nextEvent(t, firstEvents).Name+"ed {}", "e 1")
 
 	second[0].UserEvents = "e"
-	if err := srv.SetHub("CHAT", emulator.Hub{EventHandlers: second, AllowAnonymous: true}); err != nil {
+	if err := srv.SetHub("CHAT", emulator.HubSettings{EventHandlers: second, AllowAnonymous: true}); err != nil {
 		t.Fatal(err)
 	}
 	c.send(`{"type":"event","event":"e","ackId":2,"data":2}`)
@@ -143,7 +144,7 @@ func TestSetHub(t *testing.T) {
 	wantEvents(t, secondEvents, "e 2")
 	dial(t, srv, dialOptions{noToken: true}) // anonymous clients are let in from now on
 
-	for name, h := range map[string]emulator.Hub{
+	for name, h := range map[string]emulator.HubSettings{
 		"bad name!": {},
 		"chat":      {EventHandlers: []emulator.EventHandler{{URL: "ftp://x"}}},
 		"other":     {KeepAlive: time.Hour},
@@ -156,44 +157,29 @@ func TestSetHub(t *testing.T) {
 	c.expect(`{"type":"ack","ackId":3,"success":true}`)
 
 	// A hub that no client has used yet.
-	if err := srv.SetHub("later", emulator.Hub{AllowAnonymous: true}); err != nil {
+	if err := srv.SetHub("later", emulator.HubSettings{AllowAnonymous: true}); err != nil {
 		t.Fatal(err)
 	}
 	dial(t, srv, dialOptions{hub: "later", noToken: true})
 }
 
-// The pauses between attempts pass with the clock, so a test need not wait them
-// out.
-func TestRetriesFollowTheClock(t *testing.T) {
+// The pauses between attempts pass in virtual time.
+func TestRetriesInVirtualTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		attempts := make(chan string, 10)
-		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method == http.MethodOptions {
-				w.Header().Set("WebHook-Allowed-Origin", "*")
-				return
+		attempts := make(chan event, 10)
+		handlers, _ := upstreamInProcess(t, func(w http.ResponseWriter, e event) {
+			if attempts <- e; e.Name == "e" {
+				w.WriteHeader(503)
 			}
-			attempts <- r.Header.Get("ce-id") + r.Header.Get("ce-signature")
-			w.WriteHeader(http.StatusServiceUnavailable)
 		})
-		clock := emulator.NewClock(time.Now())
-		network := emulator.ListenMemory()
-		srv := emulator.Start(t, emulator.Options{
-			Clock: clock, Listener: network, Transport: inProcess{handler},
-			Hubs: map[string]emulator.Hub{hubName: {EventHandlers: []emulator.EventHandler{{URL: "http://handler.example", UserEvents: "*"}}}},
-		})
-		c, _ := dialJSON(t, srv, dialOptions{network: network})
+		handlers[0].SystemEvents = nil
+		srv := virtual(t, emulator.Options{Hubs: map[string]emulator.HubSettings{hubName: {EventHandlers: handlers}}})
+		c, _ := dialJSON(t, srv, dialOptions{})
 		c.send(`{"type":"event","event":"e","ackId":1,"data":1}`)
-		first := <-attempts
-		for _, pause := range []time.Duration{time.Second, 3 * time.Second, 5 * time.Second} {
-			synctest.Wait()
-			clock.Advance(pause - time.Millisecond)
-			synctest.Wait()
-			if len(attempts) > 0 {
-				t.Fatalf("an attempt came before %v", pause)
-			}
-			clock.Advance(time.Millisecond)
-			if again := <-attempts; again != first {
-				t.Errorf("attempt %s differs from %s", again, first)
+		first := nextEvent(t, attempts)
+		for range 3 {
+			if again := nextEvent(t, attempts); again != first {
+				t.Errorf("attempt %+v differs from %+v", again, first)
 			}
 		}
 		if got := c.recv(); !strings.Contains(got, "InternalServerError") {

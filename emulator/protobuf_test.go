@@ -48,7 +48,7 @@ func (c *client) expectAck(p wire.Protocol, id uint64, name string) {
 }
 
 func TestProtobufClients(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	const p = wire.Protobuf
 	c := dial(t, srv, dialOptions{user: "alice", roles: anything, subprotocol: p.Name()})
 	if hello, ok := c.recvFrame(p).(wire.Connected); !ok || *hello.UserID != "alice" || hello.ReconnectionToken != "" {
@@ -76,7 +76,7 @@ func TestProtobufClients(t *testing.T) {
 }
 
 func TestBrokenProtobufFrame(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c := dial(t, srv, dialOptions{subprotocol: wire.Protobuf.Name()})
 	c.recvFrame(wire.Protobuf)
 	if err := c.ws.WriteMessage(websocket.BinaryMessage, []byte{0xff}); err != nil {
@@ -86,7 +86,7 @@ func TestBrokenProtobufFrame(t *testing.T) {
 }
 
 func TestReliableProtobufRecovery(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	const p = wire.ReliableProtobuf
 	c := dial(t, srv, dialOptions{roles: anything, groups: []string{"g"}, subprotocol: p.Name()})
 	hello := c.recvFrame(p).(wire.Connected)
@@ -97,7 +97,7 @@ func TestReliableProtobufRecovery(t *testing.T) {
 	}
 	c.expectAck(p, largest, "")
 	_ = c.ws.NetConn().Close()
-	waitFor(t, srv, emulator.KindDetached, hello.ConnectionID)
+	waitFor(t, srv, emulator.EntryInterrupted, hello.ConnectionID)
 
 	// The original protocol is kept, whatever is offered.
 	o := recovery(connected{ConnectionID: hello.ConnectionID, ReconnectionToken: hello.ReconnectionToken})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -26,12 +27,12 @@ func expectNotRecovered(t *testing.T, srv *emulator.Server, hello connected) {
 }
 
 // waitFor waits for a journal entry of that kind for the connection.
-func waitFor(t *testing.T, srv *emulator.Server, kind emulator.Kind, id string) emulator.Entry {
+func waitFor(t *testing.T, srv *emulator.Server, kind emulator.EntryKind, id string) emulator.Entry {
 	t.Helper()
 	return waitForNth(t, srv, kind, id, 1)
 }
 
-func waitForNth(t *testing.T, srv *emulator.Server, kind emulator.Kind, id string, n int) emulator.Entry {
+func waitForNth(t *testing.T, srv *emulator.Server, kind emulator.EntryKind, id string, n int) emulator.Entry {
 	t.Helper()
 	seen := 0
 	return waitForEntry(t, srv, fmt.Sprintf("%d entries %q for %s", n, kind, id), func(e emulator.Entry) bool {
@@ -59,7 +60,7 @@ func sequenced(n int, group, user string, data any) string {
 }
 
 func TestRecoveryReplaysWhatWasNotAcknowledged(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	lost, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol, groups: []string{"g"}, roles: anything})
 	c, _ := dialJSON(t, srv, dialOptions{roles: anything})
 	publish := func(from, to int) {
@@ -80,7 +81,7 @@ func TestRecoveryReplaysWhatWasNotAcknowledged(t *testing.T) {
 	lost.expect(`{"type":"ack","ackId":7,"success":true}`)
 	lost.expectNothingElse()
 	_ = lost.ws.NetConn().Close()
-	waitFor(t, srv, emulator.KindDetached, hello.ConnectionID)
+	waitFor(t, srv, emulator.EntryInterrupted, hello.ConnectionID)
 	publish(4, 5)
 
 	back := dial(t, srv, recovery(hello))
@@ -95,7 +96,7 @@ func TestRecoveryReplaysWhatWasNotAcknowledged(t *testing.T) {
 }
 
 func TestRecoveryIsRefused(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	alive, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol})
 	_, other := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol})
 	_, simple := dialJSON(t, srv, dialOptions{})
@@ -130,7 +131,7 @@ func TestRecoveryIsRefused(t *testing.T) {
 // A second link takes over from one that still looks alive: the network may
 // have forgotten to say that it is gone.
 func TestRecoveryTakesOver(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	old, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol, roles: anything})
 	fresh := dial(t, srv, recovery(hello))
 	fresh.expectNothingElse()
@@ -141,26 +142,27 @@ func TestRecoveryTakesOver(t *testing.T) {
 }
 
 func TestRecoveryWindow(t *testing.T) {
-	clock := emulator.NewClock(time.Now())
-	srv := emulator.Start(t, emulator.Options{Clock: clock})
 	for _, tt := range []struct {
 		away time.Duration
 		back bool
 	}{{29 * time.Second, true}, {31 * time.Second, false}} {
 		t.Run(tt.away.String(), func(t *testing.T) {
-			c, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol})
-			_ = c.ws.NetConn().Close()
-			waitFor(t, srv, emulator.KindDetached, hello.ConnectionID)
-			clock.Advance(tt.away)
-			if tt.back {
-				dial(t, srv, recovery(hello)).expectNothingElse()
-				return
-			}
-			e := waitFor(t, srv, emulator.KindDisconnected, hello.ConnectionID)
-			if e.Reason != "The connection recovery timeout expired." {
-				t.Errorf("reason %q", e.Reason)
-			}
-			expectNotRecovered(t, srv, hello)
+			synctest.Test(t, func(t *testing.T) {
+				srv := virtual(t, emulator.Options{})
+				c, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol})
+				_ = c.ws.NetConn().Close()
+				waitFor(t, srv, emulator.EntryInterrupted, hello.ConnectionID)
+				advance(tt.away)
+				if tt.back {
+					dial(t, srv, recovery(hello)).expectNothingElse()
+					return
+				}
+				e := waitFor(t, srv, emulator.EntryDisconnected, hello.ConnectionID)
+				if e.Reason != "The connection recovery timeout expired." {
+					t.Errorf("reason %q", e.Reason)
+				}
+				expectNotRecovered(t, srv, hello)
+			})
 		})
 	}
 }
@@ -189,13 +191,13 @@ func TestWhichClosesAreFinal(t *testing.T) {
 					t.Fatal(err)
 				}
 				if tt.final {
-					if e := waitFor(t, srv, emulator.KindDisconnected, hello.ConnectionID); e.Reason != tt.reason || e.Time != start {
+					if e := waitFor(t, srv, emulator.EntryDisconnected, hello.ConnectionID); e.Reason != tt.reason || e.Time != start {
 						t.Errorf("ended after %v with %q, want the client's reason", e.Time.Sub(start), e.Reason)
 					}
 					dial(t, srv, o.again(hello)).expectClose(websocket.ClosePolicyViolation, "The connection could not be recovered.")
 					return
 				}
-				waitFor(t, srv, emulator.KindDetached, hello.ConnectionID)
+				waitFor(t, srv, emulator.EntryInterrupted, hello.ConnectionID)
 				dial(t, srv, o.again(hello)).expectNothingElse()
 			})
 		})
@@ -205,24 +207,25 @@ func TestWhichClosesAreFinal(t *testing.T) {
 // A client that broke the protocol is not taken back: a reliable SDK tries, and
 // has to be told with 1008 to begin anew.
 func TestBrokenFrameEndsReliableConnection(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol})
 	c.send("{")
 	c.expectClose(1007, "The client message is not a valid JSON protocol message.")
 	expectNotRecovered(t, srv, hello)
 }
 
-// Who learns from the journal that a client was lost may move the clock right
-// then. The recovery window used to begin a moment after the entry, and so
-// outlived such a test.
-func TestRecoveryWindowRunsWhenTheJournalTells(t *testing.T) {
-	clock := emulator.NewClock(time.Now())
-	srv := emulator.Start(t, emulator.Options{Clock: clock, Observe: func(e emulator.Entry) {
-		if e.Kind == emulator.KindDetached {
-			clock.Advance(30 * time.Second)
+// A test that learns from the journal that a client was lost may let the time
+// pass right then. The recovery window used to begin a moment after the entry, and
+// so outlived such a test.
+func TestRecoveryWindowBeginsBeforeItsEntry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := virtual(t, emulator.Options{})
+		c, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol})
+		_ = c.ws.NetConn().Close()
+		lost := waitFor(t, srv, emulator.EntryInterrupted, hello.ConnectionID)
+		advance(30 * time.Second)
+		if ended := waitFor(t, srv, emulator.EntryDisconnected, hello.ConnectionID); ended.Time.Sub(lost.Time) != 30*time.Second {
+			t.Errorf("the window was %v", ended.Time.Sub(lost.Time))
 		}
-	}})
-	c, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol})
-	_ = c.ws.NetConn().Close()
-	waitFor(t, srv, emulator.KindDisconnected, hello.ConnectionID)
+	})
 }

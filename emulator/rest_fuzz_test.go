@@ -33,7 +33,7 @@ func FuzzREST(f *testing.F) {
 	} {
 		f.Add(s.method, s.path, s.query, s.contentType, s.body)
 	}
-	srv, err := emulator.New(emulator.Options{AllowHosts: []string{"emulator.test"}})
+	srv, err := emulator.Start(emulator.Options{AllowHosts: []string{"emulator.test"}})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -154,7 +154,7 @@ var goldenCalls = []struct {
 }
 
 func TestRESTGolden(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{AllowHosts: []string{"contoso.webpubsub.azure.com"}})
+	srv := emulator.StartT(t, emulator.Options{AllowHosts: []string{"contoso.webpubsub.azure.com"}})
 	_, alice := dialJSON(t, srv, dialOptions{user: "alice", groups: []string{"g"}})
 	hidden := strings.NewReplacer(alice.ConnectionID, "ID")
 	var got bytes.Buffer
@@ -239,7 +239,7 @@ func wireCall(t *testing.T, srv *emulator.Server, c goldenCall, target string) s
 
 // What is known of the real service beyond the form of its answers.
 func TestRESTRecordedLengths(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	a := rest(t, srv, request{method: "HEAD", path: "connections/" + strings.Repeat("x", 31)})
 	if got := a.header.Get("Content-Length"); got != "161" {
 		t.Errorf("the error for a missing connection has %s bytes, recorded were 161", got)

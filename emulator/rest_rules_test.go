@@ -35,7 +35,7 @@ func call(t *testing.T, srv *emulator.Server, method, path, contentType, body st
 // filter, a message for one user went to everybody. No parameter is lost now, and
 // one that cannot be read rejects the request.
 func TestNoParameterVanishes(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, hello := dialJSON(t, srv, dialOptions{user: "a;b", groups: []string{"g"}})
 	other, _ := dialJSON(t, srv, dialOptions{user: "other", groups: []string{"g"}})
 	for _, tt := range []struct {
@@ -88,7 +88,7 @@ func TestNoParameterVanishes(t *testing.T) {
 // JSON null reached the simple clients, and then the request was rejected. A
 // request that is rejected reaches nobody, whatever protocol is spoken.
 func TestRejectedSendsReachNobody(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	simple := dial(t, srv, dialOptions{groups: []string{"g"}})
 	js, _ := dialJSON(t, srv, dialOptions{groups: []string{"g"}})
 	pb := dial(t, srv, dialOptions{subprotocol: "protobuf.webpubsub.azure.v1", groups: []string{"g"}})
@@ -136,7 +136,7 @@ func TestRejectedSendsReachNobody(t *testing.T) {
 
 // Each of several rejected requests would have changed something.
 func TestRejectedRequestsChangeNothing(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, hello := dialJSON(t, srv, dialOptions{user: "u", roles: anything, groups: []string{"g"}})
 	for _, r := range []request{
 		{method: "POST", path: ":closeConnections?reason=a&reason=b"},
@@ -166,7 +166,7 @@ func TestRejectedRequestsChangeNothing(t *testing.T) {
 // A continuation token that was not given out for the listing was taken for a place
 // in it, and showed an empty page.
 func TestForeignContinuationTokens(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	var hello connected
 	for range 3 {
 		_, hello = dialJSON(t, srv, dialOptions{groups: []string{"g", "h"}})
@@ -213,7 +213,7 @@ func TestForeignContinuationTokens(t *testing.T) {
 
 // Of several values of a metadata header the last counts, in lines or in one.
 func TestMetadataHeaderWithCommas(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, _ := dialJSON(t, srv, dialOptions{})
 	for _, values := range [][]string{{"1, 2, 3"}, {"1", "2,3"}, {"3"}, {"1,, 3 "}} {
 		rest(t, srv, request{"POST", ":send", typeText, "x", http.Header{"X-WebPubSub-Metadata-K": values}})
@@ -224,7 +224,7 @@ func TestMetadataHeaderWithCommas(t *testing.T) {
 // The fixed parts of a path have no case, and a slash may follow, as in the ASP.NET
 // Core routes of the service. Names have a case.
 func TestPathsHaveNoCase(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	dialJSON(t, srv, dialOptions{user: "alice", groups: []string{"g"}})
 	for path, status := range map[string]int{
 		"/api/Hubs/CHAT/Users/alice":   200,
@@ -251,7 +251,7 @@ func TestNamesThatRESTCannotReach(t *testing.T) {
 			_, _ = w.Write([]byte(`{"groups":["from/handler"],"userId":"u/handler"}`))
 		}
 	})
-	srv := emulator.Start(t, emulator.Options{Hubs: map[string]emulator.Hub{"handled": {EventHandlers: handlers}}})
+	srv := emulator.StartT(t, emulator.Options{Hubs: map[string]emulator.HubSettings{"handled": {EventHandlers: handlers}}})
 	for name, o := range map[string]dialOptions{
 		"u/1":          {user: "u/1"},
 		"token/1":      {groups: []string{"token/1"}},
@@ -260,16 +260,16 @@ func TestNamesThatRESTCannotReach(t *testing.T) {
 		"u/handler":    {hub: "handled"},
 	} {
 		_, hello := dialJSON(t, srv, o)
-		if e := waitFor(t, srv, emulator.KindConnected, hello.ConnectionID); !strings.Contains(e.Reason, warning) || !strings.Contains(e.Reason, name) {
+		if e := waitFor(t, srv, emulator.EntryConnected, hello.ConnectionID); !strings.Contains(e.Reason, warning) || !strings.Contains(e.Reason, name) {
 			t.Errorf("%s: %q", name, e.Reason)
 		}
 	}
 	_, hello := dialJSON(t, srv, dialOptions{user: "fine", groups: []string{"a.b"}, roles: anything})
-	if e := waitFor(t, srv, emulator.KindConnected, hello.ConnectionID); e.Reason != "" {
+	if e := waitFor(t, srv, emulator.EntryConnected, hello.ConnectionID); e.Reason != "" {
 		t.Errorf("plain names: %q", e.Reason)
 	}
 	rest(t, srv, request{"POST", ":addToGroups", typeJSON, `{"groups":["bulk/1"],"filter":"userId eq 'fine'"}`, nil})
-	if e := waitFor(t, srv, emulator.KindJoined, hello.ConnectionID); !strings.Contains(e.Reason, warning) {
+	if e := waitFor(t, srv, emulator.EntryJoined, hello.ConnectionID); !strings.Contains(e.Reason, warning) {
 		t.Errorf("bulk: %q", e.Reason)
 	}
 }

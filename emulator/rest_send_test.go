@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -14,7 +15,7 @@ import (
 )
 
 func TestRESTDelivery(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, hello := dialJSON(t, srv, dialOptions{user: "alice", groups: []string{"g"}})
 	post := func(path, contentType, body string, header http.Header) {
 		t.Helper()
@@ -53,12 +54,12 @@ func TestRESTDelivery(t *testing.T) {
 // The parameters that choose among receivers work where the reference has them
 // and are ignored elsewhere: a user's connections cannot be excluded.
 func TestRESTExcluded(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, hello := dialJSON(t, srv, dialOptions{user: "alice", groups: []string{"g"}})
 	excluded := "?excluded=" + hello.ConnectionID
 	post := func(path, contentType, body string, status int) {
 		t.Helper()
-		if a := rest(t, srv, request{"POST", path, contentType, body, nil}); a.status != status {
+		if a := rest(t, srv, request{method: "POST", path: path, contentType: contentType, body: body}); a.status != status {
 			t.Fatalf("%s: %d %s", path, a.status, a.body)
 		}
 	}
@@ -86,7 +87,7 @@ func TestRESTExcluded(t *testing.T) {
 
 // Clients get UTF-8, whatever a caller sends.
 func TestRESTCharsets(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, _ := dialJSON(t, srv, dialOptions{})
 	for _, tt := range []struct{ contentType, body, data string }{
 		{typeText, "gr\u00fcn", `"grün"`},
@@ -112,24 +113,25 @@ func TestRESTCharsets(t *testing.T) {
 
 // A message that was not delivered in its time is not delivered later.
 func TestMessageExpires(t *testing.T) {
-	clock := emulator.NewClock(time.Now())
-	srv := emulator.Start(t, emulator.Options{Clock: clock})
-	c, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol, groups: []string{"g"}})
-	_ = c.ws.NetConn().Close()
-	waitFor(t, srv, emulator.KindDetached, hello.ConnectionID)
-	for _, path := range []string{"groups/g/:send?messageTtlSeconds=5", "groups/g/:send?messageTtlSeconds=20", "groups/g/:send?messageTtlSeconds=0"} {
-		if a := rest(t, srv, request{"POST", path, "application/json", "1", nil}); a.status != 202 {
-			t.Fatal(a.status)
+	synctest.Test(t, func(t *testing.T) {
+		srv := virtual(t, emulator.Options{})
+		c, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol, groups: []string{"g"}})
+		_ = c.ws.NetConn().Close()
+		waitFor(t, srv, emulator.EntryInterrupted, hello.ConnectionID)
+		for _, path := range []string{"groups/g/:send?messageTtlSeconds=5", "groups/g/:send?messageTtlSeconds=20", "groups/g/:send?messageTtlSeconds=0"} {
+			if a := rest(t, srv, request{method: "POST", path: path, contentType: "application/json", body: "1"}); a.status != 202 {
+				t.Fatal(a.status)
+			}
 		}
-	}
-	clock.Advance(10 * time.Second)
-	back := dial(t, srv, recovery(hello))
-	back.expect(sequenced(2, "g", "null", 1), sequenced(3, "g", "null", 1))
-	back.expectNothingElse()
+		advance(10 * time.Second)
+		back := dial(t, srv, recovery(hello))
+		back.expect(sequenced(2, "g", "null", 1), sequenced(3, "g", "null", 1))
+		back.expectNothingElse()
+	})
 }
 
 func TestMetadataOverREST(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, _ := dialJSON(t, srv, dialOptions{})
 	for _, tt := range []struct {
 		header http.Header

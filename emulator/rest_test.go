@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -52,10 +53,16 @@ func rest(t *testing.T, srv *emulator.Server, r request) answer {
 		}
 		target += sep + "api-version=2024-12-01"
 	}
-	return raw(t, r, target, serviceToken(t, emulator.DefaultAccessKey, target, time.Now().Add(time.Minute)))
+	return over(t, networkOf(srv), r, target, serviceToken(t, emulator.DefaultAccessKey, target, time.Now().Add(time.Minute)))
 }
 
 func raw(t *testing.T, r request, target, bearer string) answer {
+	t.Helper()
+	return over(t, nil, r, target, bearer)
+}
+
+// over is raw over a network in memory, unless it is nil.
+func over(t *testing.T, memory *emulator.MemoryListener, r request, target, bearer string) answer {
 	t.Helper()
 	var body io.Reader
 	if r.body != "" {
@@ -74,7 +81,11 @@ func raw(t *testing.T, r request, target, bearer string) answer {
 	if bearer != "" {
 		req.Header.Set("Authorization", "Bearer "+bearer)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	network := &http.Transport{DisableKeepAlives: true}
+	if memory != nil {
+		network.DialContext = memory.DialContext
+	}
+	client := &http.Client{Transport: network}
 	resp, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +99,7 @@ func raw(t *testing.T, r request, target, bearer string) answer {
 }
 
 func TestRESTAuthorization(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{SecondaryKey: "second"})
+	srv := emulator.StartT(t, emulator.Options{SecondaryKey: "second"})
 	port := srv.URL()[strings.LastIndex(srv.URL(), ":"):]
 	target := srv.URL() + "/api/hubs/chat/users/a%20b/groups?api-version=2024-12-01"
 	path := srv.URL() + "/api/hubs/chat/users/a%20b/groups"
@@ -126,7 +137,7 @@ func TestRESTAuthorization(t *testing.T) {
 }
 
 func TestRESTListing(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	want := make(map[string]bool)
 	for i := range 6 {
 		user := ""
@@ -180,7 +191,7 @@ func TestRESTListing(t *testing.T) {
 // A permission that was taken away stays away, whatever the roles say, until it
 // is granted again.
 func TestRevokeBeatsRole(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, hello := dialJSON(t, srv, dialOptions{roles: anything, groups: []string{"g"}})
 	permission := "permissions/sendToGroup/connections/" + hello.ConnectionID + "?targetName=g"
 	send := func(ack int, want string) {
@@ -199,7 +210,7 @@ func TestRevokeBeatsRole(t *testing.T) {
 
 // As in the service, an encoded slash stays encoded: a documented limit.
 func TestPathDecoding(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	for escaped, user := range map[string]string{"a%20b": "a b", "a+b": "a+b", "%E6%97%A5": "日", "a%2Fb": "a%2Fb", "a%252Fb": "a%2Fb", "a%2Cb": "a,b"} {
 		dialJSON(t, srv, dialOptions{user: user})
 		if a := rest(t, srv, request{method: "HEAD", path: "users/" + escaped}); a.status != 200 {
@@ -209,7 +220,7 @@ func TestPathDecoding(t *testing.T) {
 }
 
 func TestGeneratedTokenConnects(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	a := rest(t, srv, request{method: "POST", path: ":generateToken?userId=alice&group=g&role=webpubsub.sendToGroup"})
 	var body struct{ Token string }
 	if err := json.Unmarshal([]byte(a.body), &body); err != nil {
@@ -225,48 +236,49 @@ func TestGeneratedTokenConnects(t *testing.T) {
 
 // A reliable client that lost its WebSocket is still there for a while.
 func TestPresenceInTheRecoveryWindow(t *testing.T) {
-	clock := emulator.NewClock(time.Now())
-	srv := emulator.Start(t, emulator.Options{Clock: clock})
-	c, hello := dialJSON(t, srv, dialOptions{user: "alice", subprotocol: reliableProtocol, groups: []string{"g"}})
-	_ = c.ws.NetConn().Close()
-	waitFor(t, srv, emulator.KindDetached, hello.ConnectionID)
-	id := hello.ConnectionID
-	present := []request{
-		{method: "HEAD", path: "connections/" + id},
-		{method: "HEAD", path: "users/alice"},
-		{method: "HEAD", path: "groups/g"},
-	}
-	for _, r := range append(present,
-		request{method: "PUT", path: "groups/h/connections/" + id},
-		request{method: "PUT", path: "users/alice/groups/i"},
-		request{method: "HEAD", path: "groups/h"},
-		request{method: "PUT", path: "permissions/sendToGroup/connections/" + id + "?targetName=g"},
-		request{method: "HEAD", path: "permissions/sendToGroup/connections/" + id + "?targetName=g"},
-		request{"POST", ":addToGroups", typeJSON, `{"groups":["j"],"filter":"'i' in groups"}`, nil},
-	) {
-		if a := rest(t, srv, r); a.status != 200 {
-			t.Errorf("%s %s: %d", r.method, r.path, a.status)
+	synctest.Test(t, func(t *testing.T) {
+		srv := virtual(t, emulator.Options{})
+		c, hello := dialJSON(t, srv, dialOptions{user: "alice", subprotocol: reliableProtocol, groups: []string{"g"}})
+		_ = c.ws.NetConn().Close()
+		waitFor(t, srv, emulator.EntryInterrupted, hello.ConnectionID)
+		id := hello.ConnectionID
+		present := []request{
+			{method: "HEAD", path: "connections/" + id},
+			{method: "HEAD", path: "users/alice"},
+			{method: "HEAD", path: "groups/g"},
 		}
-	}
-	if a := rest(t, srv, request{method: "GET", path: "groups/j/connections"}); !strings.Contains(a.body, id) {
-		t.Errorf("listed were %s", a.body)
-	}
-	rest(t, srv, request{"POST", "groups/j/:send", typeJSON, "1", nil})
-	back := dial(t, srv, recovery(hello))
-	back.expect(sequenced(1, "j", "null", 1))
-	_ = back.ws.NetConn().Close()
-	waitForCount(t, srv, emulator.KindDetached, 2)
+		for _, r := range append(present,
+			request{method: "PUT", path: "groups/h/connections/" + id},
+			request{method: "PUT", path: "users/alice/groups/i"},
+			request{method: "HEAD", path: "groups/h"},
+			request{method: "PUT", path: "permissions/sendToGroup/connections/" + id + "?targetName=g"},
+			request{method: "HEAD", path: "permissions/sendToGroup/connections/" + id + "?targetName=g"},
+			request{"POST", ":addToGroups", typeJSON, `{"groups":["j"],"filter":"'i' in groups"}`, nil},
+		) {
+			if a := rest(t, srv, r); a.status != 200 {
+				t.Errorf("%s %s: %d", r.method, r.path, a.status)
+			}
+		}
+		if a := rest(t, srv, request{method: "GET", path: "groups/j/connections"}); !strings.Contains(a.body, id) {
+			t.Errorf("listed were %s", a.body)
+		}
+		rest(t, srv, request{"POST", "groups/j/:send", typeJSON, "1", nil})
+		back := dial(t, srv, recovery(hello))
+		back.expect(sequenced(1, "j", "null", 1))
+		_ = back.ws.NetConn().Close()
+		waitForCount(t, srv, emulator.EntryInterrupted, 2)
 
-	// It can be closed, and is gone at once.
-	rest(t, srv, request{method: "POST", path: "users/alice/:closeConnections?reason=r"})
-	for _, r := range present {
-		if a := rest(t, srv, r); a.status != 404 {
-			t.Errorf("%s %s after the close: %d", r.method, r.path, a.status)
+		// It can be closed, and is gone at once.
+		rest(t, srv, request{method: "POST", path: "users/alice/:closeConnections?reason=r"})
+		for _, r := range present {
+			if a := rest(t, srv, r); a.status != 404 {
+				t.Errorf("%s %s after the close: %d", r.method, r.path, a.status)
+			}
 		}
-	}
+	})
 }
 
-func waitForCount(t *testing.T, srv *emulator.Server, kind emulator.Kind, n int) {
+func waitForCount(t *testing.T, srv *emulator.Server, kind emulator.EntryKind, n int) {
 	t.Helper()
 	seen := 0
 	waitForEntry(t, srv, fmt.Sprintf("%d entries %q", n, kind), func(e emulator.Entry) bool {
@@ -278,7 +290,7 @@ func waitForCount(t *testing.T, srv *emulator.Server, kind emulator.Kind, n int)
 }
 
 func TestTooManyPermissions(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	roles := make([]string, 0, 1000)
 	for i := range cap(roles) {
 		roles = append(roles, fmt.Sprint("webpubsub.sendToGroup.", i))
@@ -302,7 +314,7 @@ func TestTooManyPermissions(t *testing.T) {
 
 // The client of a refused call may see little; the log tells the rest.
 func TestRefusalsAreLogged(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	for _, tt := range []struct {
 		r      request
 		reason string
@@ -324,7 +336,7 @@ func TestRefusalsAreLogged(t *testing.T) {
 	}
 	for path, reason := range map[string]string{
 		"/hubs/chat/:send":            "REST calls go to /api/hubs/{hub}",
-		"/clients/socketio/hubs/chat": "does not speak that protocol",
+		"/clients/socketio/hubs/chat": "does not support that protocol",
 	} {
 		if a := raw(t, request{method: "GET"}, srv.URL()+path, ""); a.status != 404 {
 			t.Errorf("%s: %d", path, a.status)
@@ -351,7 +363,7 @@ func TestRefusalsAreLogged(t *testing.T) {
 // Each kind of client gets a token for its own endpoint, in the caller's
 // spelling of hub and type, valid for as long as was asked.
 func TestGeneratedTokens(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	for query, path := range map[string]string{
 		"":                     "/client/hubs/chat",
 		"?clientType=Default":  "/client/hubs/chat",
@@ -383,7 +395,7 @@ func TestGeneratedTokens(t *testing.T) {
 // The journal is bounded in entries and each entry in length, and an entry is
 // one line of the log: strangers write the paths in it.
 func TestJournalEntriesAreBounded(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	long := strings.Repeat("ü", 100_000)
 	for _, path := range []string{"/api/hubs/chat/users/" + long, "/" + long, "/client/hubs/" + long} {
 		if a := raw(t, request{method: "GET"}, srv.URL()+path, ""); a.status < 400 {

@@ -5,16 +5,25 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"example.com/webpubsub/internal/connstr"
+	"example.com/webpubsub/internal/emulator/access"
+	"example.com/webpubsub/internal/emulator/broker"
+	"example.com/webpubsub/internal/emulator/control"
+	"example.com/webpubsub/internal/emulator/endpoint"
+	"example.com/webpubsub/internal/emulator/events"
+	"example.com/webpubsub/internal/emulator/fault"
+	"example.com/webpubsub/internal/emulator/journal"
+	"example.com/webpubsub/internal/emulator/rest"
+	"example.com/webpubsub/internal/emulator/session"
+	"example.com/webpubsub/internal/emulator/settings"
+	"example.com/webpubsub/internal/emulator/task"
+	"example.com/webpubsub/internal/emulator/transport"
 	"example.com/webpubsub/internal/entra"
 	"example.com/webpubsub/internal/upstream"
 )
@@ -27,43 +36,38 @@ type Server struct {
 	http      *http.Server
 	client    *http.Client
 	authority *authority // nil without TLS
+
+	// The rooms, see the package comments below internal/emulator.
+	tasks     task.Group
+	journal   *journal.Journal
+	faults    *fault.Set
+	settings  *settings.Store
+	broker    *broker.Broker
+	transport *transport.Transport
 	upstream  *upstream.Dispatcher
+	outbound  http.RoundTripper // of upstream
 	identity  *entra.Issuer
-	journal   journal
-	file      *hubsFile  // nil without Options.HubsFile
-	dashboard *dashboard // nil without Options.Dashboard
-	keyID     string     // of the tokens that the REST API issues
+	rest      *rest.API
+	endpoint  *endpoint.Endpoint
+	dashboard *control.Dashboard // nil without Options.Dashboard
+	access    *access.Policy
 
 	ctx    context.Context // ends when the server closes; deliveries run in it
 	cancel context.CancelFunc
-	tasks  sync.WaitGroup // every goroutine that the server starts
-	busy   activity       // what WaitIdle waits for
-	faults atomic.Pointer[[]*Injected]
-
-	access     access                 // of the options
-	fileAccess atomic.Pointer[access] // of the file
-
-	mu         sync.RWMutex
-	hubs       map[string]*hub
-	configured map[string]*hubSettings // by lower-case name, see SetHub
-	links      map[*link]struct{}      // every WebSocket that stands
-	fromFile   map[string]*hubSettings // the same of file; goes before configured
-	closed     bool
-	sweep      *timer
 }
 
-// TB is the part of [testing.TB] that [Start] needs.
+// TB is the part of [testing.TB] that [StartT] needs.
 type TB interface {
 	Helper()
 	Cleanup(func())
 	Fatalf(format string, args ...any)
 }
 
-// Start runs an emulator for the length of a test. It fails the test where it
+// StartT starts an emulator for the duration of a test. It fails the test if it
 // cannot start, and closes with it.
-func Start(tb TB, o Options) *Server {
+func StartT(tb TB, o Options) *Server {
 	tb.Helper()
-	s, err := New(o)
+	s, err := Start(o)
 	if err != nil {
 		tb.Fatalf("%v", err)
 		return nil
@@ -76,35 +80,26 @@ func Start(tb TB, o Options) *Server {
 	return s
 }
 
-// New starts an emulator. It listens when New returns. It fails where an option
-// breaks a rule or the address is taken.
-func New(o Options) (*Server, error) {
+// Start starts an emulator, which listens when Start returns. It fails if an
+// option breaks a rule or the address is in use. Call [Server.Close] to stop it.
+func Start(o Options) (*Server, error) {
 	o = o.withDefaults()
-	configured, err := newHubSettings(o.Hubs)
+	store, err := settings.New(internalHubs(o.Hubs), o.HubsFile)
 	if err != nil {
 		return nil, fmt.Errorf("emulator: %w", err)
 	}
-	allowed, err := newAccess(o.AllowHosts, o.AllowOrigins)
+	allowed, err := access.NewNames(o.AllowHosts, o.AllowOrigins)
 	if err != nil {
 		return nil, fmt.Errorf("emulator: %w", err)
-	}
-	file, fromFile, err := openHubsFile(o.HubsFile)
-	if err != nil {
-		return nil, fmt.Errorf("emulator: hub settings: %w", err)
 	}
 	listeners := []net.Listener{o.Listener}
 	if o.Listener == nil {
-		if listeners, err = listen(o.Addr); err != nil {
+		if listeners, err = transport.Listen(o.Addr); err != nil {
 			return nil, fmt.Errorf("emulator: cannot listen on %s (is another emulator running there?): %w", o.Addr, err)
 		}
 	}
-	s := &Server{
-		opts: o, keyID: newKeyID(),
-		hubs: make(map[string]*hub), links: make(map[*link]struct{}),
-		configured: configured, file: file, fromFile: fromFile.hubs, access: allowed,
-	}
-	s.fileAccess.Store(&fromFile.access)
-	if err := s.secure(listeners); err != nil {
+	s := &Server{opts: o, settings: store}
+	if err := s.prepareTLS(listeners); err != nil {
 		for _, l := range listeners {
 			_ = l.Close()
 		}
@@ -113,58 +108,81 @@ func New(o Options) (*Server, error) {
 	s.host = publicHost(o.Addr, listeners[0].Addr())
 	s.url = s.scheme("http") + "://" + s.host
 	s.client = newHTTPClient(s.authority)
-	s.journal = journal{clock: o.Clock, logger: o.Logger, observe: o.Observe}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	hostname, _, _ := net.SplitHostPort(s.host)
-	s.identity = entra.New(s.AuthorityHost(), o.Clock.Now)
-	var events *http.Client // nil: the dispatcher's own
-	if o.Transport != nil {
-		events = &http.Client{Transport: o.Transport}
-	}
-	s.upstream = upstream.New(upstream.Options{
-		Client: events,
-		Origin: strings.Trim(hostname, "[]"),
-		Keys:   o.keys(),
-		Token:  s.identity.Token,
-		Now:    o.Clock.Now,
-		Sleep:  o.Clock.sleep,
-
-		SignatureLines: o.SignatureLines,
-		Observe:        s.journalAttempt, // the log is made from the journal
-	})
-	if o.Dashboard {
-		s.dashboard = newDashboard(s)
-	}
+	s.wire(allowed)
 	s.http = &http.Server{
 		Handler:           s,
 		ErrorLog:          s.httpLog(),
-		ReadHeaderTimeout: 10 * time.Second, // bodies: see boundBody
+		ReadHeaderTimeout: 10 * time.Second, // bodies: see transport.BoundBody
 		WriteTimeout:      10 * time.Minute, // more than a connect event may take, with its retries
 		IdleTimeout:       2 * time.Minute,
-		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, headConnKey{}, c)
-		},
-		ConnState: func(c net.Conn, state http.ConnState) {
-			if state == http.StateIdle {
-				c.(*headConn).restart()
-			}
-		},
 	}
-	s.mu.Lock()
-	s.scheduleSweep()
-	s.mu.Unlock()
+	transport.PrepareServer(s.http)
+	s.tasks.Background(s.sweep)
 	for _, l := range listeners {
-		l := headListener{Listener: l, failed: s.handshakeFailed}
+		l := transport.Listener{Listener: l, Failed: s.handshakeFailed}
 		if s.authority != nil {
-			l.config = s.authority.config()
+			l.Config = s.authority.config()
 		}
-		s.tasks.Go(func() { _ = s.http.Serve(l) })
+		s.tasks.Background(func() { _ = s.http.Serve(l) })
 	}
 	return s, nil
 }
 
+// wire makes the rooms, from the lowest to the highest.
+func (s *Server) wire(allowed access.Names) {
+	o := &s.opts
+	var observe func(journal.Entry)
+	if o.Observe != nil {
+		observe = func(e journal.Entry) { o.Observe(publicEntry(e)) }
+	}
+	s.journal = journal.New(o.Logger, observe)
+	s.faults = fault.NewSet(s.ctx, func(f fault.Fault, t fault.Target) {
+		s.journal.Add(journal.Entry{Kind: journal.Fault, Hub: t.Hub, UserID: t.UserID, ConnectionID: t.ConnectionID, Name: f.String()})
+	})
+	s.broker = broker.New(s.journal)
+	s.transport = transport.New(&s.tasks, o.MaxPendingMessages, o.MaxPendingBytes)
+	s.access = &access.Policy{
+		Host: s.host, Keys: o.keys(), AllowUnverifiedEntra: o.AllowUnverifiedEntra,
+		Allowed: allowed, File: s.settings.Allowed,
+	}
+
+	s.identity = entra.New(s.AuthorityHost(), time.Now)
+	hostname, _, _ := net.SplitHostPort(s.host)
+	if s.outbound = o.Transport; s.outbound == nil {
+		s.outbound = upstream.NewTransport()
+	}
+	s.upstream = upstream.New(upstream.Options{
+		Client:         &http.Client{Transport: events.NewTransport(s.outbound)},
+		Origin:         strings.Trim(hostname, "[]"),
+		Keys:           o.keys(),
+		Token:          s.identity.Token,
+		SignatureLines: o.SeparateSignatureHeaders,
+		Observe:        func(a upstream.Attempt) { events.JournalAttempt(s.journal, a) },
+	})
+	dispatcher := &events.Dispatcher{
+		Context: s.ctx, Upstream: s.upstream, Journal: s.journal, Tasks: &s.tasks,
+		MaxNotifications: o.MaxPendingMessages,
+		Handlers:         func(hub string) []upstream.Handler { return s.settings.Hub(hub).EventHandlers },
+	}
+	sessions := &session.Server{
+		Transport: s.transport, Tasks: &s.tasks, Faults: s.faults,
+		RecoveryWindow: o.RecoveryWindow, MaxMessages: o.MaxPendingMessages, MaxBytes: o.MaxPendingBytes,
+		KeepAlive: func(hub string) time.Duration { return s.settings.Hub(hub).KeepAlive },
+	}
+	s.endpoint = &endpoint.Endpoint{
+		Context: s.ctx, Broker: s.broker, Sessions: sessions, Events: dispatcher,
+		Settings: s.settings, Access: s.access, Journal: s.journal,
+	}
+	sessions.ReconnectionToken = s.endpoint.ReconnectionToken
+	s.rest = &rest.API{Broker: s.broker, Journal: s.journal, Access: s.access, KeyID: newKeyID()}
+	if o.Dashboard {
+		s.dashboard = control.NewDashboard(s.broker, s.journal)
+	}
+}
+
 // publicHost is the host and port that clients use: the name that the address
-// was given by, or the listener's own, with the port that was found.
+// was given by, or the listener's own, with the actual port.
 func publicHost(addr string, l net.Addr) string {
 	own, port, err := net.SplitHostPort(l.String())
 	if err != nil {
@@ -188,25 +206,6 @@ func newKeyID() string {
 	return fmt.Sprintf("s-%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// secure makes what TLS needs, if it is on, and keeps what anybody may enter off
-// the network.
-func (s *Server) secure(listeners []net.Listener) (err error) {
-	if s.opts.AllowUnverifiedEntra {
-		for _, l := range listeners {
-			if err := loopback(l.Addr()); err != nil {
-				return err
-			}
-		}
-	}
-	if !s.opts.TLS {
-		return nil
-	}
-	if s.authority, err = newAuthority(); err != nil {
-		return fmt.Errorf("emulator: make a certificate: %w", err)
-	}
-	return nil
-}
-
 // scheme is http or ws, or what either is called with TLS.
 func (s *Server) scheme(plain string) string {
 	if s.opts.TLS {
@@ -226,182 +225,144 @@ func (s *Server) ConnectionString() string {
 
 // ClientURL returns the WebSocket address of a hub, without an access token.
 func (s *Server) ClientURL(hub string) string {
-	return s.scheme("ws") + "://" + s.host + clientEndpoint + url.PathEscape(hub)
+	return s.scheme("ws") + "://" + s.host + access.ClientPath + url.PathEscape(hub)
 }
 
 // MQTTURL returns the address of a hub for MQTT 3.1.1 and 5.0 over WebSocket,
 // without an access token.
 func (s *Server) MQTTURL(hub string) string {
-	return s.scheme("ws") + "://" + s.host + mqttEndpoint + url.PathEscape(hub)
+	return s.scheme("ws") + "://" + s.host + access.MQTTPath + url.PathEscape(hub)
 }
 
-// Close cuts every connection, as a crash would, stops listening, and returns
-// when all goroutines have ended. Events that are being delivered are given up.
+// DashboardURL returns the address of the dashboard with its token, a secret that
+// is generated at each start. It is empty unless [Options.Dashboard] is set.
+func (s *Server) DashboardURL() string {
+	if s.dashboard == nil {
+		return ""
+	}
+	return s.url + control.DashboardPath + "?token=" + s.dashboard.Token()
+}
+
+// Close resets every connection, as a crash would, stops listening, and returns
+// when all goroutines have ended. Events that are being delivered are cancelled.
 func (s *Server) Close() error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	if !s.tasks.Close() {
 		return nil
 	}
-	s.closed = true
-	s.sweep.stop()
-	hubs := s.allHubs()
-	for l := range s.links {
-		l.cut()
-	}
-	s.mu.Unlock()
-
+	s.transport.Close()
 	err := s.http.Close()
 	s.cancel()
 	s.client.CloseIdleConnections()
-	for _, h := range hubs {
-		for _, c := range h.all() {
-			c.abandon()
-		}
+	for _, c := range s.broker.Conns() {
+		c.Session.Abandon()
 	}
 	s.tasks.Wait()
 	s.upstream.Close()
+	if idle, ok := s.outbound.(interface{ CloseIdleConnections() }); ok && s.opts.Transport == nil {
+		idle.CloseIdleConnections()
+	}
 	if errors.Is(err, http.ErrServerClosed) {
 		err = nil
 	}
 	return err
 }
 
-// track registers a link that Close is to cut. It reports false where the server
-// is closed.
-func (s *Server) track(l *link) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.closed {
-		s.links[l] = struct{}{}
+// WaitIdle returns when the emulator has no work: no REST call and no handshake
+// is in progress, no client's message is being carried out, no event is being
+// delivered, and nothing waits to be written to a client. After it, a test can
+// assert that nothing more comes.
+//
+// It does not include what has not been read: a client's message may still be on
+// its way, and an event handler may be about to call the REST API. Wait for an
+// ack, or for the response of the call, first. What is kept for a client that may
+// recover does not count, and neither do timers.
+//
+// It fails with the context's error when that ends first, as it does if a client
+// does not read, or a [Fault] delays something.
+func (s *Server) WaitIdle(ctx context.Context) error {
+	if err := s.tasks.Idle(ctx); err != nil {
+		return fmt.Errorf("emulator: %w", err)
 	}
-	return !s.closed
+	return nil
 }
 
-func (s *Server) untrack(l *link) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.links, l)
+const sweepInterval = time.Second
+
+// sweep runs the keep-alive of all connections, instead of a timer for each, and
+// reads the file of settings again.
+func (s *Server) sweep() {
+	tick := time.NewTicker(sweepInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case now := <-tick.C:
+			s.sweepOnce(now)
+		case <-s.ctx.Done():
+			return
+		}
+	}
 }
 
-// hub returns the hub of that name, made on first use by a caller who has
-// proven to be allowed in. Names are compared without case.
-func (s *Server) hub(name string) *hub {
-	key := strings.ToLower(name)
-	s.mu.RLock()
-	h := s.hubs[key]
-	s.mu.RUnlock()
-	if h != nil {
-		return h
+func (s *Server) sweepOnce(now time.Time) {
+	if !s.tasks.Enter() {
+		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if h = s.hubs[key]; h == nil {
-		h = newHub(s, key)
-		s.hubs[key] = h
+	defer s.tasks.Leave()
+	for _, c := range s.broker.Conns() {
+		c.Session.KeepAlive(now)
 	}
-	return h
+	switch path, err := s.settings.Reload(); {
+	case err != nil:
+		s.journal.Add(journal.Entry{Kind: journal.Refused, Name: "hub settings", Reason: err.Error() + "; the previous settings remain in force"})
+	case path != "":
+		s.journal.Add(journal.Entry{Kind: journal.Reloaded, Name: path})
+	}
 }
 
-// peek returns the hub of that name; one that is not in use yet is made, but
-// not kept, so that strangers cannot fill the memory with names.
-func (s *Server) peek(name string) *hub {
-	key := strings.ToLower(name)
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if h := s.hubs[key]; h != nil {
-		return h
-	}
-	return newHub(s, key)
-}
-
-// allHubs needs s.mu.
-func (s *Server) allHubs() []*hub {
-	hubs := make([]*hub, 0, len(s.hubs))
-	for _, h := range s.hubs {
-		hubs = append(hubs, h)
-	}
-	return hubs
-}
-
-// ServeHTTP answers the REST API and the client endpoint, so that an emulator
-// can also be mounted on a server of one's own. Its names must be allowed in
+// ServeHTTP serves the REST API and the client endpoints, so that an emulator can
+// also be mounted on another server. The names of that server must be allowed in
 // [Options.AllowHosts] if they are not localhost or an address. The connect event
 // then has the names of headers in Go's canonical spelling, but for common ones
 // that are known to be written otherwise, such as Sec-WebSocket-Key; on its own
 // listener the emulator has them as the client sent them.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !s.enter() {
+	if !s.tasks.Enter() {
 		http.Error(w, "the emulator is closing", http.StatusServiceUnavailable)
 		return
 	}
-	defer s.leave()
-	if c, ok := r.Context().Value(headConnKey{}).(*headConn); ok && c.tls != nil && r.TLS == nil {
-		state := c.tls.ConnectionState()
-		r.TLS = &state
-	}
-	boundBody(w, r)
-	if why := s.checkHost(r); why != "" {
-		s.journal.add(Entry{Kind: KindRefused, Name: "host", Status: http.StatusForbidden, Reason: why})
+	defer s.tasks.Leave()
+	transport.SetTLS(r)
+	transport.BoundBody(w, r)
+	if why := s.access.CheckHost(r); why != "" {
+		s.journal.Add(journal.Entry{Kind: journal.Refused, Name: "host", Status: http.StatusForbidden, Reason: why})
 		http.Error(w, why, http.StatusForbidden)
 		return
 	}
 	path := r.URL.Path
-	lower := strings.ToLower(path) // see clientHub
 	switch {
 	case strings.HasPrefix(path, "/api/"):
-		s.serveREST(w, r)
-	case lower == "/client" || strings.HasPrefix(lower, "/client/") || strings.HasPrefix(lower, mqttEndpoint):
-		s.serveClient(w, r)
+		s.rest.ServeHTTP(w, r)
+	case endpoint.Serves(path):
+		s.endpoint.ServeHTTP(w, r)
 	case strings.HasPrefix(path, authorityPath+"/"):
 		http.StripPrefix(authorityPath, s.identity).ServeHTTP(w, r)
-	case s.dashboard != nil && (strings.HasPrefix(path, dashboardPath) || path == strings.TrimSuffix(dashboardPath, "/")):
+	case s.dashboard != nil && (strings.HasPrefix(path, control.DashboardPath) || path == strings.TrimSuffix(control.DashboardPath, "/")):
 		s.dashboard.ServeHTTP(w, r)
 	case path == "/":
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		fmt.Fprintf(w, "Web PubSub emulator. Connection string: Endpoint=%s;AccessKey=<key>;Version=1.0;\n", s.url)
-	case path == "/favicon.ico": // asked for by every browser
+	case path == "/favicon.ico": // requested by every browser
 		http.NotFound(w, r)
 	default:
-		s.journal.add(Entry{Kind: KindRefused, Name: r.Method + " " + path, Status: http.StatusNotFound, Reason: elsewhere(path)})
+		s.journal.Add(journal.Entry{Kind: journal.Refused, Name: r.Method + " " + path, Status: http.StatusNotFound, Reason: notFoundHint(path)})
 		http.NotFound(w, r)
 	}
 }
 
-// bodyTimeout is how long the body of a request, at most 1 MiB, may take.
-const bodyTimeout = time.Minute
-
-// boundBody ends a request whose body comes too slowly. The deadline also holds
-// for what net/http reads after a handler that has left some. It is no
-// [http.Server.ReadTimeout], which would cancel a handshake whose connect event
-// takes longer.
-func boundBody(w http.ResponseWriter, r *http.Request) {
-	if r.Body == nil || r.Body == http.NoBody {
-		return
+// notFoundHint says where to go instead of a path that is not served.
+func notFoundHint(path string) string {
+	if strings.HasPrefix(path, access.SocketIOPath) {
+		return "Socket.IO clients get tokens here, but no connection: the emulator does not support that protocol"
 	}
-	c := http.NewResponseController(w)
-	if c.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil {
-		r.Body = boundedBody{r.Body, c}
-	}
-}
-
-type boundedBody struct {
-	io.ReadCloser
-	conn *http.ResponseController
-}
-
-func (b boundedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
-		_ = b.conn.SetReadDeadline(time.Time{})
-	}
-	return n, err
-}
-
-// elsewhere says where to go instead of a path that is not served.
-func elsewhere(path string) string {
-	if strings.HasPrefix(path, clientPaths["socketio"]) {
-		return "Socket.IO clients get tokens here, but no connection: the emulator does not speak that protocol"
-	}
-	return "there is nothing here: REST calls go to /api/hubs/{hub}, clients to " + clientEndpoint + "{hub} or " + mqttEndpoint + "{hub}"
+	return "there is nothing at this path: REST calls go to /api/hubs/{hub}, clients to " + access.ClientPath + "{hub} or " + access.MQTTPath + "{hub}"
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/webpubsub"
@@ -34,7 +35,7 @@ func streamError(name, text string) string {
 }
 
 func TestStream(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	from, _ := dialJSON(t, srv, dialOptions{user: "ann", roles: anything, groups: []string{"g"}})
 	to, _ := dialJSON(t, srv, dialOptions{roles: anything, groups: []string{"g"}})
 	simple := dial(t, srv, dialOptions{groups: []string{"g"}})
@@ -47,7 +48,7 @@ func TestStream(t *testing.T) {
 		from.send(piece(1)) // has come before: acknowledged, not published
 		from.expect(streamAck(2))
 		from.send(piece(3)) // ahead of its turn: neither
-		from.expect(`{"type":"streamNack","streamId":"s","expectedSequenceId":2,"name":"InvalidSequenceId","message":"The piece 2 of the stream is expected, not 3."}`)
+		from.expect(`{"type":"streamNack","streamId":"s","expectedSequenceId":2,"name":"InvalidSequenceId","message":"The message 2 of the stream is expected, not 3."}`)
 		from.send(`{"type":"streamData","streamId":"s"}`) // a keepalive
 		from.expectNothingElse()
 		from.send(piece(2))
@@ -78,7 +79,7 @@ func TestStream(t *testing.T) {
 }
 
 func TestStreamIsRefused(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, _ := dialJSON(t, srv, dialOptions{roles: []string{"webpubsub.sendToGroups.g*"}})
 	c.send(openStream)
 	c.expect(streamOpen)
@@ -113,73 +114,78 @@ func TestStreamIsRefused(t *testing.T) {
 }
 
 func TestStreamIdle(t *testing.T) {
-	clock := emulator.NewClock(time.Now())
-	srv := emulator.Start(t, emulator.Options{Clock: clock})
-	from, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol, roles: anything})
-	to, _ := dialJSON(t, srv, dialOptions{groups: []string{"g"}})
-	from.send(`{"type":"sendToGroup","group":"g","stream":{"streamId":"s","idleTimeoutMs":10000}}`)
-	from.expect(streamOpen)
-	for range 3 {
-		clock.Advance(9 * time.Second)
-		from.send(`{"type":"streamData","streamId":"s"}`)
+	synctest.Test(t, func(t *testing.T) {
+		srv := virtual(t, emulator.Options{Hubs: map[string]emulator.HubSettings{hubName: {KeepAlive: 120 * time.Second}}})
+		from, hello := dialJSON(t, srv, dialOptions{subprotocol: reliableProtocol, roles: anything})
+		to, _ := dialJSON(t, srv, dialOptions{groups: []string{"g"}})
+		from.send(`{"type":"sendToGroup","group":"g","stream":{"streamId":"s","idleTimeoutMs":10000}}`)
+		from.expect(streamOpen)
+		for range 3 {
+			advance(9 * time.Second)
+			from.send(`{"type":"streamData","streamId":"s"}`)
+			from.expectNothingElse()
+		}
+		// A client that is away cannot keep its stream alive, and need not.
+		_ = from.ws.NetConn().Close()
+		waitFor(t, srv, emulator.EntryInterrupted, hello.ConnectionID)
+		advance(25 * time.Second)
+		from = dial(t, srv, recovery(hello))
+		from.recv() // connected
+		advance(9 * time.Second)
+		from.send(piece(1))
+		from.expect(streamAck(2))
+		to.expect(streamMessage("null", "p1", 1, ""))
+
+		advance(10 * time.Second)
+		const text = "The stream was idle for 10s."
+		from.expect(`{"type":"streamClosed","streamId":"s","error":{"name":"IdleTimeout","message":"` + text + `"}}`)
+		to.expect(streamMessage("null", "", 2, streamError("IdleTimeout", text)))
+
+		// Without a time of its own a stream may be silent for five minutes.
+		from.send(openStream)
+		from.expect(streamOpen)
+		advance(150 * time.Second)
 		from.expectNothingElse()
-	}
-	// A client that is away cannot keep its stream alive, and need not.
-	_ = from.ws.NetConn().Close()
-	waitFor(t, srv, emulator.KindDetached, hello.ConnectionID)
-	clock.Advance(25 * time.Second)
-	from = dial(t, srv, recovery(hello))
-	from.recv() // connected
-	clock.Advance(9 * time.Second)
-	from.send(piece(1))
-	from.expect(streamAck(2))
-	to.expect(streamMessage("null", "p1", 1, ""))
-
-	clock.Advance(10 * time.Second)
-	const text = "The stream was idle for 10s."
-	from.expect(`{"type":"streamClosed","streamId":"s","error":{"name":"IdleTimeout","message":"` + text + `"}}`)
-	to.expect(streamMessage("null", "", 2, streamError("IdleTimeout", text)))
-
-	// Without a time of its own a stream may be silent for five minutes.
-	from.send(openStream)
-	from.expect(streamOpen)
-	clock.Advance(299 * time.Second)
-	from.expectNothingElse()
-	clock.Advance(time.Second)
-	from.expect(`{"type":"streamClosed","streamId":"s","error":{"name":"IdleTimeout","message":"The stream was idle for 5m0s."}}`)
+		to.expectNothingElse()
+		advance(149 * time.Second)
+		from.expectNothingElse()
+		advance(time.Second)
+		from.expect(`{"type":"streamClosed","streamId":"s","error":{"name":"IdleTimeout","message":"The stream was idle for 5m0s."}}`)
+	})
 }
 
 func TestStreamSurvivesItsLink(t *testing.T) {
-	clock := emulator.NewClock(time.Now())
-	srv := emulator.Start(t, emulator.Options{Clock: clock})
-	from, hello := dialJSON(t, srv, dialOptions{user: "ann", subprotocol: reliableProtocol, roles: anything})
-	to, _ := dialJSON(t, srv, dialOptions{groups: []string{"g"}})
-	from.send(openStream)
-	from.expect(streamOpen)
-	from.send(piece(1))
-	from.expect(streamAck(2))
-	_ = from.ws.NetConn().Close()
-	waitFor(t, srv, emulator.KindDetached, hello.ConnectionID)
+	synctest.Test(t, func(t *testing.T) {
+		srv := virtual(t, emulator.Options{})
+		from, hello := dialJSON(t, srv, dialOptions{user: "ann", subprotocol: reliableProtocol, roles: anything})
+		to, _ := dialJSON(t, srv, dialOptions{groups: []string{"g"}})
+		from.send(openStream)
+		from.expect(streamOpen)
+		from.send(piece(1))
+		from.expect(streamAck(2))
+		_ = from.ws.NetConn().Close()
+		waitFor(t, srv, emulator.EntryInterrupted, hello.ConnectionID)
 
-	// The JavaScript client goes on with its streams on a connected frame only.
-	from = dial(t, srv, recovery(hello))
-	if got := from.recv(); !strings.Contains(got, `"event":"connected"`) || !strings.Contains(got, hello.ConnectionID) || !strings.Contains(got, `"reconnectionToken":"`) {
-		t.Errorf("the first frame after the recovery is %s", got)
-	}
-	from.send(piece(1)) // it does not know that this one has arrived
-	from.expect(streamAck(2))
-	from.send(piece(2))
-	from.expect(streamAck(3))
-	to.expect(streamMessage(`"ann"`, "p1", 1, ""), streamMessage(`"ann"`, "p2", 2, ""))
+		// The JavaScript client goes on with its streams on a connected frame only.
+		from = dial(t, srv, recovery(hello))
+		if got := from.recv(); !strings.Contains(got, `"event":"connected"`) || !strings.Contains(got, hello.ConnectionID) || !strings.Contains(got, `"reconnectionToken":"`) {
+			t.Errorf("the first frame after the recovery is %s", got)
+		}
+		from.send(piece(1)) // it does not know that this one has arrived
+		from.expect(streamAck(2))
+		from.send(piece(2))
+		from.expect(streamAck(3))
+		to.expect(streamMessage(`"ann"`, "p1", 1, ""), streamMessage(`"ann"`, "p2", 2, ""))
 
-	_ = from.ws.NetConn().Close()
-	waitForNth(t, srv, emulator.KindDetached, hello.ConnectionID, 2)
-	clock.Advance(31 * time.Second)
-	to.expect(streamMessage(`"ann"`, "", 3, streamError("Cancelled", "The connection of the publisher has ended.")))
+		_ = from.ws.NetConn().Close()
+		waitForNth(t, srv, emulator.EntryInterrupted, hello.ConnectionID, 2)
+		advance(31 * time.Second)
+		to.expect(streamMessage(`"ann"`, "", 3, streamError("Cancelled", "The connection of the publisher has ended.")))
+	})
 }
 
 func TestStreamEndsWithItsRights(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	from, hello := dialJSON(t, srv, dialOptions{roles: []string{"webpubsub.sendToGroup.g"}})
 	to, _ := dialJSON(t, srv, dialOptions{groups: []string{"g"}})
 	from.send(openStream)
@@ -201,7 +207,7 @@ func TestStreamEndsWithItsRights(t *testing.T) {
 
 func TestStreamInProtobuf(t *testing.T) {
 	const p = wire.ReliableProtobuf
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	from := dial(t, srv, dialOptions{subprotocol: p.Name(), roles: anything, groups: []string{"g"}})
 	from.recvFrame(p)
 	send := func(u wire.Upstream, want ...wire.Downstream) {
@@ -224,7 +230,7 @@ func TestStreamInProtobuf(t *testing.T) {
 	send(wire.StreamData{StreamID: "s", SequenceID: &one, Message: webpubsub.Text("x")},
 		message(1, 1, "x", false), wire.StreamAck{StreamID: "s", ExpectedSequenceID: 2})
 	send(wire.StreamData{StreamID: "s", SequenceID: &five, Message: webpubsub.Text("y")}, wire.StreamNack{
-		StreamID: "s", ExpectedSequenceID: 2, Name: "InvalidSequenceId", Message: "The piece 2 of the stream is expected, not 5.",
+		StreamID: "s", ExpectedSequenceID: 2, Name: "InvalidSequenceId", Message: "The message 2 of the stream is expected, not 5.",
 	})
 	send(wire.StreamEnd{StreamID: "s"}, message(2, 2, "", true), wire.StreamClosed{StreamID: "s"})
 }

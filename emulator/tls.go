@@ -16,6 +16,10 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"example.com/webpubsub/internal/emulator/journal"
+	"example.com/webpubsub/internal/emulator/memnet"
+	"example.com/webpubsub/internal/emulator/transport"
 )
 
 // authority is a certificate authority that lives as long as the emulator and
@@ -141,7 +145,7 @@ func newHTTPClient(a *authority) *http.Client {
 // handshakeFailed journals a TLS handshake that failed.
 func (s *Server) handshakeFailed(c net.Conn, err error) {
 	remedy := "have the client trust the emulator's certificate" // it may say so, or just hang up
-	if errors.Is(err, errPlainHTTP) {
+	if errors.Is(err, transport.ErrPlainHTTP) {
 		remedy = "use the endpoint " + s.url
 	}
 	s.refusedConnection(fmt.Sprintf("TLS handshake error from %v: %v: %s", c.RemoteAddr(), err, remedy))
@@ -154,11 +158,11 @@ func (s *Server) httpLog() *log.Logger {
 }
 
 func (s *Server) refusedConnection(reason string) {
-	if !s.enter() {
+	if !s.tasks.Enter() {
 		return
 	}
-	defer s.leave()
-	s.journal.add(Entry{Kind: KindRefused, Name: "connection", Reason: reason})
+	defer s.tasks.Leave()
+	s.journal.Add(journal.Entry{Kind: journal.Refused, Name: "connection", Reason: reason})
 }
 
 type logWriter func(string)
@@ -170,12 +174,30 @@ func (w logWriter) Write(b []byte) (int, error) {
 
 // loopback fails where an address can be reached from other machines.
 func loopback(addr net.Addr) error {
-	switch addr.(type) {
-	case memoryAddr, *net.UnixAddr:
+	if n := addr.Network(); n == memnet.Network || n == "unix" {
 		return nil
 	}
 	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
 		return nil
 	}
 	return fmt.Errorf("emulator: AllowUnverifiedEntra lets in whoever writes a token, so it works on the loopback interface only, and %s can be reached from elsewhere: set Addr to localhost or 127.0.0.1", addr)
+}
+
+// prepareTLS makes what TLS needs, if it is on, and rejects addresses that other
+// machines can reach if any token is accepted.
+func (s *Server) prepareTLS(listeners []net.Listener) (err error) {
+	if s.opts.AllowUnverifiedEntra {
+		for _, l := range listeners {
+			if err := loopback(l.Addr()); err != nil {
+				return err
+			}
+		}
+	}
+	if !s.opts.TLS {
+		return nil
+	}
+	if s.authority, err = newAuthority(); err != nil {
+		return fmt.Errorf("emulator: create a certificate: %w", err)
+	}
+	return nil
 }

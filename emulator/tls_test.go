@@ -46,7 +46,7 @@ func entraToken(audience string, expires time.Time) string {
 // Everything that a program with a token credential does: an Entra token over
 // TLS, a client token that the service makes, and a WebSocket over TLS.
 func TestTokenCredentialOverTLS(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{TLS: true, AllowUnverifiedEntra: true})
+	srv := emulator.StartT(t, emulator.Options{TLS: true, AllowUnverifiedEntra: true})
 	if !strings.HasPrefix(srv.URL(), "https://") || !strings.HasPrefix(srv.ClientURL("chat"), "wss://") || !strings.Contains(srv.ConnectionString(), "Endpoint="+srv.URL()+";") {
 		t.Errorf("addresses %s, %s, %s", srv.URL(), srv.ClientURL("chat"), srv.ConnectionString())
 	}
@@ -150,7 +150,7 @@ func parts(t *testing.T, compact string) (header, claims map[string]any) {
 
 // An emulator is called by the name of its container, or by one in /etc/hosts.
 func TestCertificateFitsEveryName(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{TLS: true})
+	srv := emulator.StartT(t, emulator.Options{TLS: true})
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(srv.CertificatePEM()) {
 		t.Fatal("the PEM is none")
@@ -164,14 +164,14 @@ func TestCertificateFitsEveryName(t *testing.T) {
 		}
 		_ = conn.Close()
 	}
-	plain := emulator.Start(t, emulator.Options{})
+	plain := emulator.StartT(t, emulator.Options{})
 	if plain.CertPool() != nil || plain.CertificatePEM() != nil {
 		t.Error("a certificate without TLS")
 	}
 }
 
 func TestRefusedConnectionsAreLogged(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{TLS: true})
+	srv := emulator.StartT(t, emulator.Options{TLS: true})
 	address := strings.TrimPrefix(srv.URL(), "https://")
 	if _, err := tls.Dial("tcp", address, &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "localhost"}); err == nil {
 		t.Fatal("the certificate is trusted by nobody")
@@ -187,15 +187,15 @@ func TestRefusedConnectionsAreLogged(t *testing.T) {
 func waitForReason(t *testing.T, srv *emulator.Server, part string) {
 	t.Helper()
 	waitForEntry(t, srv, fmt.Sprintf("a refusal with %q", part), func(e emulator.Entry) bool {
-		return e.Kind == emulator.KindRefused && strings.Contains(e.Reason, part)
+		return e.Kind == emulator.EntryRejected && strings.Contains(e.Reason, part)
 	})
 }
 
 func TestUnverifiedEntraTokens(t *testing.T) {
 	const audience = "https://webpubsub.azure.com"
 	soon := time.Now().Add(time.Hour)
-	open := emulator.Start(t, emulator.Options{AllowUnverifiedEntra: true})
-	shut := emulator.Start(t, emulator.Options{})
+	open := emulator.StartT(t, emulator.Options{AllowUnverifiedEntra: true})
+	shut := emulator.StartT(t, emulator.Options{})
 	forged, err := token.Sign("not the key", token.Claims{Audience: open.URL() + "/api/hubs/chat/users/u", Expires: soon})
 	if err != nil {
 		t.Fatal(err)
@@ -249,7 +249,7 @@ func TestUnverifiedEntraTokens(t *testing.T) {
 
 func TestUnverifiedEntraStaysOnLoopback(t *testing.T) {
 	for _, addr := range []string{":0", "0.0.0.0:0"} {
-		srv, err := emulator.New(emulator.Options{Addr: addr, AllowUnverifiedEntra: true})
+		srv, err := emulator.Start(emulator.Options{Addr: addr, AllowUnverifiedEntra: true})
 		if err == nil {
 			_ = srv.Close()
 		}
@@ -261,7 +261,7 @@ func TestUnverifiedEntraStaysOnLoopback(t *testing.T) {
 
 // A stranger's request leaves nothing behind, however many hubs it names.
 func TestStrangersMakeNoHubs(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	for i := range 10 {
 		hub := fmt.Sprint("hub", i)
 		if _, resp, err := tryDial(t, srv, dialOptions{hub: hub, noToken: true}); err == nil || resp.StatusCode != http.StatusUnauthorized {
@@ -280,7 +280,7 @@ func TestNewWithoutDefaultTransport(t *testing.T) {
 	old := http.DefaultTransport
 	defer func() { http.DefaultTransport = old }()
 	http.DefaultTransport = http.NewFileTransport(http.Dir("."))
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	resp, err := srv.Client().Get(srv.URL() + "/api/health")
 	if err != nil {
 		t.Fatal(err)

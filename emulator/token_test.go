@@ -30,7 +30,7 @@ func handMade(key, header, claims string) string {
 // one of its engineers (https://github.com/Azure/azure-sdk-for-go/issues/27422):
 // any scheme of the web, but the very host, hub and slashes.
 func TestClientTokens(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{SecondaryKey: "second"})
+	srv := emulator.StartT(t, emulator.Options{SecondaryKey: "second"})
 	const plain = `{"alg":"HS256","typ":"JWT"}`
 	host := strings.TrimPrefix(srv.URL(), "http://")
 	port := host[strings.LastIndex(host, ":"):]
@@ -89,7 +89,7 @@ func TestClientTokens(t *testing.T) {
 
 // Roles and groups come as lists from SDKs and as one string from elsewhere.
 func TestClaimsMayBeStrings(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	claims := fmt.Sprintf(`{"aud":"%s/client/hubs/chat","exp":%d,"sub":"u","role":"webpubsub.sendToGroup","webpubsub.group":"g"}`, srv.URL(), time.Now().Add(time.Hour).Unix())
 	c, hello := dialJSON(t, srv, dialOptions{noToken: true, query: url.Values{"access_token": {handMade(emulator.DefaultAccessKey, `{"alg":"HS256"}`, claims)}}})
 	c.send(`{"type":"sendToGroup","group":"g","data":1}`)
@@ -103,7 +103,7 @@ func TestClaimsMayBeStrings(t *testing.T) {
 // a user's group could delete the user from every group. The audiences are
 // compared as the service compares them.
 func TestRESTAudiences(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	host := strings.TrimPrefix(srv.URL(), "http://")
 	exp := time.Now().Add(time.Hour).Unix()
 	for _, tt := range []struct {
@@ -137,7 +137,7 @@ func TestRESTAudiences(t *testing.T) {
 
 // The port of the scheme may be missing on either side.
 func TestAudienceDefaultPort(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	for _, tt := range []struct {
 		host, audience string
 		status         int
@@ -165,7 +165,7 @@ func TestAudienceDefaultPort(t *testing.T) {
 // 9110, section 11). A bare token, or the credentials of another scheme, are no
 // bearer token.
 func TestAuthorizationSchemes(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{Hubs: map[string]emulator.Hub{"open": {AllowAnonymous: true}}})
+	srv := emulator.StartT(t, emulator.Options{Hubs: map[string]emulator.HubSettings{"open": {AllowAnonymous: true}}})
 	compact := accessToken(t, srv, dialOptions{})
 	service := serviceToken(t, emulator.DefaultAccessKey, srv.URL()+"/api/hubs/chat/:generateToken", time.Now().Add(time.Minute))
 	for scheme, ok := range map[string]bool{
@@ -199,7 +199,7 @@ func TestAuthorizationSchemes(t *testing.T) {
 
 // Users and roles are those that the .NET library of the service finds.
 func TestClaimsByTheirDotNetNames(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	for claims, user := range map[string]string{
 		`"sub":5`:      "5",
 		`"nameid":"n"`: "n",
@@ -225,7 +225,7 @@ func TestClaimsByTheirDotNetNames(t *testing.T) {
 // A reconnection token is the service's own: no clock skew has to be allowed for,
 // and the issuer counts.
 func TestReconnectionTokens(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	const issuer = "https://webpubsub.azure.com"
 	for name, tt := range map[string]struct {
 		audience string // ID is the connection

@@ -75,6 +75,9 @@ func tryDial(t *testing.T, srv *emulator.Server, o dialOptions) (*client, *http.
 		q.Set("access_token", accessToken(t, srv, o))
 	}
 	d := websocket.Dialer{}
+	if o.network == nil {
+		o.network = networkOf(srv)
+	}
 	if o.network != nil {
 		d.NetDialContext = o.network.DialContext
 	}

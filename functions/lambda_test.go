@@ -25,7 +25,7 @@ import (
 // Every kind of event has the same answer under AWS's own emulator as from the
 // handler itself, behind a Function URL and behind an HTTP API.
 func TestEventsUnderTheEmulatorOfAWS(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{}) // for what the handler itself sends
+	srv := emulator.StartT(t, emulator.Options{}) // for what the handler itself sends
 	const origin = "127.0.0.1"
 	options := func() *handlertest.Options {
 		return &handlertest.Options{UserID: "alice", Origin: origin, State: map[string]any{"visits": 1}}
@@ -97,7 +97,7 @@ func TestEventsUnderTheEmulatorOfAWS(t *testing.T) {
 // A user who signed in with the JWT authorizer of the HTTP API is the user of
 // the token, by the claim that does not change. The name is beside it, signed.
 func TestSignInOnLambda(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	host := lambdahost.Start(t, filepath.Join(built, "negotiate"),
 		"WebPubSubConnectionString="+srv.ConnectionString(), "WebPubSubTrustPlatformAuth=true", "WebPubSubBasePath=/chat")
 	event := func(authorizer string) []byte {

@@ -178,7 +178,7 @@ func twoApps(t *testing.T, settings []string, older bool) (negotiate, events str
 func TestRequests(t *testing.T) {
 	for _, platform := range platforms {
 		t.Run(platform.name, func(t *testing.T) {
-			srv := emulator.Start(t, emulator.Options{})
+			srv := emulator.StartT(t, emulator.Options{})
 			negotiate, events := platform.start(t, settings(srv.ConnectionString()))
 			const origin = "127.0.0.1" // the emulator's host
 			options := &handlertest.Options{UserID: "alice", Origin: origin, State: map[string]any{"visits": 1}}
@@ -232,7 +232,7 @@ func TestEndToEnd(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			srv := emulator.Start(t, emulator.Options{Hubs: map[string]emulator.Hub{"chat": {EventHandlers: []emulator.EventHandler{{
+			srv := emulator.StartT(t, emulator.Options{Hubs: map[string]emulator.HubSettings{"chat": {EventHandlers: []emulator.EventHandler{{
 				URL:          "http://" + listener.Addr().String(),
 				UserEvents:   "*",
 				SystemEvents: []string{"connect", "connected", "disconnected"},
@@ -296,7 +296,7 @@ func waitFor(client *websocket.Conn, wanted func(frame string) bool) error {
 
 func TestPage(t *testing.T) {
 	bothHosts(t, func(t *testing.T, start func(string, ...string) *functionshost.Host) {
-		srv := emulator.Start(t, emulator.Options{})
+		srv := emulator.StartT(t, emulator.Options{})
 		host := start("functions", settings(srv.ConnectionString())...)
 		resp, body := do(t, host.URL(), "/api/index", get("/"))
 		if resp.StatusCode != http.StatusOK || !strings.Contains(body, "<html") {
@@ -322,7 +322,7 @@ func TestPage(t *testing.T) {
 // disconnected events was lost.
 func TestBurstOfDisconnectedEvents(t *testing.T) {
 	bothHosts(t, func(t *testing.T, start func(string, ...string) *functionshost.Host) {
-		srv := emulator.Start(t, emulator.Options{}) // gets who has left
+		srv := emulator.StartT(t, emulator.Options{}) // gets who has left
 		host := start("functions", settings(srv.ConnectionString())...)
 		transport := &http.Transport{MaxConnsPerHost: 1}
 		defer transport.CloseIdleConnections()
@@ -352,7 +352,7 @@ func TestBurstOfDisconnectedEvents(t *testing.T) {
 
 // The programs of the application in package app, with what holds for any.
 func TestApplication(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	start := func(program string) *functionshost.Host {
 		return functionshost.Start(t, functionshost.Options{Root: rootOf(t, real, program), Settings: settings(srv.ConnectionString())})
 	}
@@ -443,7 +443,7 @@ func TestNoSecretsInTheLog(t *testing.T) {
 }
 
 func testNoSecretsInTheLog(t *testing.T, start func(string, ...string) *functionshost.Host) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	host := start("functions", settings(srv.ConnectionString())...)
 	_, body := do(t, host.URL(), "/api/negotiate?userId=alice", get("/"))
 	var token struct{ AccessToken string }

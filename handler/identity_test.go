@@ -31,9 +31,9 @@ func (run *identityRun) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-func runIdentity(t *testing.T, clock *emulator.Clock, sent string, change func(*handler.EntraOptions)) *identityRun {
+func runIdentity(t *testing.T, sent string, change func(*handler.EntraOptions)) *identityRun {
 	t.Helper()
-	run := &identityRun{srv: emulator.Start(t, emulator.Options{Clock: clock})}
+	run := &identityRun{srv: emulator.StartT(t, emulator.Options{})}
 	entra := &handler.EntraOptions{
 		AuthorityHost: run.srv.AuthorityHost(),
 		TenantID:      emulator.TenantID,
@@ -54,7 +54,7 @@ func runIdentity(t *testing.T, clock *emulator.Clock, sent string, change func(*
 	}))
 	t.Cleanup(func() { web.Close(); http.DefaultClient.CloseIdleConnections() })
 	run.url = web.URL
-	must(t, run.srv.SetHub("chat", emulator.Hub{AllowAnonymous: true, EventHandlers: []emulator.EventHandler{{
+	must(t, run.srv.SetHub("chat", emulator.HubSettings{AllowAnonymous: true, EventHandlers: []emulator.EventHandler{{
 		URL: web.URL, UserEvents: "*", SystemEvents: []string{"connect"}, Audience: sent,
 	}}}))
 	return run
@@ -83,26 +83,23 @@ func (run *identityRun) connect(t *testing.T) int {
 // The emulator sends the token of its managed identity, its stand-in for Entra
 // publishes the keys, and the handler lets in what fits all of its options.
 func TestManagedIdentity(t *testing.T) {
-	other := emulator.Start(t, emulator.Options{})
+	other := emulator.StartT(t, emulator.Options{})
 	for _, tt := range []struct {
 		name   string
 		sent   string // audience
-		clock  *emulator.Clock
 		change func(*handler.EntraOptions)
 		want   int
 	}{
-		{"right", audience, nil, nil, 101},
-		{"no token", "", nil, nil, 401},
-		{"another audience", "api://other", nil, nil, 401},
-		{"audience of a prefix", audience + "/", nil, nil, 401},
-		{"expired", audience, emulator.NewClock(time.Now().Add(-2 * time.Hour)), nil, 401},
-		{"not yet valid", audience, emulator.NewClock(time.Now().Add(2 * time.Hour)), nil, 401},
-		{"another issuer", audience, nil, func(o *handler.EntraOptions) { o.Issuers = []string{"https://sts.windows.net/x/"} }, 401},
-		{"another issuer's keys", audience, nil, func(o *handler.EntraOptions) { o.AuthorityHost = other.AuthorityHost() }, 401},
-		{"another principal", audience, nil, func(o *handler.EntraOptions) { o.Principals = []string{principal} }, 401},
+		{"right", audience, nil, 101},
+		{"no token", "", nil, 401},
+		{"another audience", "api://other", nil, 401},
+		{"audience of a prefix", audience + "/", nil, 401},
+		{"another issuer", audience, func(o *handler.EntraOptions) { o.Issuers = []string{"https://sts.windows.net/x/"} }, 401},
+		{"another issuer's keys", audience, func(o *handler.EntraOptions) { o.AuthorityHost = other.AuthorityHost() }, 401},
+		{"another principal", audience, func(o *handler.EntraOptions) { o.Principals = []string{principal} }, 401},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := runIdentity(t, tt.clock, tt.sent, tt.change).connect(t); got != tt.want {
+			if got := runIdentity(t, tt.sent, tt.change).connect(t); got != tt.want {
 				t.Errorf("status %d, want %d", got, tt.want)
 			}
 		})
@@ -111,7 +108,7 @@ func TestManagedIdentity(t *testing.T) {
 
 // A rotated key is fetched when it is first met, and not again.
 func TestManagedIdentityRotation(t *testing.T) {
-	run := runIdentity(t, nil, audience, nil)
+	run := runIdentity(t, audience, nil)
 	for i, want := range []int32{1, 1, 2, 2} {
 		if i == 2 {
 			must(t, run.srv.RotateIdentityKey())
@@ -127,7 +124,7 @@ func TestManagedIdentityRotation(t *testing.T) {
 
 // What a sender could make of a token that it has seen.
 func TestManagedIdentityForgeries(t *testing.T) {
-	run := runIdentity(t, nil, audience, nil)
+	run := runIdentity(t, audience, nil)
 	if got := run.connect(t); got != 101 {
 		t.Fatalf("status %d", got)
 	}

@@ -41,13 +41,13 @@ type backend struct {
 
 // start runs the emulator, the Go event handler, and the proxy. Further hubs
 // can be given event handlers of their own.
-func start(t *testing.T, hubs map[string]emulator.Hub) *backend {
+func start(t *testing.T, hubs map[string]emulator.HubSettings) *backend {
 	t.Helper()
 	mux := http.NewServeMux()
 	backstage := httptest.NewServer(mux)
 	t.Cleanup(backstage.Close)
 
-	all := map[string]emulator.Hub{handlerHub: {EventHandlers: []emulator.EventHandler{{
+	all := map[string]emulator.HubSettings{handlerHub: {EventHandlers: []emulator.EventHandler{{
 		URL:          backstage.URL + "/api/events",
 		UserEvents:   "*",
 		SystemEvents: []string{"connect", "connected", "disconnected"},
@@ -55,8 +55,8 @@ func start(t *testing.T, hubs map[string]emulator.Hub) *backend {
 	for name, h := range hubs {
 		all[name] = h
 	}
-	em := emulator.Start(t, emulator.Options{Hubs: all, AllowHosts: []string{proxiedHost}, Logger: logger(t)})
-	secure := emulator.Start(t, emulator.Options{TLS: true, AllowUnverifiedEntra: true, Logger: logger(t)})
+	em := emulator.StartT(t, emulator.Options{Hubs: all, AllowHosts: []string{proxiedHost}, Logger: logger(t)})
+	secure := emulator.StartT(t, emulator.Options{TLS: true, AllowUnverifiedEntra: true, Logger: logger(t)})
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(ca, secure.CertificatePEM(), 0o644); err != nil {
 		t.Fatal(err)

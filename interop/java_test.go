@@ -30,7 +30,7 @@ func runJava(t *testing.T, p *proof) {
 // begin with 0, a recovery brings a new access token along, and groups are joined
 // again after it.
 func TestLikeJavaClient(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{Logger: logger(t)})
+	srv := emulator.StartT(t, emulator.Options{Logger: logger(t)})
 	chat, err := service.NewClientFromConnectionString(srv.ConnectionString(), "java", nil)
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 // runMQTT runs the MQTT clients that Microsoft's own samples use: MQTT.js and
 // Eclipse Paho, beside the official service packages.
 func runMQTT(t *testing.T, p *proof) {
-	hubs := map[string]emulator.Hub{"anonymous": {AllowAnonymous: true}}
+	hubs := map[string]emulator.HubSettings{"anonymous": {AllowAnonymous: true}}
 	node := testtool.Need(t, "node")
 	testtool.NPM(t, "node") // its helpers
 	testtool.NPM(t, "mqtt")

@@ -39,7 +39,7 @@ func runUpstreams(t *testing.T, p *proof) {
 	twin := startTwin(t, connstr.ConnectionString{Endpoint: "http://127.0.0.1", AccessKey: emulator.DefaultAccessKey}.String())
 	for pkg, url := range map[string]string{jsExpress: express, goHandler: twin} {
 		t.Run(pkg, func(t *testing.T) {
-			b := start(t, map[string]emulator.Hub{"express": {EventHandlers: []emulator.EventHandler{{
+			b := start(t, map[string]emulator.HubSettings{"express": {EventHandlers: []emulator.EventHandler{{
 				URL:          url + "/api/webpubsub/hubs/{hub}/",
 				UserEvents:   "*",
 				SystemEvents: []string{"connect", "connected", "disconnected"},

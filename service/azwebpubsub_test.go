@@ -34,7 +34,7 @@ func (identity) GetToken(_ context.Context, o policy.TokenRequestOptions) (azcor
 // a day (https://github.com/Azure/azure-sdk-for-go/issues/27422). Here every one is told by
 // what a user did, with both kinds of credential, until the client is connected.
 func TestDefectsOfAzwebpubsub(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{TLS: true, AllowUnverifiedEntra: true})
+	srv := emulator.StartT(t, emulator.Options{TLS: true, AllowUnverifiedEntra: true})
 	o := &service.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: srv.Client()}}
 	makers := map[string]func(endpoint string) (*service.Client, error){
 		"key": func(endpoint string) (*service.Client, error) {

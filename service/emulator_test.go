@@ -71,7 +71,7 @@ func (p *peer) read(t *testing.T) frame {
 // TestAgainstEmulator walks through the whole API with real connections. Each
 // send is followed by one to all, so that what did not arrive is seen as well.
 func TestAgainstEmulator(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	c, err := service.NewClientFromConnectionString(srv.ConnectionString(), "chat", &service.ClientOptions{
 		ClientOptions: azcore.ClientOptions{Transport: srv.Client()},
 	})

@@ -20,7 +20,7 @@ import (
 // The examples run against the emulator; with the connection string of a
 // resource they run against Azure.
 func Example() {
-	srv, err := emulator.New(emulator.Options{})
+	srv, err := emulator.Start(emulator.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func Example() {
 }
 
 func ExampleNewClientFromConnectionString() {
-	srv, err := emulator.New(emulator.Options{})
+	srv, err := emulator.Start(emulator.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func ExampleNewClientFromConnectionString() {
 }
 
 func ExampleNewClientWithKeyCredential() {
-	srv, err := emulator.New(emulator.Options{AccessKey: "the first secret", SecondaryKey: "the second secret"})
+	srv, err := emulator.Start(emulator.Options{AccessKey: "the first secret", SecondaryKey: "the second secret"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func ExampleNewClientWithKeyCredential() {
 // program the credential is one of azidentity, such as
 // azidentity.NewDefaultAzureCredential.
 func ExampleNewClient() {
-	srv, err := emulator.New(emulator.Options{TLS: true, AllowUnverifiedEntra: true})
+	srv, err := emulator.Start(emulator.Options{TLS: true, AllowUnverifiedEntra: true})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func ExampleClient_GetClientAccessToken() {
 // local runs an emulator with one client, alice, who is in the group news. The
 // examples below begin with it.
 func local() (chat *service.Client, alice *websocket.Conn, stop func()) {
-	srv, err := emulator.New(emulator.Options{})
+	srv, err := emulator.Start(emulator.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -49,7 +49,7 @@ type dialed struct {
 func bubble(t *testing.T, f func(t *testing.T, s *service)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{
-			t: t, network: emulator.ListenMemory(),
+			t: t, network: emulator.NewMemoryListener(),
 			opened: make(chan tunnels.Info, 100), closed: make(chan tunnels.Info, 100), dialed: make(chan dialed, 1000),
 		}
 		s.Registry = tunnels.New(tunnels.Options{

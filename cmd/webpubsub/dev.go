@@ -43,10 +43,10 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	log := &lines{w: e.out}
 	options := sec.apply(emulator.Options{
 		Addr: *addr, AccessKey: *key, HubsFile: *hubs, Observe: log.entry, Dashboard: true,
-		Hubs: map[string]emulator.Hub{*hub: {EventHandlers: []emulator.EventHandler{allEvents(base + "/api/events")}}},
+		Hubs: map[string]emulator.HubSettings{*hub: {EventHandlers: []emulator.EventHandler{allEvents(base + "/api/events")}}},
 	})
 	options.AllowOrigins = append(options.AllowOrigins, base)
-	srv, err := emulator.New(options)
+	srv, err := emulator.Start(options)
 	if err != nil {
 		return explainListen(err, "-addr")
 	}

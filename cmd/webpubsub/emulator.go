@@ -30,7 +30,7 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	if err := parseFlags(e, fs, args); err != nil {
 		return helpIsFine(err)
 	}
-	h := emulator.Hub{AllowAnonymous: *anonymous}
+	h := emulator.HubSettings{AllowAnonymous: *anonymous}
 	if *upstream != "" {
 		handler := allEvents(*upstream)
 		handler.Audience = *audience
@@ -39,8 +39,8 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 		return usagef("-audience requires -upstream")
 	}
 	log := &lines{w: e.out}
-	srv, err := emulator.New(sec.apply(emulator.Options{
-		Addr: *addr, AccessKey: *key, Hubs: map[string]emulator.Hub{*hub: h}, HubsFile: *hubs, Observe: log.entry, Dashboard: true,
+	srv, err := emulator.Start(sec.apply(emulator.Options{
+		Addr: *addr, AccessKey: *key, Hubs: map[string]emulator.HubSettings{*hub: h}, HubsFile: *hubs, Observe: log.entry, Dashboard: true,
 	}))
 	if err != nil {
 		return explainListen(err, "-addr")

@@ -69,7 +69,7 @@ func connectionStringOf(srv *emulator.Server) []string {
 // Received messages are on standard output and nothing else, so that they can be
 // piped.
 func TestListen(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	env := connectionStringOf(srv)
 	url, _, err := call(t, env, "token", "-user", "bob", "-role", "webpubsub.joinLeaveGroup")
 	if err != nil {
@@ -106,7 +106,7 @@ func TestListen(t *testing.T) {
 
 // Every data type is decoded, in a line of text and in a line of JSON.
 func TestListenDecodes(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	env := connectionStringOf(srv)
 	hub, err := service.NewClientFromConnectionString(srv.ConnectionString(), "chat", nil)
 	if err != nil {
@@ -173,7 +173,7 @@ func eventHandler(t *testing.T, reject string) *emulator.Server {
 		}
 	}))
 	t.Cleanup(web.Close)
-	return emulator.Start(t, emulator.Options{Hubs: map[string]emulator.Hub{
+	return emulator.StartT(t, emulator.Options{Hubs: map[string]emulator.HubSettings{
 		"chat": {EventHandlers: []emulator.EventHandler{{URL: web.URL, UserEvents: "*", SystemEvents: []string{"connect"}}}},
 	}})
 }

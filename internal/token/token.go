@@ -59,6 +59,9 @@ type payload struct {
 	Groups    []string `json:"webpubsub.group,omitempty"`
 }
 
+// Issuer is the iss claim of tokens that the service issues itself.
+const Issuer = "https://webpubsub.azure.com"
+
 // Sign returns the compact form of a token with these claims: HS256 (RFC 7515,
 // section 3.1).
 func Sign(key string, c Claims) (string, error) {

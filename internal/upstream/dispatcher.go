@@ -102,7 +102,7 @@ func New(o Options) *Dispatcher {
 	// Event Delivery", section 2.1).
 	switch {
 	case o.Client == nil:
-		d.ownConn = newTransport()
+		d.ownConn = NewTransport()
 		d.transport = d.ownConn
 	case o.Client.Transport == nil:
 		d.transport = http.DefaultTransport
@@ -112,7 +112,8 @@ func New(o Options) *Dispatcher {
 	return d
 }
 
-func newTransport() *http.Transport {
+// NewTransport returns the transport of a dispatcher without an Options.Client.
+func NewTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: 30 * time.Second}).DialContext,

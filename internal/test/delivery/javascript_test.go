@@ -24,7 +24,7 @@ import (
 func TestNothingIsLostInJavaScript(t *testing.T) {
 	node := testtool.Need(t, "node")
 	testtool.NPM(t, "../../../interop/node")
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	proxy := tcpproxy.Start(t, strings.TrimPrefix(srv.URL(), "http://"))
 	r := newRun(t, rand.Uint64N(1<<32), srv.ConnectionString(), overTCP(proxy))
 	r.steps = 20

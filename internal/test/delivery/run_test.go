@@ -47,7 +47,7 @@ type run struct {
 	ledger *delivery.Ledger
 	people []*person
 	// faults makes the emulator go wrong at points of its own, where it is set.
-	faults func(emulator.Fault) *emulator.Injected
+	faults func(emulator.Fault) *emulator.InjectedFault
 	// foreign makes the settled clients, where it is set.
 	foreign func(name, url string) peer
 
@@ -331,7 +331,7 @@ func (r *run) trouble(over chan struct{}) {
 // fault injects one of the emulator's own, for one client. It returns what
 // removes the fault when it has done enough.
 func (r *run) fault(dice *rand.Rand, over chan struct{}) func() {
-	f := emulator.Fault{UserID: r.people[dice.IntN(crowd)].name, At: emulator.AtSend, Do: emulator.Cut(), Times: 1}
+	f := emulator.Fault{UserID: r.people[dice.IntN(crowd)].name, At: emulator.AtSend, Action: emulator.ResetConnection(), Times: 1}
 	lasts := time.Duration(dice.IntN(10)) * time.Second
 	switch dice.IntN(6) {
 	case 0: // it was done, and the client does not hear of it
@@ -341,11 +341,11 @@ func (r *run) fault(dice *rand.Rand, over chan struct{}) func() {
 	case 2: // it was never done
 		f.At = emulator.AtReceive
 	case 3: // a client that cannot be written to
-		f.Do = emulator.Stall()
+		f.Action = emulator.Stall()
 	case 4: // a slow one
-		f.Do, f.Times = emulator.Delay(time.Duration(dice.IntN(200))*time.Millisecond), 20
+		f.Action, f.Times = emulator.Delay(time.Duration(dice.IntN(200))*time.Millisecond), 20
 	case 5: // a service that is not there for a while
-		f.At, f.Do, f.Times = emulator.AtRecovery, emulator.Refuse(503), 3
+		f.At, f.Action, f.Times = emulator.AtRecovery, emulator.RejectHandshake(503), 3
 	}
 	injected := r.faults(f)
 	return func() {
@@ -354,8 +354,8 @@ func (r *run) fault(dice *rand.Rand, over chan struct{}) func() {
 		case <-time.After(lasts):
 		}
 		injected.Remove()
-		if f.Do == emulator.Cut() {
-			r.cuts.Add(int64(injected.Hits()))
+		if f.Action == emulator.ResetConnection() {
+			r.cuts.Add(int64(injected.Count()))
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 // TestNothingIsLostOverTCP is a short run in real time, over real connections
 // that a proxy resets.
 func TestNothingIsLostOverTCP(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	proxy := tcpproxy.Start(t, strings.TrimPrefix(srv.URL(), "http://"))
 	r := newRun(t, rand.Uint64N(1<<32), srv.ConnectionString(), overTCP(proxy))
 	r.steps = 40

@@ -57,8 +57,8 @@ func TestNothingIsLost(t *testing.T) {
 
 func virtualRun(t *testing.T, seed uint64) (cuts int) {
 	synctest.Test(t, func(t *testing.T) {
-		memory := &memory{MemoryListener: emulator.ListenMemory()}
-		srv := emulator.Start(t, emulator.Options{Listener: memory.MemoryListener})
+		memory := &memory{MemoryListener: emulator.NewMemoryListener()}
+		srv := emulator.StartT(t, emulator.Options{Listener: memory.MemoryListener})
 		memory.latency = rand.New(rand.NewPCG(seed, 4000))
 		r := newRun(t, seed, srv.ConnectionString(), network{memory.DialContext, memory.dial, memory.cut})
 		r.faults = srv.Inject

@@ -1,0 +1,247 @@
+// Package events delivers what happens to connections to event handlers: in
+// order, with the state and the cookies that the handlers set, and with an entry
+// in the journal.
+//
+// Each connection has a [Source]. The handler's response to connect and to a user
+// event is awaited ([Source.Connect], [Source.Call]); the other events are
+// notifications ([Source.Notify]), whose response nobody waits for. An event is
+// not sent before the one before it was, and then waits a moment for its response.
+// It does not wait longer for the response to a notification: a slow handler of
+// connected does not delay what the client sends, and can be overtaken by it.
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"example.com/webpubsub/internal/emulator/broker"
+	"example.com/webpubsub/internal/emulator/journal"
+	"example.com/webpubsub/internal/emulator/task"
+	"example.com/webpubsub/internal/upstream"
+)
+
+// Dispatcher is what the sources of an emulator share.
+type Dispatcher struct {
+	// Context bounds all deliveries.
+	Context context.Context
+	// Upstream makes the requests, by a client of [NewTransport].
+	Upstream *upstream.Dispatcher
+	// Handlers returns the event handlers of a hub.
+	Handlers func(hub string) []upstream.Handler
+	Journal  *journal.Journal
+	Tasks    *task.Group
+	// MaxNotifications bounds the notifications of a connection that are under way.
+	// A connection's beginning and end are always delivered.
+	MaxNotifications int
+}
+
+// Source is the events of one connection. Its lock is a leaf.
+type Source struct {
+	// Identify completes an event by what the protocol of the client adds. It is
+	// called under the lock. nil: nothing. Set it before the first event.
+	Identify func(*upstream.Event)
+	// Check returns why the response to a user event cannot be used. nil: any can.
+	Check func(upstream.Response) error
+
+	d    *Dispatcher
+	conn *broker.Conn
+
+	mu        sync.Mutex
+	next      uint64           // id of the next event
+	previous  <-chan struct{}  // closed when the newest event was sent; nil: none
+	under     int              // notifications under way
+	connected bool             // connected has been raised
+	early     []upstream.Event // presence events that came before that
+	state     *string
+	cookies   *upstream.Cookies
+	origin    string // host of the client's request, without port
+	trace     string // its traceparent
+}
+
+// FromRequest keeps what every event repeats of the client's request.
+func (s *Source) FromRequest(header map[string][]string) {
+	for name, values := range header {
+		switch strings.ToLower(name) {
+		case "host":
+			s.origin = (&url.URL{Host: values[0]}).Hostname()
+		case "traceparent":
+			s.trace = values[0]
+		}
+	}
+}
+
+// NewSource returns the source of a connection.
+func (d *Dispatcher) NewSource(c *broker.Conn) *Source { return &Source{d: d, conn: c} }
+
+// Connect raises the connect event and returns the response. The id 0 belongs to
+// it even if no handler wants it; then the error is [upstream.ErrNoHandler].
+func (s *Source) Connect(ctx context.Context, body []byte) (upstream.Response, error) {
+	return s.Call(ctx, upstream.Event{Kind: upstream.Connect, Name: "connect", ContentType: "application/json", Body: body})
+}
+
+// Call raises an event and returns the response. State and cookies of a usable
+// response are kept for later events. Calls of a source are made one at a time.
+func (s *Source) Call(ctx context.Context, e upstream.Event) (upstream.Response, error) {
+	s.mu.Lock()
+	turn := s.number(&e)
+	s.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.d.Context, cancel)()
+	return s.deliver(ctx, e, turn)
+}
+
+// Notify raises an event of which nobody awaits the response.
+func (s *Source) Notify(e upstream.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lifetime := e.Kind == upstream.Connected || e.Kind == upstream.Disconnected
+	wanted := s.wanted(e)
+	switch {
+	case e.Kind == upstream.Connected:
+		s.connected = true
+	case !s.connected && !lifetime:
+		if wanted {
+			s.early = append(s.early, e)
+		}
+		return
+	}
+	switch {
+	case wanted:
+		s.notify(e, lifetime)
+	case lifetime:
+		s.next++ // the id is taken even if no handler wants it
+	}
+	if e.Kind == upstream.Connected {
+		for _, e := range s.early {
+			s.notify(e, false)
+		}
+		s.early = nil
+	}
+}
+
+// notify needs the lock.
+func (s *Source) notify(e upstream.Event, always bool) {
+	if !always && s.under >= s.d.MaxNotifications {
+		// On a goroutine: the caller may hold the hub's lock, and an observer of the
+		// journal may query the hub.
+		s.d.Tasks.Go(func() {
+			s.journal(e, 0, 0, errors.New("too many events wait for the event handler: this one is not delivered"))
+		})
+		return
+	}
+	turn := s.number(&e)
+	s.under++
+	s.d.Tasks.Go(func() {
+		_, _ = s.deliver(s.d.Context, e, turn)
+		s.mu.Lock()
+		s.under--
+		s.mu.Unlock()
+	})
+}
+
+// wanted reports whether an event handler is configured for the event.
+func (s *Source) wanted(e upstream.Event) bool {
+	return slices.ContainsFunc(s.d.Handlers(s.conn.Hub.Name), func(h upstream.Handler) bool { return h.Matches(e) })
+}
+
+// turn is the place of an event in the order of its connection.
+type turn struct {
+	previous <-chan struct{}
+	sent     func() // may be called more than once
+}
+
+// number gives the event its id and its turn. It needs the lock.
+func (s *Source) number(e *upstream.Event) turn {
+	e.ID = s.next
+	s.next++
+	e.Hub, e.ConnectionID, e.UserID = s.conn.Hub.Name, s.conn.ID, s.conn.UserID
+	if e.Kind != upstream.Connect {
+		e.Subprotocol = s.conn.Subprotocol
+	}
+	if s.Identify != nil {
+		s.Identify(e)
+	}
+	sent := make(chan struct{})
+	t := turn{previous: s.previous, sent: sync.OnceFunc(func() { close(sent) })}
+	s.previous = sent
+	return t
+}
+
+// deliver sends an event when it is its turn, and keeps the state and the
+// cookies of a usable response.
+func (s *Source) deliver(ctx context.Context, e upstream.Event, t turn) (upstream.Response, error) {
+	defer t.sent()
+	if t.previous != nil {
+		select {
+		case <-t.previous:
+		case <-ctx.Done():
+		}
+	}
+	s.mu.Lock()
+	e.State, e.Cookies = s.state, s.cookies
+	e.Origin, e.TraceParent = s.origin, s.trace
+	s.mu.Unlock()
+	start := time.Now()
+	r, err := s.d.Upstream.Deliver(withSent(ctx, t.sent), s.d.Handlers(e.Hub), e)
+	if err == nil && e.Kind == upstream.User && s.Check != nil {
+		err = s.Check(r)
+	}
+	if err == nil {
+		s.mu.Lock()
+		// The state in the response to a notification is ignored (Microsoft Learn,
+		// CloudEvents extension: connected).
+		if r.State != nil && (e.Kind == upstream.Connect || e.Kind == upstream.User) {
+			s.state = r.State
+		}
+		s.cookies = r.Cookies
+		s.mu.Unlock()
+	}
+	// That no handler wants to know of a connection is normal; that none wants what
+	// a client says is not.
+	if !errors.Is(err, upstream.ErrNoHandler) || e.Kind == upstream.User {
+		s.journal(e, r.Status, time.Since(start), err)
+	}
+	return r, err
+}
+
+func (s *Source) journal(e upstream.Event, status int, took time.Duration, err error) {
+	entry := journal.Entry{Kind: journal.Event, Name: e.Name, Status: status, Duration: took}
+	if e.Group != "" {
+		entry.Name += " " + e.Group
+	}
+	if err != nil {
+		var rejected *upstream.StatusError
+		if errors.As(err, &rejected) {
+			entry.Status = rejected.Status
+		}
+		entry.Kind, entry.Reason = journal.EventFailed, err.Error()
+	}
+	s.conn.Journal(entry)
+}
+
+// JournalAttempt records an attempt that another one follows: without it, a
+// handler that fails would seem to make the emulator wait for nothing.
+func JournalAttempt(j *journal.Journal, a upstream.Attempt) {
+	if a.Retry == 0 {
+		return
+	}
+	_, name, ok := strings.Cut(strings.TrimPrefix(a.Event, "azure.webpubsub."), ".")
+	if !ok {
+		name = a.Event // a validation
+	}
+	reason := "the handler failed"
+	if a.Err != nil {
+		reason = a.Err.Error()
+	}
+	j.Add(journal.Entry{
+		Kind: journal.EventRetried, Hub: a.Hub, ConnectionID: a.ConnectionID, Name: name, Status: a.Status, Duration: a.Duration,
+		Reason: fmt.Sprintf("%s; attempt %d of %d, the next one follows in %v", reason, a.Number, upstream.MaxAttempts, a.Retry),
+	})
+}

@@ -1,0 +1,205 @@
+// Package settings holds the settings of hubs: those given at the start, those
+// changed later, and those of a file that is read again when it changes.
+package settings
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"example.com/webpubsub/internal/emulator/access"
+	"example.com/webpubsub/internal/names"
+	"example.com/webpubsub/internal/upstream"
+)
+
+// Hub is the settings of a hub.
+type Hub struct {
+	EventHandlers  []upstream.Handler
+	AllowAnonymous bool
+	KeepAlive      time.Duration
+}
+
+const defaultKeepAlive = 20 * time.Second
+
+var defaultHub = &Hub{KeepAlive: defaultKeepAlive}
+
+// Store is the settings of all hubs by their lower-case names. Its lock is a
+// leaf. What it returns is not changed later.
+type Store struct {
+	mu       sync.RWMutex
+	initial  map[string]*Hub
+	set      map[string]*Hub
+	fromFile map[string]*Hub // before set
+	names    access.Names    // of the file
+	file     *file           // nil: none
+}
+
+// New returns the settings that are given and those of a file, if path is not
+// empty.
+func New(hubs map[string]Hub, path string) (*Store, error) {
+	initial, err := normalize(hubs)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{initial: initial, set: maps.Clone(initial)}
+	if path == "" {
+		return s, nil
+	}
+	s.file = &file{path: path}
+	if s.fromFile, s.names, _, err = s.file.read(); err != nil {
+		return nil, fmt.Errorf("hub settings: %w", err)
+	}
+	return s, nil
+}
+
+// normalize checks settings and returns them by lower-case name.
+func normalize(hubs map[string]Hub) (map[string]*Hub, error) {
+	out := make(map[string]*Hub, len(hubs))
+	for name, h := range hubs {
+		key := strings.ToLower(name)
+		if err := names.Hub(name); err != nil {
+			return nil, err
+		}
+		if _, ok := out[key]; ok {
+			return nil, fmt.Errorf("hub %q is configured twice; names are compared without case", key)
+		}
+		if h.KeepAlive == 0 {
+			h.KeepAlive = defaultKeepAlive
+		}
+		if h.KeepAlive < time.Second || h.KeepAlive > 120*time.Second {
+			return nil, fmt.Errorf("hub %q: KeepAlive is %v: 1 s to 120 s are allowed", name, h.KeepAlive)
+		}
+		for i, e := range h.EventHandlers {
+			if err := e.Validate(); err != nil {
+				return nil, fmt.Errorf("hub %q, event handler %d: %w", name, i+1, err)
+			}
+		}
+		out[key] = &h
+	}
+	return out, nil
+}
+
+// Hub returns the settings of a hub, the defaults for one that has none.
+func (s *Store) Hub(name string) *Hub {
+	key := strings.ToLower(name)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, from := range []map[string]*Hub{s.fromFile, s.set} {
+		if h := from[key]; h != nil {
+			return h
+		}
+	}
+	return defaultHub
+}
+
+// Names returns the hubs that have settings.
+func (s *Store) Names() map[string]bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make(map[string]bool, len(s.set)+len(s.fromFile))
+	for _, from := range []map[string]*Hub{s.fromFile, s.set} {
+		for name := range from {
+			out[name] = true
+		}
+	}
+	return out
+}
+
+// SetHub replaces the settings of a hub. It fails, and changes nothing, if a
+// setting breaks a rule, and for a hub that the file names.
+func (s *Store) SetHub(name string, h Hub) error {
+	set, err := normalize(map[string]Hub{name: h})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, h := range set {
+		if s.fromFile[key] != nil {
+			return fmt.Errorf("hub %q is set by the file %s: change it there", name, s.file.path)
+		}
+		s.set[key] = h
+	}
+	return nil
+}
+
+// Reset undoes all calls of SetHub.
+func (s *Store) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.set = maps.Clone(s.initial)
+}
+
+// Allowed returns the names that the file allows.
+func (s *Store) Allowed() access.Names {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.names
+}
+
+// Reload reads the file again. It returns its path if its settings have changed,
+// and an error, once for each reason, if it cannot be read; then what was read
+// before stays in force.
+func (s *Store) Reload() (path string, err error) {
+	if s.file == nil {
+		return "", nil
+	}
+	hubs, allowed, changed, err := s.file.read()
+	if !changed {
+		return "", nil
+	}
+	if err != nil {
+		return s.file.path, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fromFile, s.names = hubs, allowed
+	return s.file.path, nil
+}
+
+// file is a file of settings as it was last read.
+type file struct {
+	mu      sync.Mutex
+	path    string
+	content []byte
+	failure string // why it could not be read the last time
+}
+
+// read returns the settings in the file, and false if nothing has changed.
+func (f *file) read() (hubs map[string]*Hub, allowed access.Names, changed bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	content, err := readBounded(f.path)
+	if err != nil {
+		changed = err.Error() != f.failure
+		f.failure = err.Error()
+		return nil, allowed, changed, err
+	}
+	if f.failure == "" && f.content != nil && bytes.Equal(content, f.content) {
+		return nil, allowed, false, nil
+	}
+	f.content, f.failure = content, ""
+	read, allowed, err := Read(bytes.NewReader(content))
+	if err == nil {
+		hubs, err = normalize(read)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", f.path, err)
+	}
+	return hubs, allowed, true, err
+}
+
+// readBounded reads no more than is too large already.
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFile+1))
+}

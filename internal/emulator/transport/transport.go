@@ -1,0 +1,78 @@
+// Package transport carries the WebSockets of clients: the handshake, limits of
+// what is read, a queue with a coalescing writer, keep-alive and the closing
+// handshake. It knows frames, and nothing of what they mean.
+//
+// The locks of [Transport] and [Link] are leaves: under one, nothing but the
+// writer's own lock is taken.
+package transport
+
+import (
+	"sync"
+	"time"
+
+	"example.com/webpubsub/internal/emulator/task"
+	"example.com/webpubsub/internal/wsconn"
+)
+
+// MaxMessage is the size limit of a client's message in bytes (Microsoft Learn,
+// Azure subscription limits: message size).
+const MaxMessage = 1 << 20
+
+const (
+	// closeGrace is how long a peer may take to answer a close frame.
+	closeGrace = 5 * time.Second
+	// stall is for how long a peer may take nothing of what is written, at least: about
+	// as long as one that answers no ping of the default interval may be silent.
+	stall = 20 * time.Second
+)
+
+// Transport is the links of an emulator.
+type Transport struct {
+	tasks   *task.Group
+	writers wsconn.Settings
+
+	mu    sync.Mutex
+	links map[*Link]struct{} // started, and not ended
+	over  bool
+}
+
+// New returns a transport without links. The queue of each link holds at most
+// maxFrames and maxBytes of frames that no session keeps. Writers are counted in
+// tasks.
+func New(tasks *task.Group, maxFrames, maxBytes int) *Transport {
+	return &Transport{
+		tasks:   tasks,
+		writers: wsconn.Settings{MaxMessages: maxFrames, MaxBytes: maxBytes, Stall: stall},
+		links:   make(map[*Link]struct{}),
+	}
+}
+
+// Close cuts all links, and those that start later.
+func (t *Transport) Close() {
+	t.mu.Lock()
+	t.over = true
+	links := make([]*Link, 0, len(t.links))
+	for l := range t.links {
+		links = append(links, l)
+	}
+	t.mu.Unlock()
+	for _, l := range links {
+		l.Cut()
+	}
+}
+
+// add reports false if the transport is closed.
+func (t *Transport) add(l *Link) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.over {
+		t.links[l] = struct{}{}
+	}
+	return !t.over
+}
+
+func (t *Transport) remove(l *Link) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.links, l)
+}
