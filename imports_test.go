@@ -21,7 +21,31 @@ var rooms = map[string][]string{
 	"tunnel":              {},
 }
 
-func TestImportsPointDown(t *testing.T) {
+// emulatorRooms are the packages below internal/emulator, each with those of them
+// that it may import. The comment of each package says which locks it has, and
+// what may be called under them.
+var emulatorRooms = map[string][]string{
+	"task":      {},
+	"journal":   {},
+	"fault":     {},
+	"memnet":    {},
+	"filter":    {},
+	"mqtt":      {},
+	"entra":     {},
+	"tunnels":   {},
+	"access":    {},
+	"frame":     {},
+	"settings":  {"access"},
+	"broker":    {"frame", "journal"},
+	"transport": {"frame", "task"},
+	"events":    {"broker", "journal", "task"},
+	"session":   {"broker", "events", "fault", "frame", "journal", "mqtt", "task", "transport"},
+	"endpoint":  {"access", "broker", "events", "fault", "frame", "journal", "mqtt", "session", "settings", "transport"},
+	"rest":      {"access", "broker", "filter", "journal", "transport"},
+	"control":   {"broker", "journal", "transport"},
+}
+
+func TestPackageDependencies(t *testing.T) {
 	out, err := exec.Command("go", "list", "-f", `{{.Module.Path}} {{.ImportPath}} {{join .Imports " "}}`, "./...").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -37,6 +61,20 @@ func TestImportsPointDown(t *testing.T) {
 				t.Errorf("%s imports %s outside its tests", pkg, imported)
 			}
 		}
+		below, isBelow := strings.CutPrefix(pkg, "internal/emulator/")
+		if isBelow {
+			seen++
+		}
+		for _, imported := range words[2:] {
+			room, ours := strings.CutPrefix(imported, module+"internal/emulator/")
+			switch {
+			case !ours:
+			case isBelow && !slices.Contains(emulatorRooms[below], room):
+				t.Errorf("%s imports %s", pkg, imported)
+			case !isBelow && pkg != "emulator" && !testOnly:
+				t.Errorf("%s imports %s, which belongs to the emulator", pkg, imported)
+			}
+		}
 		allowed, isRoom := rooms[pkg]
 		if isRoom {
 			seen++
@@ -50,7 +88,7 @@ func TestImportsPointDown(t *testing.T) {
 			}
 		}
 	}
-	if seen != len(rooms) {
-		t.Errorf("%d of %d rooms are there", seen, len(rooms))
+	if want := len(rooms) + len(emulatorRooms); seen != want {
+		t.Errorf("%d of %d rooms are there", seen, want)
 	}
 }

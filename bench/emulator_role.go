@@ -25,7 +25,7 @@ const (
 func emulatorRole(args []string) error {
 	o := emulator.Options{Addr: "127.0.0.1:0"}
 	if len(args) > 0 && args[0] == "patient" {
-		o.MaxMessages = 1 << 20
+		o.MaxPendingMessages = 1 << 20
 	}
 	srv, err := emulator.Start(o)
 	if err != nil {

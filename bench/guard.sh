@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 revision=${1:-HEAD}
 limit=${LIMIT:-25}
 rounds=${ROUNDS:-8}
-packages=(handler service emulator internal/wire internal/filter internal/role)
+packages=(handler service emulator internal/wire internal/emulator/filter internal/role)
 benchstat=golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
 tmp=$(mktemp -d)

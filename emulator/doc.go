@@ -1,6 +1,7 @@
-// Package emulator is a local Azure Web PubSub: the REST API, the client
-// endpoint and the delivery of events to event handlers, in process. Programs
-// written against the service, in any language, work against it unchanged.
+// Package emulator is a local Azure Web PubSub for development and tests: the REST
+// API, the client endpoints and the delivery of events to event handlers, in
+// process. Programs written against the service, in any language, work against it
+// unchanged.
 //
 // In a test:
 //
@@ -21,8 +22,8 @@
 //	})
 //	defer srv.Close()
 //
-// In virtual time, where a recovery window of half a minute takes none, in a
-// bubble of testing/synctest. Clients get the network's DialContext:
+// In virtual time, where a recovery window of 30 seconds passes immediately, in a
+// bubble of testing/synctest. Clients use the network's DialContext:
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		network := emulator.NewMemoryListener()
@@ -31,41 +32,54 @@
 //		...
 //	})
 //
-// [Server.Inject] and [Server.Strike] make things go wrong for a client,
-// [Server.WaitIdle] waits until nothing more comes, and [Server.Journal] tells
-// what happened.
+// [Server.Inject] and [Server.InjectNow] inject faults, [Server.WaitIdle] waits
+// until no work is in progress, and [Server.Journal] returns the in-memory log of
+// the last 1,000 entries.
 //
-// Hubs need no declaration: any valid hub name works. Event handlers can also
-// stand in a file that is read again when it changes ([ReadHubs]), be replaced
+// Hubs need no declaration: any valid hub name works. Event handlers can also be
+// defined in a file that is read again when it changes ([ReadHubs]), be replaced
 // at run time ([Server.SetHub]), and be sent the tokens of a managed identity
-// ([Server.AuthorityHost]). The default access key is the one of Microsoft's own
-// emulator, so connection strings can be exchanged.
+// ([Server.AuthorityHost]). The default access key is that of Microsoft's own
+// emulator, so connection strings are interchangeable.
+//
+// # Order and delivery
+//
+// The frames of a client are carried out one after another, a user event with its
+// response included. Reading goes on meanwhile: pongs, close frames, sequenceAck,
+// cancelInvocation and the acknowledgements of MQTT take effect when they are
+// read. When [Options].MaxPendingMessages frames or MaxPendingBytes bytes of a
+// client wait, reading stops until some are carried out.
+//
+// The connected, disconnected and group presence events are notifications: they are
+// sent in order, but their responses are not awaited, so that an event handler can
+// receive a later event before it has responded to one of them.
 //
 // # MQTT
 //
 // [Server.MQTTURL] is the address of a hub for MQTT 3.1.1 and 5.0. A session is a
 // connection with the client id as its id, and a topic is a group: clients of
 // every protocol and the REST API reach each other. An event is a message to the
-// topic $webpubsub/server/events/{name}. Like the service, the emulator refuses
+// topic $webpubsub/server/events/{name}. Like the service, the emulator rejects
 // wildcards, retained messages, topic aliases and shared subscriptions. Where the
 // documentation leaves something open, a comment in the code says what was chosen.
 //
-// # TLS and identities
+// # TLS and managed identity
 //
 // With [Options].TLS the endpoint is https and the client URLs are wss, and with
-// AllowUnverifiedEntra a token credential is let in, so that the code that runs
+// AllowUnverifiedEntra a token credential is accepted, so that the code that runs
 // in Azure with a managed identity runs here unchanged:
 //
 //	srv := emulator.StartT(t, emulator.Options{TLS: true, AllowUnverifiedEntra: true})
-//	chat, err := service.NewClient(srv.URL(), "chat", cred, &service.ClientOptions{
+//	chat, err := service.NewClient(srv.URL(), cred, "chat", &service.ClientOptions{
 //		ClientOptions: azcore.ClientOptions{Transport: srv.Client()},
 //	})
 //
-// # Inside
+// # Implementation notes
 //
-// A connection is a logical client; its link is the WebSocket that it has at
-// the moment, and a reliable connection lives on for a while without one. Messages
-// are queued, and a goroutine that exists only while there is something to write
-// drains the queue in batches; the same holds for events and their handlers. The
-// order of the locks, and what holds at all times, stands in hub.go.
+// This package is the public face: it wires the packages below internal/emulator
+// together. From the lowest: broker has hubs, groups, users and connections;
+// transport the WebSockets; events what is delivered to event handlers; session
+// the clients of each protocol; endpoint, rest and control the HTTP side. A
+// message goes from transport to the sender's session, to the broker, to the
+// sessions of the receivers, and to their transport.
 package emulator

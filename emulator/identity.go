@@ -1,6 +1,6 @@
 package emulator
 
-import "example.com/webpubsub/internal/entra"
+import "example.com/webpubsub/internal/emulator/entra"
 
 // The emulator's managed identity, see [Server.AuthorityHost]. They are the
 // same for every emulator.

@@ -12,7 +12,7 @@ import (
 
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/handler"
-	"example.com/webpubsub/internal/mqtt"
+	"example.com/webpubsub/internal/emulator/mqtt"
 )
 
 // A client may take fewer messages at once than on its connection before. All

@@ -16,7 +16,7 @@ import (
 	"example.com/webpubsub"
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/handler"
-	"example.com/webpubsub/internal/mqtt"
+	"example.com/webpubsub/internal/emulator/mqtt"
 )
 
 // handled runs an emulator whose events go to the Go handler.

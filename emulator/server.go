@@ -16,6 +16,7 @@ import (
 	"example.com/webpubsub/internal/emulator/broker"
 	"example.com/webpubsub/internal/emulator/control"
 	"example.com/webpubsub/internal/emulator/endpoint"
+	"example.com/webpubsub/internal/emulator/entra"
 	"example.com/webpubsub/internal/emulator/events"
 	"example.com/webpubsub/internal/emulator/fault"
 	"example.com/webpubsub/internal/emulator/journal"
@@ -24,7 +25,6 @@ import (
 	"example.com/webpubsub/internal/emulator/settings"
 	"example.com/webpubsub/internal/emulator/task"
 	"example.com/webpubsub/internal/emulator/transport"
-	"example.com/webpubsub/internal/entra"
 	"example.com/webpubsub/internal/upstream"
 )
 

@@ -9,7 +9,7 @@ import (
 
 // grace is how long the next event of a connection waits after a request was
 // written: a handler that responds within it sees the events in order.
-const grace = 20 * time.Millisecond
+const grace = 250 * time.Millisecond
 
 type sentKey struct{}
 

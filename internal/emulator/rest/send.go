@@ -12,7 +12,7 @@ import (
 	"example.com/webpubsub"
 	"example.com/webpubsub/internal/emulator/access"
 	"example.com/webpubsub/internal/emulator/broker"
-	"example.com/webpubsub/internal/filter"
+	"example.com/webpubsub/internal/emulator/filter"
 	"example.com/webpubsub/internal/names"
 	"example.com/webpubsub/internal/payload"
 	"example.com/webpubsub/internal/token"

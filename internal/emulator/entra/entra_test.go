@@ -11,7 +11,7 @@ import (
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
 
-	"example.com/webpubsub/internal/entra"
+	"example.com/webpubsub/internal/emulator/entra"
 )
 
 const authority = "http://localhost:8080/entra"

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"example.com/webpubsub/internal/filter"
+	"example.com/webpubsub/internal/emulator/filter"
 )
 
 // connection is a Subject.
