@@ -8,7 +8,7 @@
 // need. A test starts the emulator and an event handler in process, and gives
 // the programs these environment variables:
 //
-//	WEBPUBSUB_CONNECTION_STRING        the emulator
+//	WebPubSubConnectionString          the emulator
 //	WEBPUBSUB_PROXY_CONNECTION_STRING  the same behind a proxy that can cut connections
 //	WEBPUBSUB_TLS_CONNECTION_STRING    another emulator, over https and wss; its certificate is trusted
 //	WEBPUBSUB_ENTRA_TOKEN              a token of Microsoft Entra's form that the latter accepts

@@ -83,7 +83,7 @@ func start(t *testing.T, hubs map[string]emulator.HubSettings) *backend {
 		"SSL_CERT_FILE="+ca,
 		"REQUESTS_CA_BUNDLE="+ca,
 		"WEBSOCKET_CLIENT_CA_BUNDLE="+ca,
-		"WEBPUBSUB_CONNECTION_STRING="+em.ConnectionString(),
+		"WebPubSubConnectionString="+em.ConnectionString(),
 		"WEBPUBSUB_PROXY_CONNECTION_STRING="+behind.String(),
 		"WEBPUBSUB_REVERSE_PROXY="+startReverseProxy(t, em.URL()),
 		"WEBPUBSUB_BACKSTAGE="+backstage.URL,

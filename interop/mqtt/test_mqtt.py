@@ -22,7 +22,7 @@ ROLES = ["webpubsub.joinLeaveGroup", "webpubsub.sendToGroup"]
 numbers = itertools.count()
 
 
-def service(hub, setting="WEBPUBSUB_CONNECTION_STRING"):
+def service(hub, setting="WebPubSubConnectionString"):
     return WebPubSubServiceClient.from_connection_string(os.environ[setting], hub=hub)
 
 
@@ -33,7 +33,7 @@ def new_hub():
 class Client:
     """A client with what it got in queues."""
 
-    def __init__(self, test, hub, version, token=None, setting="WEBPUBSUB_CONNECTION_STRING", will=None, client_id=None, manual_ack=False, **connect):
+    def __init__(self, test, hub, version, token=None, setting="WebPubSubConnectionString", will=None, client_id=None, manual_ack=False, **connect):
         access = service(hub, setting).get_client_access_token(client_protocol="MQTT", **(token or {"roles": ROLES}))
         url = urlsplit(access["url"])
         self.id = client_id or f"paho{os.getpid()}x{next(numbers)}"

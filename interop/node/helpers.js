@@ -3,7 +3,7 @@ import { WebPubSubServiceClient } from "@azure/web-pubsub";
 import { WebPubSubClient } from "@azure/web-pubsub-client";
 import WebSocket from "ws";
 
-export const connectionString = process.env.WEBPUBSUB_CONNECTION_STRING;
+export const connectionString = process.env.WebPubSubConnectionString;
 export const proxied = process.env.WEBPUBSUB_PROXY_CONNECTION_STRING;
 export const secure = process.env.WEBPUBSUB_TLS_CONNECTION_STRING;
 export const handlerHub = "events";

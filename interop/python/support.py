@@ -16,7 +16,7 @@ from azure.messaging.webpubsubclient.models import CallbackType
 
 from blocking import Blocking
 
-CONNECTION_STRING = os.environ["WEBPUBSUB_CONNECTION_STRING"]
+CONNECTION_STRING = os.environ["WebPubSubConnectionString"]
 TLS_CONNECTION_STRING = os.environ["WEBPUBSUB_TLS_CONNECTION_STRING"]
 BEHIND_PROXY = os.environ["WEBPUBSUB_PROXY_CONNECTION_STRING"]
 REVERSE_PROXY = os.environ["WEBPUBSUB_REVERSE_PROXY"]

@@ -32,7 +32,7 @@ import reactor.core.publisher.Mono;
 
 /** azure-messaging-webpubsub: every call. A name begins with the features that the test proves. */
 class ServiceTest {
-    private static final String CONNECTION_STRING = System.getenv("WEBPUBSUB_CONNECTION_STRING");
+    private static final String CONNECTION_STRING = System.getenv("WebPubSubConnectionString");
     private static final AtomicInteger HUBS = new AtomicInteger();
     private static final byte[] BYTES = {5, 1, 1};
 
