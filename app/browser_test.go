@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/webpubsub"
 	"example.com/webpubsub/app"
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/internal/connstr"
@@ -56,10 +57,16 @@ func TestBrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	chat.Handle("/", a.Handler())
+	announce := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := a.Service.SendToGroup(r.Context(), "room.general", webpubsub.Text("Maintenance at noon <b>"), nil); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	}))
+	t.Cleanup(announce.Close)
 
 	cmd := exec.Command(node, "chat.js")
 	cmd.Dir = filepath.Join("testdata", "browser")
-	cmd.Env = append(os.Environ(), "PAGE_URL="+web.URL+"/api/index", "LAN_PAGE_URL="+fromLAN+"/api/index", "CUT_URL="+cut.URL, "CHROMIUM="+chromium)
+	cmd.Env = append(os.Environ(), "PAGE_URL="+web.URL+"/api/index", "LAN_PAGE_URL="+fromLAN+"/api/index", "CUT_URL="+cut.URL, "ANNOUNCE_URL="+announce.URL, "CHROMIUM="+chromium)
 	if dir := os.Getenv(screenshotsEnv); dir != "" {
 		abs, err := filepath.Abs(filepath.Join("..", dir))
 		if err != nil {

@@ -46,13 +46,20 @@ func New(c Config) (*App, error) {
 		// not run again for it.
 		Dedup: &handler.DedupOptions{},
 	}
+	var clientOptions service.ClientOptions
+	if c.ClientOptions != nil {
+		clientOptions = *c.ClientOptions
+	}
+	if clientOptions.Logger == nil {
+		clientOptions.Logger = a.Log
+	}
 	var err error
 	switch {
 	case c.ConnectionString != "":
-		a.Service, err = service.NewClientFromConnectionString(c.ConnectionString, c.Hub, c.ClientOptions)
+		a.Service, err = service.NewClientFromConnectionString(c.ConnectionString, c.Hub, &clientOptions)
 		events.ConnectionStrings = []string{c.ConnectionString}
 	case c.ServiceURI != "" && c.Credential != nil:
-		a.Service, err = service.NewClient(c.ServiceURI, c.Hub, c.Credential, c.ClientOptions)
+		a.Service, err = service.NewClient(c.ServiceURI, c.Hub, c.Credential, &clientOptions)
 		events.AllowedOrigins = []string{c.ServiceURI}
 	default:
 		err = fmt.Errorf("Config needs ConnectionString (setting %s), or ServiceURI (setting %s) and Credential", settingConnection, settingServiceURI)

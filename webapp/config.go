@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"example.com/webpubsub/handler"
+	"example.com/webpubsub/internal/azclient"
 	"example.com/webpubsub/internal/connstr"
 	"example.com/webpubsub/internal/names"
 	"example.com/webpubsub/service"
@@ -207,17 +208,20 @@ func named(setting string, err error) error {
 // with it instead of listing every other way to sign in.
 func credential(get func(string) string) (azcore.TokenCredential, error) {
 	kind := get(settingCredential)
+	// A request for a managed identity's token carries a secret header, which an
+	// http.Client would send along with a redirect to any host.
+	options := azcore.ClientOptions{Transport: azclient.Transport(nil)}
 	switch {
 	case kind != "" && !strings.EqualFold(kind, "managedidentity"):
 		return nil, fmt.Errorf("%s is %q: the only value is managedidentity; leave it out to use what the environment offers", settingCredential, kind)
 	case kind == "" && get(identityEndpoint) == "":
-		cred, err := azidentity.NewDefaultAzureCredential(nil)
+		cred, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: options})
 		if err != nil {
 			return nil, fmt.Errorf("%s is set, but no credential can be made: %w", settingServiceURI, err)
 		}
 		return cred, nil
 	}
-	o := &azidentity.ManagedIdentityCredentialOptions{}
+	o := &azidentity.ManagedIdentityCredentialOptions{ClientOptions: options}
 	clientID, resourceID := get(settingClientID), get(settingResourceID)
 	switch {
 	case clientID != "" && resourceID != "":

@@ -3,10 +3,13 @@ package webapp_test
 import (
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"example.com/webpubsub/webapp"
@@ -247,5 +250,33 @@ func TestSetting(t *testing.T) {
 	c, err := webapp.ConfigFromEnv(getenv(map[string]string{"WebPubSubConnectionString": someConnection, "QuizQuestions": " 20\n"}))
 	if err != nil || c.Setting("QuizQuestions") != "20" || c.Setting("Nothing") != "" || (webapp.Config{}).Setting("QuizQuestions") != "" {
 		t.Errorf("got %q, %v", c.Setting("QuizQuestions"), err)
+	}
+}
+
+// A request for a managed identity's token carries a secret header, which an
+// http.Client sends along with a redirect to any host.
+func TestCredentialsDoNotFollowRedirects(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("the redirect was followed, with X-IDENTITY-HEADER %q", r.Header.Get("X-IDENTITY-HEADER"))
+	}))
+	defer elsewhere.Close()
+	identity := httptest.NewServer(http.RedirectHandler(elsewhere.URL+"/steal", http.StatusTemporaryRedirect))
+	defer identity.Close()
+	t.Setenv("IDENTITY_ENDPOINT", identity.URL)
+	t.Setenv("IDENTITY_HEADER", "verysecret")
+	for name, setting := range map[string]string{"the platform's": identity.URL, "the default": ""} {
+		if setting == "" {
+			t.Setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")
+		}
+		c, err := webapp.ConfigFromEnv(getenv(map[string]string{
+			"WebPubSubConnectionString__serviceUri": "https://contoso.webpubsub.azure.com", "WebPubSubAccessKeys": "k", "IDENTITY_ENDPOINT": setting,
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Credential.GetToken(t.Context(), policy.TokenRequestOptions{Scopes: []string{"https://webpubsub.azure.com/.default"}})
+		if err == nil || !strings.Contains(err.Error(), "redirected to "+elsewhere.URL+"/steal") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

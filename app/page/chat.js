@@ -83,6 +83,11 @@ client.addEventListener('disconnected', ({ detail }) => {
 
 client.addEventListener('message', ({ detail: frame }) => {
   const { data } = frame;
+  // Text without a sender comes from the server, for example from webpubsub send.
+  if (frame.dataType === 'text' && !frame.fromUserId) {
+    (frame.group ? roomOf(frame) : rooms.get(current))?.notice(`Server: ${data}`);
+    return;
+  }
   if (frame.dataType !== 'json' || typeof data !== 'object' || data === null) return;
   // Whatever another member publishes carries the sender's id. Only the event
   // handler may say who wrote what and who came, so that nobody can be imitated.

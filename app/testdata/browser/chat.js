@@ -2,15 +2,15 @@
 // cut and come back, and nothing that was said meanwhile is lost.
 //
 // PAGE_URL is the chat page, LAN_PAGE_URL the same as seen from another machine,
-// a request to CUT_URL cuts the connections, CHROMIUM is the browser, SCREENSHOTS
-// the folder for pictures.
+// a request to CUT_URL cuts the connections, one to ANNOUNCE_URL sends text as the
+// server does, CHROMIUM is the browser, SCREENSHOTS the folder for pictures.
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
-const { PAGE_URL, LAN_PAGE_URL, CUT_URL, CHROMIUM, SCREENSHOTS } = process.env;
+const { PAGE_URL, LAN_PAGE_URL, CUT_URL, ANNOUNCE_URL, CHROMIUM, SCREENSHOTS } = process.env;
 
 const profile = await mkdtemp(join(tmpdir(), "chat-"));
 const browser = await chromium.launchPersistentContext(profile, {
@@ -59,6 +59,11 @@ try {
   await see(alice, "<img src=x onerror=alert(1)>");
   assert.equal(await alice.locator("#logs img[src=x]").count(), 0, "a message became HTML");
   assert.equal(await alice.locator("#logs").getByText("Hello Bób, the whole way round!").count(), 1, "the sender sees its message once");
+
+  // Text from the server, such as that of webpubsub send, is shown.
+  assert.ok((await fetch(ANNOUNCE_URL, { method: "POST" })).ok);
+  await see(alice, "Server: Maintenance at noon <b>");
+  await see(bob, "Server: Maintenance at noon <b>");
 
   await bob.getByLabel("Message", { exact: true }).pressSequentially("thin");
   await alice.getByText(/Bób is typing/).waitFor();
