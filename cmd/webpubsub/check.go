@@ -70,7 +70,7 @@ a client that does not exist.
 		fs.PrintDefaults()
 	}
 	if err := parse(e, fs, args); err != nil {
-		return helpIsFine(err)
+		return ignoreHelp(err)
 	}
 	if *settings != "" {
 		values, err := c.checkSettings(*settings)

@@ -64,7 +64,7 @@ func runCompletion(_ context.Context, e *env, args []string) error {
 		fmt.Fprintf(fs.Output(), "Usage: webpubsub completion %s\n\nThe script explains how to load it.\n", strings.Join(shellNames, "|"))
 	}
 	if err := parse(e, fs, args); err != nil {
-		return helpIsFine(err)
+		return ignoreHelp(err)
 	}
 	script, ok := shells[fs.Arg(0)]
 	if !ok || fs.NArg() != 1 {

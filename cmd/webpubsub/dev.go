@@ -30,7 +30,7 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	var sec security
 	sec.flags(fs)
 	if err := parseFlags(e, fs, args); err != nil {
-		return helpIsFine(err)
+		return ignoreHelp(err)
 	}
 
 	// The functions listen first, so that the emulator knows where to find them.
@@ -40,7 +40,7 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	}
 	defer l.Close()
 	base := "http://" + listenHost(*functions, l.Addr())
-	log := &lines{w: e.out}
+	log := &lines{w: e.out, hub: *hub, hubsFile: *hubs}
 	options := sec.apply(emulator.Options{
 		Addr: *addr, AccessKey: *key, HubsFile: *hubs, Observe: log.entry, Dashboard: true,
 		Hubs: map[string]emulator.HubSettings{*hub: {EventHandlers: []emulator.EventHandler{allEvents(base + "/api/events")}}},

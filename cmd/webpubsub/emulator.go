@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -28,7 +30,7 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	var sec security
 	sec.flags(fs)
 	if err := parseFlags(e, fs, args); err != nil {
-		return helpIsFine(err)
+		return ignoreHelp(err)
 	}
 	h := emulator.HubSettings{AllowAnonymous: *anonymous}
 	if *upstream != "" {
@@ -38,7 +40,7 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	} else if *audience != "" {
 		return usagef("-audience requires -upstream")
 	}
-	log := &lines{w: e.out}
+	log := &lines{w: e.out, hub: *hub, hubsFile: *hubs}
 	srv, err := emulator.Start(sec.apply(emulator.Options{
 		Addr: *addr, AccessKey: *key, Hubs: map[string]emulator.HubSettings{*hub: h}, HubsFile: *hubs, Observe: log.entry, Dashboard: true,
 	}))
@@ -92,8 +94,11 @@ func explainListen(err error, flagName string) error {
 
 // lines prints the journal, one line for each entry.
 type lines struct {
-	mu sync.Mutex
-	w  io.Writer
+	hub, hubsFile string // settings of hubs: that of -hub, and those of the file
+
+	mu   sync.Mutex
+	w    io.Writer
+	seen map[string]bool // hubs, in lower case
 }
 
 func (l *lines) printf(format string, args ...any) {
@@ -103,5 +108,41 @@ func (l *lines) printf(format string, args ...any) {
 }
 
 func (l *lines) entry(e emulator.Entry) {
-	l.printf("%s  %s\n", e.Time.Format(time.TimeOnly), printable(e.String()))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := e.Time.Format(time.TimeOnly)
+	if hub := strings.ToLower(e.Hub); hub != "" && !l.seen[hub] {
+		if l.seen == nil {
+			l.seen = make(map[string]bool)
+		}
+		l.seen[hub] = true
+		// Every valid name is a hub, so a mistyped one would work, and reach nobody.
+		if !l.configured(hub) {
+			fmt.Fprintf(l.w, "%s  hub %s is used for the first time; it has no settings\n", at, printable(e.Hub))
+		}
+	}
+	fmt.Fprintf(l.w, "%s  %s\n", at, printable(e.String()))
+}
+
+// configured reports whether a hub has settings. The file is read for each new
+// hub, since it can change.
+func (l *lines) configured(hub string) bool {
+	if strings.EqualFold(hub, l.hub) {
+		return true
+	}
+	f, err := os.Open(l.hubsFile)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	hubs, err := emulator.ReadHubs(f)
+	if err != nil {
+		return false
+	}
+	for name := range hubs {
+		if strings.EqualFold(hub, name) {
+			return true
+		}
+	}
+	return false
 }

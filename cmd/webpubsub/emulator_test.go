@@ -88,6 +88,23 @@ func TestEmulatorFlagsExplainThemselves(t *testing.T) {
 	}
 }
 
+// Every valid name is a hub, so a mistyped one works, and reaches nobody.
+func TestReportsUnknownHubs(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "hubs.json")
+	if err := os.WriteFile(file, []byte(`{"hubs":{"Game":{"anonymousConnectPolicy":"allow"}}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log := &output{}
+	l := &lines{w: log, hub: "chat", hubsFile: file}
+	for _, hub := range []string{"", "chat", "CHAT", "game", "typo", "TYPO", "other"} {
+		l.entry(emulator.Entry{Kind: emulator.EntrySent, Hub: hub, Name: "all"})
+	}
+	if got := strings.Count(log.String(), "is used for the first time"); got != 2 ||
+		!strings.Contains(log.String(), "hub typo is used for the first time") || !strings.Contains(log.String(), "hub other is used") {
+		t.Errorf("printed\n%s", log)
+	}
+}
+
 func TestWarnsAboutPublicDefaultKey(t *testing.T) {
 	for _, tt := range []struct {
 		addr, key string

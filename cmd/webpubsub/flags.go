@@ -94,8 +94,8 @@ func envName(flag string) string {
 	return "WEBPUBSUB_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// helpIsFine returns nil if help was asked for and printed.
-func helpIsFine(err error) error {
+// ignoreHelp returns nil if help was asked for and printed.
+func ignoreHelp(err error) error {
 	if errors.Is(err, flag.ErrHelp) {
 		return nil
 	}

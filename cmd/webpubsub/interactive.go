@@ -47,7 +47,7 @@ is generated. The exit status is 1 if a command has failed.
 		fs.PrintDefaults()
 	}
 	if err := parse(e, fs, args); err != nil {
-		return helpIsFine(err)
+		return ignoreHelp(err)
 	}
 	s, err := f.connect(ctx, e, fs, webpubsub.RoleJoinLeaveAnyGroup, webpubsub.RoleSendToAnyGroup)
 	if err != nil || s == nil {

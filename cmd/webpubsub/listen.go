@@ -64,7 +64,7 @@ access URL; if it is omitted, one is generated.
 		fs.PrintDefaults()
 	}
 	if err := parse(e, fs, args); err != nil {
-		return helpIsFine(err)
+		return ignoreHelp(err)
 	}
 	s, err := f.connect(ctx, e, fs, webpubsub.RoleJoinLeaveAnyGroup)
 	if err != nil || s == nil {

@@ -41,7 +41,7 @@ func runPackage(ctx context.Context, e *env, args []string) error {
 		fs.PrintDefaults()
 	}
 	if err := parse(e, fs, args); err != nil {
-		return helpIsFine(err)
+		return ignoreHelp(err)
 	}
 	program := "./functions"
 	switch fs.NArg() {

@@ -87,7 +87,7 @@ from a file or from standard input.
 		fs.PrintDefaults()
 	}
 	if err := parse(e, fs, args); err != nil {
-		return helpIsFine(err)
+		return ignoreHelp(err)
 	}
 	to := target{Type: "all"}
 	for _, t := range []target{{"user", *user}, {"group", *group}, {"connection", *connection}} {

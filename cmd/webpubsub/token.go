@@ -25,7 +25,7 @@ func runToken(ctx context.Context, e *env, args []string) error {
 	fs.Var(&roles, "role", "`role`, for example "+webpubsub.RoleSendToAnyGroup+"; may be repeated")
 	fs.Var(&groups, "group", "`group` that the client joins when it connects; may be repeated")
 	if err := parseFlags(e, fs, args); err != nil {
-		return helpIsFine(err)
+		return ignoreHelp(err)
 	}
 	client, err := c.client(fs)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 func runVersion(_ context.Context, e *env, args []string) error {
 	fs := flag.NewFlagSet("version", flag.ContinueOnError)
 	if err := parseFlags(e, fs, args); err != nil {
-		return helpIsFine(err)
+		return ignoreHelp(err)
 	}
 	version, commit := "(unknown)", ""
 	if info, ok := debug.ReadBuildInfo(); ok {
