@@ -22,7 +22,7 @@ import (
 	"example.com/webpubsub/webapp"
 )
 
-// Every kind of event has the same answer under AWS's own emulator as from the
+// Every kind of event has the same response under AWS's own emulator as from the
 // handler itself, behind a Function URL and behind an HTTP API.
 func TestEventsUnderTheEmulatorOfAWS(t *testing.T) {
 	srv := emulator.StartT(t, emulator.Options{}) // for what the handler itself sends
@@ -122,7 +122,7 @@ func TestSignInOnLambda(t *testing.T) {
 		return resp.StatusCode, token
 	}
 	if status, _ := negotiate(""); status != http.StatusUnauthorized {
-		t.Errorf("nobody got %d, want 401", status)
+		t.Errorf("an unauthenticated caller got %d, want 401", status)
 	}
 	status, token := negotiate(`,"authorizer":{"jwt":{"claims":{"sub":"7f3a","name":"Jürgen","iss":"https://login.example.com"}}}`)
 	if status != http.StatusOK {

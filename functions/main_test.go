@@ -186,13 +186,13 @@ func TestRequests(t *testing.T) {
 			resp, body := do(t, negotiate, "?userId=alice", get("/"))
 			var token struct{ BaseURL, URL, AccessToken string }
 			if err := json.Unmarshal([]byte(body), &token); err != nil || resp.StatusCode != http.StatusOK {
-				t.Fatalf("negotiate answered %d %s", resp.StatusCode, body)
+				t.Fatalf("negotiate responded with %d %s", resp.StatusCode, body)
 			}
 			if want := strings.Replace(srv.URL(), "http:", "ws:", 1) + "/client/hubs/chat"; token.BaseURL != want || token.URL != want+"?access_token="+token.AccessToken {
-				t.Errorf("negotiate answered %s, want the base URL %s", body, want)
+				t.Errorf("negotiate responded with %s, want the base URL %s", body, want)
 			}
 			if resp, body := do(t, negotiate, "", get("/")); resp.StatusCode != http.StatusUnauthorized {
-				t.Errorf("negotiate without a user answered %d %s, want 401", resp.StatusCode, body)
+				t.Errorf("negotiate without a user responded with %d %s, want 401", resp.StatusCode, body)
 			}
 
 			resp, _ = do(t, events, "", handlertest.Preflight(origin))
@@ -220,14 +220,14 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// The whole way: a client negotiates and connects, and what it says comes back
+// The whole way: a client negotiates and connects, and what it sends comes back
 // through the service, the platform and the function. The user's name is not
-// ASCII: the Functions host answered 500 to each of its events.
+// ASCII: the Functions host responded with 500 to each of its events.
 func TestEndToEnd(t *testing.T) {
 	for _, platform := range platforms {
 		t.Run(platform.name, func(t *testing.T) {
 			// The service wants the function's URL and the function the service's,
-			// so a front with an address known ahead stands before the function.
+			// so a front with an address known ahead is put before the function.
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
@@ -302,8 +302,8 @@ func TestPage(t *testing.T) {
 		if resp.StatusCode != http.StatusOK || !strings.Contains(body, "<html") {
 			t.Errorf("the page got %d %.100s", resp.StatusCode, body)
 		}
-		// What a browser has kept is asked for again. An older host cannot pass the
-		// answer 304 on, and gets the file.
+		// A browser requests again what it has kept. An older host cannot pass 304 on,
+		// and gets the file.
 		again := get("/")
 		again.Header.Set("If-None-Match", resp.Header.Get("Etag"))
 		resp, body = do(t, host.URL(), "/api/index", again)
@@ -317,7 +317,7 @@ func TestPage(t *testing.T) {
 	})
 }
 
-// The service sends all events over few connections. Those that are answered
+// The service sends all events over few connections. Responses
 // without a body broke the connection to an older host, and half of a burst of
 // disconnected events was lost.
 func TestBurstOfDisconnectedEvents(t *testing.T) {
@@ -359,7 +359,7 @@ func TestApplication(t *testing.T) {
 	all := start("functions")
 	for _, negotiate := range []*functionshost.Host{all, start("negotiate")} {
 		if resp, body := do(t, negotiate.URL(), "/api/negotiate?userId=alice", get("/")); resp.StatusCode != http.StatusOK {
-			t.Errorf("negotiate answered %d %s", resp.StatusCode, body)
+			t.Errorf("negotiate responded with %d %s", resp.StatusCode, body)
 		}
 	}
 	for _, events := range []*functionshost.Host{all, start("events")} {
@@ -391,7 +391,7 @@ func TestMissingSetting(t *testing.T) {
 }
 
 // The host waits for the listener, and a token takes a network call: none is
-// fetched before a request needs it. Nothing of the failure is told to the caller.
+// fetched before a request needs it. The response does not contain the reason.
 func TestTokensAreFetchedLazily(t *testing.T) {
 	bothHosts(t, testTokensAreFetchedLazily)
 }
@@ -401,7 +401,7 @@ func testTokensAreFetchedLazily(t *testing.T, start func(string, ...string) *fun
 	identity := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		calls.Add(1)
 		if r.Header.Get("X-Identity-Header") != "secretheader" || r.URL.Query().Get("client_id") != "id-of-the-app" {
-			t.Errorf("the platform was asked with %v %v", r.URL.Query(), r.Header)
+			t.Errorf("the platform was called with %v %v", r.URL.Query(), r.Header)
 		}
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = io.WriteString(w, `{"message":"no such identity"}`)
@@ -417,26 +417,26 @@ func testTokensAreFetchedLazily(t *testing.T, start func(string, ...string) *fun
 		"IDENTITY_HEADER=secretheader",
 	)
 	if n := calls.Load(); n != 0 {
-		t.Errorf("%d tokens were asked for before any request", n)
+		t.Errorf("%d tokens were requested before any request", n)
 	}
 	resp, body := do(t, host.URL(), "/api/events", handlertest.Connect("chat", "conn1", &handlertest.Options{UserID: "alice", Origin: "demo.webpubsub.azure.com"}))
 	if resp.StatusCode != http.StatusOK || calls.Load() != 0 {
-		t.Errorf("connect got %d %s and asked for %d tokens; it needs none", resp.StatusCode, body, calls.Load())
+		t.Errorf("connect got %d %s and requested %d tokens; it needs none", resp.StatusCode, body, calls.Load())
 	}
 	resp, body = do(t, host.URL(), "/api/negotiate?userId=alice", get("/"))
 	if resp.StatusCode != http.StatusBadGateway || strings.Contains(body, "identity") {
 		t.Errorf("negotiate got %d %s, want 502 without the reason", resp.StatusCode, body)
 	}
 	if calls.Load() == 0 {
-		t.Error("no token was asked for")
+		t.Error("no token was requested")
 	}
 	host.Stop() // all that it wrote is there then
 	if log := host.Stdout() + host.Stderr(); !strings.Contains(log, "no such identity") || strings.Contains(log, "secretheader") || strings.Contains(log, emulator.DefaultAccessKey) {
-		t.Errorf("the log must hold the reason and no secret: %s", log)
+		t.Errorf("the log must contain the reason and no secret: %s", log)
 	}
 }
 
-// The log of a whole conversation, with everything that was refused, must hold
+// The log of a whole conversation, with everything that was rejected, must contain
 // no key and no token.
 func TestNoSecretsInTheLog(t *testing.T) {
 	bothHosts(t, testNoSecretsInTheLog)
@@ -448,7 +448,7 @@ func testNoSecretsInTheLog(t *testing.T, start func(string, ...string) *function
 	_, body := do(t, host.URL(), "/api/negotiate?userId=alice", get("/"))
 	var token struct{ AccessToken string }
 	if err := json.Unmarshal([]byte(body), &token); err != nil || token.AccessToken == "" {
-		t.Fatalf("negotiate answered %s", body)
+		t.Fatalf("negotiate responded with %s", body)
 	}
 	options := &handlertest.Options{AccessKeys: []string{"wrong"}, Origin: "127.0.0.1"}
 	forged := handlertest.Connect("chat", "conn1", options)
@@ -460,7 +460,7 @@ func testNoSecretsInTheLog(t *testing.T, start func(string, ...string) *function
 	host.Stop() // all that it wrote is there then
 	log := host.Stdout() + host.Stderr()
 	if !strings.Contains(log, "invocationId") {
-		t.Errorf("the refusal is not logged with its invocation: %s", log)
+		t.Errorf("the rejection is not logged with its invocation: %s", log)
 	}
 	for name, secret := range map[string]string{
 		"access key":   emulator.DefaultAccessKey,
@@ -468,7 +468,7 @@ func testNoSecretsInTheLog(t *testing.T, start func(string, ...string) *function
 		"signature":    strings.TrimPrefix(signature, "sha256="),
 	} {
 		if strings.Contains(log, secret) {
-			t.Errorf("the log holds the %s: %s", name, log)
+			t.Errorf("the log contains the %s: %s", name, log)
 		}
 	}
 }

@@ -33,7 +33,7 @@ func TestHostJSON(t *testing.T) {
 		t.Errorf("the executable is %s; README and Makefile build bin/functions", config.Executable)
 	}
 	if config.Forwarding {
-		t.Error("a host that forwards answers requests with chunked bodies with 500: host.json must set enableProxyingHttpRequest")
+		t.Error("a host that forwards responds to requests with chunked bodies with 500: host.json must set enableProxyingHttpRequest")
 	}
 	if want := []string{"negotiate", "events/{*event}", "index/{*file}"}; config.Prefix != "api" || !slices.Equal(config.Routes, want) {
 		t.Errorf("the routes are %q under %q; package webapp serves %q under api", config.Routes, config.Prefix, want)
@@ -52,7 +52,7 @@ func TestLocalSettings(t *testing.T) {
 		t.Error("IsEncrypted must be false; Core Tools take a missing one for true")
 	}
 	if got := settings.Values["FUNCTIONS_WORKER_RUNTIME"]; got != "custom" {
-		t.Errorf("FUNCTIONS_WORKER_RUNTIME is %q; without custom Core Tools ask, and the routes of host.json are refused", got)
+		t.Errorf("FUNCTIONS_WORKER_RUNTIME is %q; without custom, Core Tools prompt and the host rejects the routes of host.json", got)
 	}
 	for name := range settings.Values {
 		if strings.Contains(name, ":") {
@@ -62,7 +62,7 @@ func TestLocalSettings(t *testing.T) {
 }
 
 // Everything else in the repository must stay out of the package: it would be
-// public to whoever can read the deployment, and folders of tools are large.
+// public to everyone who can read the deployment, and folders of tools are large.
 func TestFuncignore(t *testing.T) {
 	packs := functionshost.Packs(string(read(t, ".funcignore")))
 	packed := []string{}

@@ -25,18 +25,18 @@
 // requests of all functions over HTTP on 127.0.0.1. A current host proxies them
 // (enableProxyingHttpRequest in host.json): r.Host is the loopback address, and
 // the public name is in X-Forwarded-Host. A host before 4.1044 knows only
-// enableForwardingHttpRequest: it rebuilds requests, and answers one with a
-// chunked body with 500 without calling the handler. Set both; a host takes the
+// enableForwardingHttpRequest: it rebuilds requests, and responds to one
+// with a chunked body with 500 without calling the handler. Set both; a host takes the
 // first if it knows it. Run makes up for what a host does not pass on:
 //
 //   - To a request that was forwarded, 204, 205 and 304 become 200 with an empty
 //     body, since with those the host breaks the client's connection. Conditional
 //     headers (If-None-Match, If-Modified-Since) are removed, so that a file is
-//     sent again rather than answered with 304.
-//   - What is not ASCII in a response header is percent-encoded. The host answers
-//     with 500 otherwise. It does so as well, without calling the handler, for a
+//     sent again and 304 does not occur.
+//   - What is not ASCII in a response header is percent-encoded. The host responds
+//     with 500 otherwise. It does so as well, without calling the handler, to a
 //     request whose headers are not ASCII.
-//   - A panic is answered with 500. If the connection is dropped, the host sends the
+//   - The response to a panic is 500. If the connection is dropped, the host sends the
 //     request again, up to 40 times.
 //
 // A process that exits is restarted, except one that exits with status 0; after

@@ -7,7 +7,7 @@ import (
 	"net/http"
 )
 
-// Invoke answers one Lambda event with h.
+// Invoke handles one Lambda event with h.
 func Invoke(ctx context.Context, h http.Handler, log *slog.Logger, event []byte) ([]byte, error) {
 	return lambdaHandler{h, (&Options{Logger: log}).withDefaults()}.Invoke(ctx, event)
 }

@@ -17,8 +17,8 @@ const (
 )
 
 // functionsHandler adapts h to the Functions host: the invocation's ID is in the
-// context, the host's own probes are answered here, and a response is one that
-// the host can pass on.
+// context, the host's own probes get their response here, and a response is one
+// that the host can pass on.
 func functionsHandler(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get(headerInvocation)
@@ -33,7 +33,7 @@ func functionsHandler(h http.Handler) http.Handler {
 		}
 		out := &functionsWriter{ResponseWriter: w, forwarded: forwarded(r)}
 		if out.forwarded {
-			// A request without conditions is not answered with 304.
+			// The response to a request without conditions is never 304.
 			r.Header.Del("If-None-Match")
 			r.Header.Del("If-Modified-Since")
 		}
@@ -67,8 +67,8 @@ func forwarded(r *http.Request) bool {
 // announcing it, so that the next request on it is lost: of 100 disconnected
 // events half were. Such a status becomes 200 with an empty body.
 //
-// A header value with other characters than ASCII is answered with 500 by the
-// host, whether it forwards or proxies. It is percent-encoded, as in a URL.
+// For a header value with other characters than ASCII the host responds with 500,
+// whether it forwards or proxies. It is percent-encoded, as in a URL.
 type functionsWriter struct {
 	http.ResponseWriter
 	forwarded bool

@@ -12,16 +12,14 @@ import (
 )
 
 // maxLambdaResponse is the size limit of a buffered response, as encoded.
-// Sending more makes the runtime API refuse it and the AWS library end the
-// process. (AWS Lambda developer guide, Lambda quotas.)
+// A larger one is rejected by the runtime API, and the AWS library exits. (AWS Lambda developer guide, Lambda quotas.)
 const maxLambdaResponse = 6 << 20
 
 // runLambda serves invocations until ctx is cancelled. There is nothing to
 // drain then: the platform takes an instance away between invocations.
 func runLambda(ctx context.Context, h http.Handler, o Options) error {
 	o.Logger.InfoContext(ctx, "listening", "mode", "AWS Lambda")
-	// The AWS library's loop has no way to return: where it cannot go on it ends
-	// the process. It therefore gets a goroutine of its own.
+	// The AWS library's loop has no way to return: if it fails it exits. It therefore gets a goroutine of its own.
 	go lambda.StartWithOptions(lambdaHandler{h, o}, lambda.WithContext(context.WithoutCancel(ctx)))
 	<-ctx.Done()
 	return nil
@@ -33,15 +31,15 @@ type lambdaHandler struct {
 	Options
 }
 
-// Invoke answers one event. It fails, which the client sees as 502, only for an
-// event that is no HTTP request; everything else is an HTTP response.
+// Invoke handles one event. It returns an error, which the client sees as 502,
+// only if the event is not an HTTP request.
 func (l lambdaHandler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	if c, ok := lambdacontext.FromContext(ctx); ok {
 		ctx = WithInvocationID(ctx, c.AwsRequestID)
 	}
 	r, err := decodeEvent(ctx, payload)
 	if errors.Is(err, errBody) {
-		l.Logger.WarnContext(ctx, "request refused", "error", err.Error())
+		l.Logger.WarnContext(ctx, "request rejected", "error", err.Error())
 		return l.encode(ctx, plainResponse(http.StatusBadRequest))
 	}
 	if err != nil {
@@ -50,7 +48,7 @@ func (l lambdaHandler) Invoke(ctx context.Context, payload []byte) ([]byte, erro
 	return l.encode(ctx, l.serve(r))
 }
 
-// serve calls the handler. A panic becomes an answer of status 500: it would
+// serve calls the handler. The response to a panic is 500: it would
 // otherwise end the process, and the next request would wait for a cold start.
 func (l lambdaHandler) serve(r *http.Request) (response lambdaResponse) {
 	defer func() {
@@ -67,7 +65,7 @@ func (l lambdaHandler) serve(r *http.Request) (response lambdaResponse) {
 func (l lambdaHandler) encode(ctx context.Context, response lambdaResponse) ([]byte, error) {
 	out, err := json.Marshal(response)
 	if err == nil && len(out) > maxLambdaResponse {
-		l.Logger.ErrorContext(ctx, "the response is too large for Lambda: answered with 500",
+		l.Logger.ErrorContext(ctx, "the response is too large for Lambda: 500 is sent instead",
 			"bytes", len(out), "limit", maxLambdaResponse)
 		out, err = json.Marshal(plainResponse(http.StatusInternalServerError))
 	}

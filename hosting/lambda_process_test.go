@@ -111,11 +111,10 @@ func TestExitOnLambda(t *testing.T) {
 	}
 }
 
-// Lambda ends a handler that takes too long. The context of its request has the
-// same deadline.
+// Lambda ends a handler that takes too long, and starts the program again.
 func TestTimeoutOnLambda(t *testing.T) {
 	host := lambdahost.StartEmulator(t, self(t), asProgram, configured, "AWS_LAMBDA_FUNCTION_TIMEOUT=1")
-	event := bytes.Replace(readEvent(t, "http_api_negotiate.json"), []byte("/api/negotiate"), []byte("/api/index/hang"), 1)
+	event := bytes.Replace(readEvent(t, "http_api_negotiate.json"), []byte("/api/negotiate"), []byte("/api/index/stuck"), 1)
 	_, err := host.Invoke(t.Context(), event)
 	var failed *lambdahost.FunctionError
 	if !errors.As(err, &failed) || !strings.Contains(failed.Message, "timed out after 1.00 seconds") {

@@ -41,10 +41,10 @@ type lambdaEvent struct {
 var (
 	errEvent = errors.New("the event is not an HTTP request of payload format 2.0: " +
 		"invoke this function through a Function URL, or through an HTTP API with PayloadFormatVersion 2.0")
-	errBody = errors.New("the body of the event is not the base64 that it is said to be")
+	errBody = errors.New("the body of the event is not valid base64")
 )
 
-// decodeEvent returns the request that the event stands for, in the shape that
+// decodeEvent returns the request that the event describes, in the shape that
 // a net/http server gives to its handlers.
 func decodeEvent(ctx context.Context, payload []byte) (*http.Request, error) {
 	var e lambdaEvent

@@ -19,7 +19,7 @@ type lambdaResponse struct {
 	IsBase64Encoded bool              `json:"isBase64Encoded,omitempty"`
 }
 
-// plainResponse is the answer with a status and its name.
+// plainResponse is a response with a status and its name.
 func plainResponse(status int) lambdaResponse {
 	return lambdaResponse{
 		StatusCode: status,
@@ -30,7 +30,7 @@ func plainResponse(status int) lambdaResponse {
 
 // recorder is the http.ResponseWriter of an invocation. It follows the rules of
 // net/http's own: the header is fixed by the first write, the content type is
-// guessed where there is none, and some statuses have no body.
+// guessed if there is none, and some statuses have no body.
 type recorder struct {
 	method string
 	header http.Header
@@ -49,7 +49,7 @@ func (w *recorder) WriteHeader(status int) {
 	if status < 100 || status > 999 {
 		panic(fmt.Sprintf("invalid WriteHeader code %d", status)) // as net/http does
 	}
-	// Informational answers cannot be sent ahead of a buffered one.
+	// Informational responses cannot be sent ahead of a buffered one.
 	if w.status != 0 || status < 200 {
 		return
 	}

@@ -26,7 +26,7 @@ func readEvent(t testing.TB, name string) []byte {
 	return b
 }
 
-// invoke answers the event with h. The answer is decoded with the type of the
+// invoke handles the event with h. The response is decoded with the type of the
 // AWS library, which shows that AWS understands it.
 func invoke(t *testing.T, h http.Handler, log *slog.Logger, event []byte) events.LambdaFunctionURLResponse {
 	t.Helper()
@@ -245,9 +245,9 @@ func TestLambdaResponses(t *testing.T) {
 
 func TestLambdaPanic(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
-		"panic":          func(http.ResponseWriter, *http.Request) { panic("out of cheese") },
-		"half an answer": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "half"); panic("out of cheese") },
-		"bad status":     func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(0) },
+		"panic":           func(http.ResponseWriter, *http.Request) { panic("out of cheese") },
+		"half a response": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "half"); panic("out of cheese") },
+		"bad status":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(0) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log lines
@@ -271,8 +271,8 @@ func TestLambdaInvocationID(t *testing.T) {
 	}
 }
 
-// A response over the limit was refused by the runtime API, and the process
-// ended: one large answer cost every later request a cold start.
+// A response over the limit was rejected by the runtime API, and the process
+// exited: one large response cost every later request a cold start.
 func TestLambdaResponseTooLarge(t *testing.T) {
 	var log lines
 	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

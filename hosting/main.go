@@ -19,7 +19,7 @@ import (
 // build gets the logger of [NewLogger], which is also slog's default. It should
 // read settings and leave network calls to the first request that needs them,
 // because the platform waits for the listener. If build fails, the listener opens
-// all the same: every request is answered with 503, and the error is logged at
+// all the same: the response to every request is 503, and the error is logged at
 // the start and, at a limited rate, with requests. A process that exited instead
 // would be restarted by the Functions host, which shuts down after three exits.
 //
@@ -54,14 +54,14 @@ func Main(build func(log *slog.Logger) (http.Handler, error)) {
 	os.Exit(0)
 }
 
-// exitRestart asks the Functions host for a new process and is not counted as an
+// exitRestart makes the Functions host start a new process and is not counted as an
 // error, of which the host takes three. (azure-functions-host, WorkerProcess.)
 const exitRestart = 200
 
-// unavailable answers every request with 503 and logs why, at a limited rate. The
-// response does not name the reason: it may be read by anybody.
+// unavailable responds to every request with 503 and logs why, at a limited rate.
+// The response does not name the reason, since it is public.
 func unavailable(reason error, log *slog.Logger) http.Handler {
-	const message = "not configured: every request is answered with 503"
+	const message = "not configured: the response to every request is 503"
 	log.Error(message, "error", reason.Error())
 	limit := loglimit.New(func(_ string, n int) {
 		log.Error(message, "error", reason.Error(), "suppressed", n)

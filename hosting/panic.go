@@ -18,7 +18,7 @@ import (
 // first, since all of it may still be in a buffer, and then the connection is
 // closed.
 //
-// With [http.ErrAbortHandler] a handler asks for the connection to be closed. If
+// A handler panics with [http.ErrAbortHandler] to close the connection. If
 // mayAbort is false, that is handled as other panics are, but not logged.
 func handlePanics(h http.Handler, log *slog.Logger, mayAbort bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

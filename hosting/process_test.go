@@ -31,7 +31,7 @@ type seen struct {
 	Header                              http.Header
 }
 
-// program is the program under test: it answers with what it saw.
+// program is the program under test: it responds with what it saw.
 func program(log *slog.Logger) (http.Handler, error) {
 	if os.Getenv("GREETING") == "" {
 		return nil, errors.New("GREETING is not set: set it to any text")
@@ -96,6 +96,7 @@ func program(log *slog.Logger) (http.Handler, error) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(seen{Invocation: hosting.InvocationID(r.Context())})
 	})
+	mux.HandleFunc("/api/index/stuck", func(http.ResponseWriter, *http.Request) { select {} })
 	mux.HandleFunc("/api/index/hang", func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		_ = http.NewResponseController(w).Flush()
@@ -219,7 +220,7 @@ func TestOnFunctions(t *testing.T) {
 		if _, got := do(t, r, err); got.Method != http.MethodOptions {
 			t.Errorf("the service's preflight did not arrive: %+v", got)
 		}
-		// A browser's has one: the host answers it.
+		// A browser's has one: the host responds to it.
 		r.Header.Set("Origin", "https://www.example.com")
 		r.Header.Set("Access-Control-Request-Method", "POST")
 		if resp, got := do(t, r, err); resp.StatusCode != http.StatusNoContent || got.Method != "" {
@@ -237,9 +238,9 @@ func TestOnFunctions(t *testing.T) {
 	}, configured)
 }
 
-// A response without a body broke the client's connection where the host
-// forwards: of 100 disconnected events, which are answered with 204, half were
-// lost. Where it proxies the status passes.
+// A response without a body broke the client's connection if the host
+// forwards: of 100 disconnected events, whose response is 204, half were lost. If it
+// proxies, the status passes.
 func TestEmptyResponses(t *testing.T) {
 	bothHosts(t, func(t *testing.T, host *functionshost.Host) {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(host.URL(), "http://"))
@@ -320,7 +321,7 @@ func TestPanicIsNotRepeated(t *testing.T) {
 	}
 }
 
-// The host answers with 500 in place of a handler whose header is not ASCII.
+// The host responds with 500 in place of a handler whose header is not ASCII.
 func TestResponseHeadersAreASCII(t *testing.T) {
 	bothHosts(t, func(t *testing.T, host *functionshost.Host) {
 		r, err := http.NewRequest(http.MethodGet, host.URL()+"/api/index/name", nil)
@@ -376,7 +377,7 @@ func TestRestart(t *testing.T) {
 			// With a body, so that the host does not send it again.
 			r, err := http.NewRequest(http.MethodPost, fmt.Sprintf("%s/api/index/exit/%d", host.URL(), code), strings.NewReader("x"))
 			if resp, _ := do(t, r, err); resp.StatusCode != http.StatusInternalServerError {
-				t.Errorf("a request that the handler did not live to answer got %d, want the host's 500", resp.StatusCode)
+				t.Errorf("a request during which the handler exited got %d, want the host's 500", resp.StatusCode)
 			}
 		}
 	}
@@ -390,7 +391,7 @@ func TestRestart(t *testing.T) {
 	}{
 		{"error", crash(1), []bool{true, true, false}}, // the host gives up
 		{"killed", signal(os.Kill), []bool{true, true, false}},
-		{"asked for a restart", crash(200), []bool{true, true, true, true}},
+		{"restart", crash(200), []bool{true, true, true, true}},
 		{"status 0", crash(0), []bool{false}}, // why Main does not end so
 		{"SIGTERM", signal(syscall.SIGTERM), []bool{true, true, true, true}},
 		{"SIGINT", signal(os.Interrupt), []bool{true}},

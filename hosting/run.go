@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Environment variables that tell how the program is run.
+// Environment variables from which the mode follows, and settings.
 const (
 	envLambda    = "AWS_LAMBDA_RUNTIME_API"
 	envFunctions = "FUNCTIONS_CUSTOMHANDLER_PORT"
@@ -76,9 +76,9 @@ func (o *Options) withDefaults() Options {
 // of a response in 30 seconds is disconnected. A connection may be idle for two
 // minutes.
 //
-// A panic of h is logged, and answered with 500 if the response was not begun.
-// [http.ErrAbortHandler] closes the connection on a plain server, and is answered
-// with 500 elsewhere.
+// A panic of h is logged, and the response is 500 if none was begun.
+// [http.ErrAbortHandler] closes the connection on a plain server, and is treated as
+// another panic elsewhere.
 //
 // Cancelling ctx does not cancel the contexts of the requests. On Lambda the
 // AWS library ends the process with status 1 when the platform's API fails.
@@ -96,7 +96,7 @@ func Run(ctx context.Context, h http.Handler, o *Options) error {
 			return err
 		}
 		// The host calls 127.0.0.1; "localhost" may be ::1 alone.
-		// Panics are handled where the context has the invocation's ID.
+		// Panics are handled inside, where the context has the invocation's ID.
 		h = functionsHandler(handlePanics(h, c.Logger, false))
 		return serve(ctx, h, "Azure Functions custom handler", net.JoinHostPort("127.0.0.1", port), c)
 	}

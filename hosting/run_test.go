@@ -107,16 +107,16 @@ func get(t *testing.T, url string, header ...string) (status int, body string) {
 	return resp.StatusCode, string(b)
 }
 
-// showID answers with the invocation id.
+// showID responds with the invocation ID.
 var showID = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, r.URL.Path+" "+hosting.InvocationID(r.Context()))
 })
 
 func TestPlainServer(t *testing.T) {
 	base, stop := start(t, showID, hosting.Options{Addr: "127.0.0.1:0", Getenv: env()})
-	// Outside Azure Functions anybody could send the header.
+	// Outside Azure Functions any client could send the header.
 	if _, body := get(t, base+"/x", "X-Azure-Functions-InvocationId", "forged"); body != "/x " {
-		t.Errorf("got %q, want the handler's answer and no invocation id", body)
+		t.Errorf("got %q, want the handler's response and no invocation ID", body)
 	}
 	if err := stop(); err != nil {
 		t.Errorf("Run returned %v, want nil after the context was cancelled", err)
@@ -157,7 +157,7 @@ func TestFunctions(t *testing.T) {
 	}
 }
 
-func TestRunRefuses(t *testing.T) {
+func TestRunErrors(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -220,7 +220,7 @@ func TestShutdownWaitsForRequests(t *testing.T) {
 	}
 	close(finish)
 	if got := <-answer; got != "done" {
-		t.Errorf("got %q, want the whole answer", got)
+		t.Errorf("got %q, want the whole response", got)
 	}
 	if err := <-stopped; err != nil {
 		t.Errorf("Run returned %v, want nil", err)
@@ -250,7 +250,7 @@ func TestShutdownCutsOffAfterTheTimeout(t *testing.T) {
 	}
 	<-ended
 	if err := <-failed; err == nil {
-		t.Error("the client got an answer, want a broken connection")
+		t.Error("the client got a response, want a broken connection")
 	}
 }
 

@@ -19,7 +19,7 @@ const (
 	// connections should be the one that closes them.
 	idleTimeout = 2 * time.Minute
 	// readTimeout bounds how long a whole request may take to arrive: a client
-	// that stops in the middle would hold a connection and a goroutine for ever.
+	// that stops in the middle would occupy a connection and a goroutine for as long as it likes.
 	// It ends with the body, so that responses may take longer.
 	readTimeout = time.Minute
 )

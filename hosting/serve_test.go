@@ -34,7 +34,7 @@ func (l pipeListener) Accept() (net.Conn, error) {
 func (l pipeListener) Close() error { return nil }
 
 // request serves h and sends it the head of a request and then the parts of its
-// body, with 20 seconds before each. The answer is not looked at.
+// body, with 20 seconds before each. The response is ignored.
 func request(t *testing.T, h http.HandlerFunc, length int, parts ...string) {
 	t.Helper()
 	client, server := net.Pipe()

@@ -9,9 +9,9 @@ import (
 
 const (
 	// stallTimeout is how long a client may take to read a block of a response.
-	// Without it, a client that sends requests and never reads would hold its
-	// connection, a goroutine and the response for ever. http.Server.WriteTimeout
-	// is no substitute: it limits the whole response, however fast it is read.
+	// Without it, a client that sends requests and never reads would occupy
+	// its connection, a goroutine and the response indefinitely.
+	// http.Server.WriteTimeout is no substitute: it limits the whole response, however fast it is read.
 	stallTimeout = 30 * time.Second
 	// stallBlock is the size of a block in bytes. A large write is not a stalled
 	// one, so it is divided.

@@ -29,7 +29,7 @@ type checker struct {
 	timeout time.Duration
 	slow    time.Duration
 	wire    *recorder
-	unknown answer // to the forged event
+	unknown response // to the forged event
 	failed  int
 
 	negotiateURL, pageURL string
@@ -41,7 +41,7 @@ type checker struct {
 func runCheck(ctx context.Context, e *env, args []string) error {
 	fs := flag.NewFlagSet("check", flag.ContinueOnError)
 	c := &checker{e: e}
-	// The help prints the default of a flag, and a connection string holds a key.
+	// The help prints the default of a flag, and a connection string contains a key.
 	cs := fs.String("connection-string", "", "connection `string` of the service in whose name requests are sent (default: for a local event handler that of a local emulator)")
 	fs.StringVar(&c.origin, "origin", "", "`host` of the service, such as name.webpubsub.azure.com (default: that of the connection string or of WebPubSubConnectionString__serviceUri)")
 	fs.StringVar(&c.hub, "hub", "chat", "`name` of the hub")
@@ -51,8 +51,8 @@ func runCheck(ctx context.Context, e *env, args []string) error {
 	event := fs.String("event", "webpubsub-check", "`name` of the user event")
 	data := fs.String("data", "check", "payload of the user event")
 	asJSON := fs.Bool("json", false, "the payload is JSON; text by default")
-	fs.StringVar(&c.negotiateURL, "negotiate", "", "`URL` of negotiate (default: negotiate beside the events in the URL of the event handler)")
-	fs.StringVar(&c.pageURL, "page", "", "`URL` of the page (default: index beside the events in the URL of the event handler)")
+	fs.StringVar(&c.negotiateURL, "negotiate", "", "`URL` of negotiate (default: negotiate in place of events in the URL of the event handler)")
+	fs.StringVar(&c.pageURL, "page", "", "`URL` of the page (default: index in place of events in the URL of the event handler)")
 	fs.StringVar(&c.pageOrigin, "page-origin", "", "`origin` of a page on another site that has to call negotiate, such as https://www.example.com")
 	settings := fs.String("settings", "", "`file` with the application's settings to check: local.settings.json, or the output of az functionapp config appsettings list")
 	fs.Usage = func() {
@@ -196,5 +196,5 @@ func (c *checker) print(outcome, name string, lines ...string) {
 
 var errOnce = errors.New("not tried again")
 
-// withoutQuery is a URL to show: the query can hold a function key.
+// withoutQuery is a URL to show: the query can contain a function key.
 func withoutQuery(u *url.URL) string { return u.Scheme + "://" + u.Host + u.EscapedPath() }

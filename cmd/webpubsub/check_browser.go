@@ -19,7 +19,7 @@ import (
 // browser sends the requests of a browser: for the page, for the URL of the
 // client, and those of App Service authentication.
 func (c *checker) browser(ctx context.Context, eventsPass bool) {
-	base, ok := c.beside()
+	base, ok := c.base()
 	if !ok && c.negotiateURL == "" && c.pageURL == "" {
 		c.note("page", "page, negotiate and CORS are not checked: their addresses are not known, as the URL has no part \"events\"; set -negotiate and -page")
 		return
@@ -39,8 +39,8 @@ func (c *checker) browser(ctx context.Context, eventsPass bool) {
 	}
 }
 
-// beside returns the URL up to its last part that is "events".
-func (c *checker) beside() (base string, ok bool) {
+// base returns the URL up to its last part that is "events".
+func (c *checker) base() (base string, ok bool) {
 	parts := strings.Split(c.url.EscapedPath(), "/")
 	for i := len(parts) - 1; i >= 0; i-- {
 		if strings.EqualFold(parts[i], "events") {
@@ -57,7 +57,7 @@ func (c *checker) fetch(ctx context.Context, method, address string, header ...s
 	defer cancel()
 	r, err := http.NewRequestWithContext(limited, method, address, nil)
 	if err != nil {
-		return "", errors.New("the URL cannot be parsed") // it may hold a key
+		return "", errors.New("the URL cannot be parsed") // it may contain a key
 	}
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
@@ -78,7 +78,7 @@ func (c *checker) platformSignIn(ctx context.Context, eventsPass bool) bool {
 	if _, err := c.fetch(ctx, http.MethodGet, c.url.Scheme+"://"+c.url.Host+"/.auth/me"); err != nil {
 		return false
 	}
-	last := c.wire.answer()
+	last := c.wire.lastResponse()
 	isJSON := strings.Contains(last.header.Get("Content-Type"), "json")
 	on := last.status == http.StatusUnauthorized || last.status == http.StatusForbidden || last.status/100 == 2 && isJSON || c.isLogin(last)
 	if on && eventsPass {
@@ -88,14 +88,14 @@ func (c *checker) platformSignIn(ctx context.Context, eventsPass bool) bool {
 }
 
 // isLogin reports whether a response leads to a login page.
-func (c *checker) isLogin(a answer) bool {
+func (c *checker) isLogin(a response) bool {
 	to, err := url.Parse(a.header.Get("Location"))
 	return err == nil && a.status/100 == 3 && (strings.Contains(to.Path, "/.auth/") || strings.HasPrefix(to.Host, "login."))
 }
 
 // wantsToken reports whether App Service authentication, or an authorizer, has
 // rejected a request.
-func wantsToken(a answer) bool {
+func wantsToken(a response) bool {
 	return a.status == http.StatusUnauthorized && strings.HasPrefix(a.header.Get("WWW-Authenticate"), "Bearer")
 }
 
@@ -105,7 +105,7 @@ func (c *checker) page(ctx context.Context) {
 		c.fail("page", c.explainTransport(err)...)
 		return
 	}
-	last := c.wire.answer()
+	last := c.wire.lastResponse()
 	switch {
 	case last.status == http.StatusNotFound:
 		c.note("page", fmt.Sprintf("%s: there is no page at %s; -page names another address", last, withoutSecrets(c.pageURL)))
@@ -117,9 +117,9 @@ func (c *checker) page(ctx context.Context) {
 		c.note("page", fmt.Sprintf("%s: visitors who have not signed in see no page: let App Service authentication redirect them to its login page, or exclude the path of the page", last))
 		return
 	case last.status != http.StatusOK || !last.isHTML():
-		lines := c.explainFront()
+		lines := c.explainIntermediary()
 		if lines == nil {
-			lines = []string{c.answered(), "this is no page: compare the address with the routes of the application"}
+			lines = []string{c.described(), "this is no page: compare the address with the routes of the application"}
 		}
 		c.fail("page", lines...)
 		return
@@ -164,11 +164,11 @@ func (c *checker) negotiate(ctx context.Context, platform bool) {
 		c.fail("negotiate", c.explainTransport(err)...)
 		return
 	}
-	last, shown := c.wire.answer(), c.answered() // a later response has a token
+	last, shown := c.wire.lastResponse(), c.described() // a later response has a token
 	switch {
 	case last.status == http.StatusOK:
 		c.fail("negotiate", fmt.Sprintf("%s: a caller who is not authenticated got a client access URL", last),
-			"authenticate callers of negotiate, or whoever finds the address can connect")
+			"authenticate callers of negotiate, or everyone who finds the address can connect")
 		c.clientURL(body)
 	case c.isLogin(last):
 		c.ok("negotiate", "%s, after sign-in", last)
@@ -180,12 +180,12 @@ func (c *checker) negotiate(ctx context.Context, platform bool) {
 		c.note("negotiate", fmt.Sprintf("%s: there is no negotiate at %s; -negotiate names another address", last, withoutSecrets(c.negotiateURL)))
 		return
 	case last.status == http.StatusBadGateway && strings.Contains(last.body, "token"):
-		c.fail("negotiate", c.answered(), "the application cannot get a client access token: give its identity the role \"Web PubSub Service Owner\" on the resource (this takes some minutes to become effective), and look at its log")
+		c.fail("negotiate", c.described(), "the application cannot get a client access token: give its identity the role \"Web PubSub Service Owner\" on the resource (this takes some minutes to become effective), and look at its log")
 		return
 	case last.status != http.StatusUnauthorized && last.status != http.StatusForbidden:
-		lines := c.explainFront()
+		lines := c.explainIntermediary()
 		if lines == nil {
-			lines = []string{c.answered(), "look at the application's log"}
+			lines = []string{c.described(), "look at the application's log"}
 		}
 		c.fail("negotiate", lines...)
 		return
@@ -209,19 +209,19 @@ func (c *checker) negotiate(ctx context.Context, platform bool) {
 // they get then.
 func (c *checker) userIDQuery(ctx context.Context) bool {
 	body, err := c.fetch(ctx, http.MethodGet, withQuery(c.negotiateURL, "userId", c.user))
-	if err != nil || c.wire.answer().status != http.StatusOK {
+	if err != nil || c.wire.lastResponse().status != http.StatusOK {
 		return false
 	}
 	user, ok := c.clientURL(body)
 	if !ok || user != c.user {
 		return ok
 	}
-	c.ok("negotiate", "%s, a client access URL for %s", c.wire.answer(), c.user)
+	c.ok("negotiate", "%s, a client access URL for %s", c.wire.lastResponse(), c.user)
 	c.note("negotiate", "callers choose their user ID (?userId=), so anybody can be anybody: for development and demonstrations only (WebPubSubAllowUserIdQuery)")
 
 	const name = "webpubsub-check-ü"
 	body, err = c.fetch(ctx, http.MethodGet, withQuery(c.negotiateURL, "userId", name))
-	if last := c.wire.answer(); err == nil && last.status == http.StatusOK {
+	if last := c.wire.lastResponse(); err == nil && last.status == http.StatusOK {
 		if user, ok := c.clientURL(body); ok && strings.ContainsFunc(user, func(r rune) bool { return r > '~' }) {
 			c.fail("negotiate", fmt.Sprintf("%s, with the user ID %q: the Functions host rejects the events of a user whose ID is not ASCII", last, clean(user)),
 				"encode user IDs in ASCII, for example by webapp.EncodeUserID")
@@ -235,11 +235,11 @@ func (c *checker) userIDQuery(ctx context.Context) bool {
 func (c *checker) forgedUser(ctx context.Context) {
 	const forged = "webpubsub-check-forged"
 	body, err := c.fetch(ctx, http.MethodGet, c.negotiateURL, "X-MS-CLIENT-PRINCIPAL-ID", forged, "X-MS-CLIENT-PRINCIPAL-NAME", forged)
-	if err != nil || c.wire.answer().status != http.StatusOK {
+	if err != nil || c.wire.lastResponse().status != http.StatusOK {
 		return
 	}
 	if user, ok := c.clientURL(body); ok && strings.Contains(user, forged) {
-		c.fail("forged user", fmt.Sprintf("%s: negotiate accepted a user from the headers of App Service authentication, which the caller had written", c.wire.answer()),
+		c.fail("forged user", fmt.Sprintf("%s: negotiate accepted a user from the headers of App Service authentication, which the caller had written", c.wire.lastResponse()),
 			"set WebPubSubTrustPlatformAuth to false, or enable App Service authentication, which removes these headers from requests")
 	}
 }
@@ -253,7 +253,7 @@ func (c *checker) clientURL(body string) (user string, ok bool) {
 		u, err = url.Parse(got.URL)
 	}
 	if err != nil || u.Host == "" {
-		c.fail("negotiate", fmt.Sprintf("%s: the response is no JSON object with \"url\"", c.wire.answer()), "compare the address: the application's negotiate responds with {\"url\": \"wss://…\"}")
+		c.fail("negotiate", fmt.Sprintf("%s: the response is no JSON object with \"url\"", c.wire.lastResponse()), "compare the address: the application's negotiate responds with {\"url\": \"wss://…\"}")
 		return "", false
 	}
 	switch {
@@ -280,7 +280,7 @@ func (c *checker) cors(ctx context.Context) {
 		origin = "https://webpubsub-check.example"
 	}
 	_, err := c.fetch(ctx, http.MethodOptions, c.negotiateURL, "Origin", origin, "Access-Control-Request-Method", http.MethodGet)
-	preflight := c.wire.answer()
+	preflight := c.wire.lastResponse()
 	if err == nil {
 		_, err = c.fetch(ctx, http.MethodGet, c.negotiateURL, "Origin", origin)
 	}
@@ -288,7 +288,7 @@ func (c *checker) cors(ctx context.Context) {
 		c.fail("CORS", c.explainTransport(err)...)
 		return
 	}
-	got := c.wire.answer().header.Values("Access-Control-Allow-Origin")
+	got := c.wire.lastResponse().header.Values("Access-Control-Allow-Origin")
 	allows := func(values []string) bool {
 		return len(values) == 1 && (values[0] == "*" || values[0] == origin)
 	}
@@ -296,13 +296,13 @@ func (c *checker) cors(ctx context.Context) {
 	switch {
 	case len(got) > 1:
 		c.fail("CORS", fmt.Sprintf("Access-Control-Allow-Origin is sent %d times (%s), which browsers reject", len(got), clean(strings.Join(got, ", "))),
-			"the platform and the application both answer CORS requests: leave WebPubSubAllowedOrigins empty if CORS is a setting of the platform")
+			"the platform and the application both respond to CORS requests: leave WebPubSubAllowedOrigins empty if CORS is a setting of the platform")
 	case c.pageOrigin != "" && (!preflightAllows || !allows(got)):
 		c.fail("CORS", fmt.Sprintf("a page of %s may not call negotiate: the preflight got %s, Access-Control-Allow-Origin is %q", clean(origin), preflight, clean(strings.Join(got, ", "))),
 			"on Azure Functions add the origin to the CORS settings of the app (allowedOrigins of main.bicep, Host.CORS of local.settings.json); elsewhere to WebPubSubAllowedOrigins")
 	case c.pageOrigin != "":
 		c.ok("CORS", "pages of %s may call negotiate", clean(origin))
-	case allows(got) && strings.EqualFold(c.wire.answer().header.Get("Access-Control-Allow-Credentials"), "true") && got[0] != "*":
+	case allows(got) && strings.EqualFold(c.wire.lastResponse().header.Get("Access-Control-Allow-Credentials"), "true") && got[0] != "*":
 		c.fail("CORS", "a page of any site may call negotiate with the cookies of its visitor, and so connect in the visitor's name",
 			"list the origins of your own pages")
 	case allows(got):

@@ -94,7 +94,7 @@ func TestCheckBrowser(t *testing.T) {
 		{"another service", testEvents(t, otherService), []string{"-origin", "other.webpubsub.azure.com"}, []string{"ok    page", "ok    negotiate"}, false},
 		{"page of another service", negotiates("https://other.webpubsub.azure.com", "chat", asQuery), nil, []string{"FAIL  negotiate", "leads to other.webpubsub.azure.com", "WebPubSubConnectionString"}, true},
 		{"another hub", negotiates("https://demo.webpubsub.azure.com", "news", asQuery), nil, []string{"FAIL  negotiate", "another hub than chat", "WebPubSubHub"}, true},
-		{"nobody is asked", negotiates("https://demo.webpubsub.azure.com", "chat", nobody), nil, []string{"note  page", "FAIL  negotiate", "who is not authenticated", "authenticate callers"}, true},
+		{"unauthenticated callers", negotiates("https://demo.webpubsub.azure.com", "chat", nobody), nil, []string{"note  page", "FAIL  negotiate", "who is not authenticated", "authenticate callers"}, true},
 		{"user IDs that the host rejects", negotiates("https://demo.webpubsub.azure.com", "chat", asQuery), nil, []string{"FAIL  negotiate", "user ID \"webpubsub-check-ü\"", "ASCII", "EncodeUserID"}, true},
 		{"no token", other(func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, `{"error":"cannot get a client access token; see the log"}`, http.StatusBadGateway)
@@ -161,7 +161,7 @@ func TestCheckAddresses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, ok := (&checker{url: u}).beside(); got != tt.want || ok != (tt.want != "") {
+		if got, ok := (&checker{url: u}).base(); got != tt.want || ok != (tt.want != "") {
 			t.Errorf("%s: got %q, want %q", tt.events, got, tt.want)
 		}
 	}

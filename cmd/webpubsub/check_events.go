@@ -52,13 +52,13 @@ func (c *checker) preflight(ctx context.Context) (status int, passed bool) {
 	limited, cancel := c.limit(ctx)
 	defer cancel()
 	err := d.Validate(limited, c.handler, c.hub)
-	status = c.wire.answer().status
+	status = c.wire.lastResponse().status
 	if err != nil {
 		c.fail("preflight", c.explainPreflight(ctx, err)...)
 		return status, false
 	}
-	allowed := strings.Join(c.wire.answer().header.Values("WebHook-Allowed-Origin"), ", ")
-	c.ok("preflight", "%s, allows %s", c.wire.answer(), allowed)
+	allowed := strings.Join(c.wire.lastResponse().header.Values("WebHook-Allowed-Origin"), ", ")
+	c.ok("preflight", "%s, allows %s", c.wire.lastResponse(), allowed)
 	if strings.Contains(allowed, "*") {
 		c.note("origins", "every service may send events, and its signature or token must show which one it is; name the service's host if you can")
 	}
@@ -70,18 +70,18 @@ func (c *checker) forged(ctx context.Context) {
 	d := c.dispatcher(c.origin, []string{randomHex()})
 	defer d.Close()
 	_, err := c.deliver(ctx, d, c.connectEvent("check-"+randomHex(), c.user))
-	c.unknown = c.wire.answer()
+	c.unknown = c.wire.lastResponse()
 	status := c.unknown.status
 	switch {
 	case err == nil:
-		c.fail("forged event", fmt.Sprintf("%s: it was accepted, so anybody can send events in the name of any user", c.wire.answer()),
+		c.fail("forged event", fmt.Sprintf("%s: it was accepted, so anybody can send events in the name of any user", c.wire.lastResponse()),
 			"verify ce-signature with the service's keys, or its token: set WebPubSubConnectionString, WebPubSubAccessKeys or the WebPubSubEvent settings")
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		c.ok("forged event", "%s, rejected", c.wire.answer())
+		c.ok("forged event", "%s, rejected", c.wire.lastResponse())
 	case status == 0:
 		c.fail("forged event", c.explainTransport(err)...)
 	default:
-		c.note("forged event", fmt.Sprintf("%s: rejected, though not with 401, which shows nothing about its verification", c.wire.answer()))
+		c.note("forged event", fmt.Sprintf("%s: rejected, though not with 401, which shows nothing about its verification", c.wire.lastResponse()))
 	}
 }
 
@@ -100,42 +100,42 @@ func (c *checker) connect(ctx context.Context, d *upstream.Dispatcher, id string
 		c.fail("connect", c.explainEvent(err)...)
 		return nil, false
 	}
-	answer, err := upstream.ParseConnectResponse(res.Body)
+	accepted, err := upstream.ParseConnectResponse(res.Body)
 	if err != nil {
-		c.fail("connect", c.wire.answer().String(), err.Error())
+		c.fail("connect", c.wire.lastResponse().String(), err.Error())
 		return nil, false
 	}
-	first := c.wire.answer()
+	first := c.wire.lastResponse()
 	text := first.String() + ", accepted"
-	if answer.UserID != nil {
-		text += " as " + clean(*answer.UserID)
+	if accepted.UserID != nil {
+		text += " as " + clean(*accepted.UserID)
 	}
-	if len(answer.Groups) > 0 {
-		text += ", groups " + clean(strings.Join(answer.Groups, " "))
+	if len(accepted.Groups) > 0 {
+		text += ", groups " + clean(strings.Join(accepted.Groups, " "))
 	}
-	if answer.Roles != nil {
-		text += ", roles " + clean(strings.Join(*answer.Roles, " "))
+	if accepted.Roles != nil {
+		text += ", roles " + clean(strings.Join(*accepted.Roles, " "))
 	}
 	c.ok("connect", "%s", text)
 	if first.took > c.slow {
-		c.slowAnswer(ctx, d, first)
+		c.slowResponse(ctx, d, first)
 	}
 	return res.State, true
 }
 
-// slowAnswer tells a cold start from a handler that is always slow. Every client
+// slowResponse distinguishes a cold start from a handler that is always slow. Every client
 // waits for the response to connect.
-func (c *checker) slowAnswer(ctx context.Context, d *upstream.Dispatcher, first answer) {
+func (c *checker) slowResponse(ctx context.Context, d *upstream.Dispatcher, first response) {
 	_, err := c.deliver(ctx, d, c.connectEvent("check-"+randomHex(), c.user))
-	again := c.wire.answer()
+	again := c.wire.lastResponse()
 	switch {
 	case err != nil:
-		c.fail("slow answer", c.explainEvent(err)...)
+		c.fail("slow response", c.explainEvent(err)...)
 	case again.took > c.slow:
-		c.fail("slow answer", fmt.Sprintf("connect took %v, and %v the second time: every client waits that long before it is connected", short(first.took), short(again.took)),
+		c.fail("slow response", fmt.Sprintf("connect took %v, and %v the second time: every client waits that long before it is connected", short(first.took), short(again.took)),
 			"look for calls of other services in the connect callback, and whether the application runs in the region of the service")
 	default:
-		c.note("slow answer", fmt.Sprintf("the first connect took %v, the second %v: the application was started for it; always-ready instances avoid that", short(first.took), short(again.took)))
+		c.note("slow response", fmt.Sprintf("the first connect took %v, the second %v: the application was started for it; always-ready instances avoid that", short(first.took), short(again.took)))
 	}
 }
 
@@ -144,7 +144,7 @@ func (c *checker) slowAnswer(ctx context.Context, d *upstream.Dispatcher, first 
 func (c *checker) nonASCII(ctx context.Context, d *upstream.Dispatcher) {
 	const name = "non-ASCII user"
 	_, err := c.deliver(ctx, d, c.connectEvent("check-"+randomHex(), "webpubsub-check-ü"))
-	last := c.wire.answer()
+	last := c.wire.lastResponse()
 	switch {
 	case err == nil:
 		c.ok(name, "%s, accepted", last)
@@ -161,11 +161,11 @@ func (c *checker) userEvent(ctx context.Context, d *upstream.Dispatcher, ev upst
 	res, err := c.deliver(ctx, d, ev)
 	switch {
 	case err == nil && len(res.Body) == 0:
-		c.ok("user event", "%s, no reply", c.wire.answer())
+		c.ok("user event", "%s, no reply", c.wire.lastResponse())
 	case err == nil:
-		c.ok("user event", "%s, reply %s", c.wire.answer(), clean(string(res.Body)))
-	case c.wire.answer().status == http.StatusNotFound && strings.Contains(c.wire.answer().body, "no callback"):
-		c.ok("user event", "%s: verified, and the handler has no callback for %q; -event and -data send one that it handles", c.wire.answer(), ev.Name)
+		c.ok("user event", "%s, reply %s", c.wire.lastResponse(), clean(string(res.Body)))
+	case c.wire.lastResponse().status == http.StatusNotFound && strings.Contains(c.wire.lastResponse().body, "no callback"):
+		c.ok("user event", "%s: verified, and the handler has no callback for %q; -event and -data send one that it handles", c.wire.lastResponse(), ev.Name)
 	default:
 		c.fail("user event", c.explainEvent(err)...)
 	}

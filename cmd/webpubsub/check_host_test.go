@@ -191,7 +191,7 @@ func checkPackageOn(t *testing.T, older bool) string {
 
 // A first response that is slow is a cold start; one that is slow again keeps
 // every client waiting.
-func TestCheckSlowAnswer(t *testing.T) {
+func TestCheckSlowResponse(t *testing.T) {
 	good := testEvents(t, webapp.Config{ConnectionString: checkedResource, AllowUserIDQuery: true})
 	for _, tt := range []struct {
 		name   string
@@ -200,8 +200,8 @@ func TestCheckSlowAnswer(t *testing.T) {
 		failed bool
 	}{
 		{"fast", 0, "", false},
-		{"cold start", 1, "note  slow answer    the first connect took 3s, the second 0s", false},
-		{"slow", 9, "FAIL  slow answer    connect took 3s, and 3s the second time", true},
+		{"cold start", 1, "note  slow response  the first connect took 3s, the second 0s", false},
+		{"slow", 9, "FAIL  slow response  connect took 3s, and 3s the second time", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			now := time.Now()

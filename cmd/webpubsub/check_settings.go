@@ -51,7 +51,7 @@ func (c *checker) checkSettings(file string) (map[string]string, error) {
 		}
 	}
 	if _, ok := values["FUNCTIONS_WORKER_RUNTIME"]; local && !ok {
-		c.fail("settings", "FUNCTIONS_WORKER_RUNTIME is missing: func asks for a language", "set it to custom")
+		c.fail("settings", "FUNCTIONS_WORKER_RUNTIME is missing: func prompts for a language", "set it to custom")
 	}
 	if c.failed == before {
 		c.ok("settings", "%s is complete", file)

@@ -156,9 +156,9 @@ func TestCheck(t *testing.T) {
 			true,
 		},
 		{"signature eaten", without("ce-signature"), "/api/events", nil, []string{"FAIL  connect", "drops ce-signature"}, true},
-		{"answer without the origin", always(200, nil, ""), "/api/events", nil, []string{"FAIL  preflight", "WebHook-Allowed-Origin is missing"}, true},
+		{"response without the origin", always(200, nil, ""), "/api/events", nil, []string{"FAIL  preflight", "WebHook-Allowed-Origin is missing"}, true},
 		{
-			"a CORS layer answers", always(204, http.Header{"Access-Control-Allow-Methods": {"POST"}}, ""), "/api/events", nil,
+			"a CORS layer responds", always(204, http.Header{"Access-Control-Allow-Methods": {"POST"}}, ""), "/api/events", nil,
 			[]string{"FAIL  preflight", "CORS layer"},
 			true,
 		},
@@ -187,7 +187,7 @@ func TestCheck(t *testing.T) {
 			true,
 		},
 		{
-			"answer to connect is wrong", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			"response to connect is wrong", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodOptions || r.Header.Get("ce-signature") != upstreamSignature(r) {
 					good.ServeHTTP(w, r)
 					return
@@ -300,7 +300,7 @@ func TestCheckUsage(t *testing.T) {
 	}
 }
 
-// A package is checked before it is deployed, since its platform says little about
+// A package is checked before it is deployed, since its platform reports little about
 // what is wrong with it.
 func TestCheckPackage(t *testing.T) {
 	dir := t.TempDir()

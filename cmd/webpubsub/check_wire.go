@@ -18,10 +18,10 @@ type recorder struct {
 	now  func() time.Time
 
 	mu   sync.Mutex
-	last answer
+	last response
 }
 
-type answer struct {
+type response struct {
 	status int // 0 if there was none
 	header http.Header
 	body   string // its beginning
@@ -29,27 +29,27 @@ type answer struct {
 }
 
 func newRecorder() *recorder {
-	// Not a clone of http.DefaultTransport, which somebody may have replaced by a
+	// Not a clone of http.DefaultTransport, which a program may have replaced by a
 	// RoundTripper of another type.
 	return &recorder{now: time.Now, base: &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout: 10 * time.Second,
 		ForceAttemptHTTP2:   true,
-		DisableCompression:  true, // as the service asks for none
+		DisableCompression:  true, // as in the requests of the service
 	}}
 }
 
 func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	begin := r.now()
-	r.keep(answer{})
+	r.keep(response{})
 	res, err := r.base.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
 	const most = 512
 	start, err := io.ReadAll(io.LimitReader(res.Body, most))
-	r.keep(answer{res.StatusCode, res.Header, string(start), r.now().Sub(begin)})
+	r.keep(response{res.StatusCode, res.Header, string(start), r.now().Sub(begin)})
 	rest := io.MultiReader(bytes.NewReader(start), res.Body)
 	if err != nil {
 		rest = io.MultiReader(bytes.NewReader(start), failing{err})
@@ -65,23 +65,23 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-func (r *recorder) keep(a answer) {
+func (r *recorder) keep(a response) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last = a
 }
 
-// answer returns the last response. A request that hangs may still be under way.
-func (r *recorder) answer() answer {
+// lastResponse returns the last response. A request that hangs may still be under way.
+func (r *recorder) lastResponse() response {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.last
 }
 
-func (a answer) String() string {
+func (a response) String() string {
 	return fmt.Sprintf("%d in %v", a.status, short(a.took))
 }
 
 func short(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
 
-func (a answer) isHTML() bool { return strings.Contains(a.header.Get("Content-Type"), "html") }
+func (a response) isHTML() bool { return strings.Contains(a.header.Get("Content-Type"), "html") }

@@ -34,8 +34,8 @@ const (
 func runPackage(ctx context.Context, e *env, args []string) error {
 	fs := flag.NewFlagSet("package", flag.ContinueOnError)
 	target := choiceFlag(fs, "target", "platform, Azure Functions or AWS Lambda", targetFunctions, targetLambda)
-	arch := fs.String("arch", "", "processor, as GOARCH; amd64 for Azure and arm64 for Lambda by default")
-	out := fs.String("o", "", "a zip file, or a folder where the name does not end in .zip; dist/<program>.zip by default")
+	arch := fs.String("arch", "", "processor, as GOARCH (default: amd64 for Azure, arm64 for Lambda)")
+	out := fs.String("o", "", "a zip file, or a folder if the name does not end in .zip (default: dist/<program>.zip)")
 	fs.Usage = func() {
 		fmt.Fprint(fs.Output(), "Usage: webpubsub package [flags] [Go package]   (./functions by default; run it in the repository's root)\n")
 		fs.PrintDefaults()
@@ -138,7 +138,7 @@ func writeZip(name string, files []functionapp.File) (int64, error) {
 		return flate.NewWriter(w, flate.BestCompression)
 	})
 	for _, f := range files {
-		// The first moment that a zip can tell, so that no clock is in the bytes.
+		// The earliest time that a zip can contain, so that builds are reproducible.
 		h := &zip.FileHeader{Name: f.Path, Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
 		h.SetMode(f.Mode) // also marks the entry as made on Unix, or the mode would not count
 		w, err := z.CreateHeader(h)
@@ -161,7 +161,7 @@ func writeZip(name string, files []functionapp.File) (int64, error) {
 	return int64(b.Len()), os.WriteFile(name, b.Bytes(), 0o644)
 }
 
-// checkZip refuses a package that the platform would not start.
+// checkZip returns an error for a package that the platform would not start.
 func checkZip(r io.ReaderAt, size int64) error {
 	z, err := zip.NewReader(r, size)
 	if err != nil {
@@ -193,7 +193,7 @@ func writeFolder(name string, files []functionapp.File) (int64, error) {
 		if err := os.WriteFile(file, f.Data, f.Mode); err != nil {
 			return 0, err
 		}
-		if err := os.Chmod(file, f.Mode); err != nil { // whatever the umask
+		if err := os.Chmod(file, f.Mode); err != nil { // regardless of the umask
 			return 0, err
 		}
 		size += int64(len(f.Data))
@@ -217,7 +217,7 @@ func clearPackage(name string) error {
 			known = len(inside) == 1 && inside[0].Name() == "function.json"
 		}
 		if !known {
-			return fmt.Errorf("%s holds %s, which is no part of a package: give another folder, or empty it", name, entry.Name())
+			return fmt.Errorf("%s contains %s, which is not part of a package: use another folder, or empty it", name, entry.Name())
 		}
 	}
 	return os.RemoveAll(name)

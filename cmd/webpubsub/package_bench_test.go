@@ -17,8 +17,8 @@ import (
 )
 
 // BenchmarkColdStart measures the handler's part of a cold start, with what is
-// deployed: from the start of the process to its first answer, the memory that
-// it then takes after it has answered an event, and the size of the package. It
+// deployed: from the start of the process to its first response, the memory
+// that it then takes after it has handled an event, and the size of the package. It
 // is meant to stay below 25 ms, 20 MB and 6 MB on a small machine.
 func BenchmarkColdStart(b *testing.B) {
 	if runtime.GOOS != "linux" {

@@ -144,7 +144,7 @@ func TestPackageRunsOnFunctions(t *testing.T) {
 			}
 			r, err := http.NewRequest(http.MethodGet, host.URL()+"/api/negotiate?userId=alice", nil)
 			if status, _, body := fetch(t, r, err); status != http.StatusOK || !strings.Contains(body, `"accessToken"`) {
-				t.Errorf("negotiate answered %d %s", status, body)
+				t.Errorf("negotiate responded with %d %s", status, body)
 			}
 			r, err = http.NewRequest(http.MethodOptions, host.URL()+"/api/events/validate", nil)
 			r.Header.Set("WebHook-Request-Origin", handlertest.Origin)
@@ -175,7 +175,7 @@ func TestPackageOfOneFunction(t *testing.T) {
 	}
 }
 
-// The bootstrap of a package answers recorded events of both fronts.
+// The bootstrap of a package handles recorded events of both fronts.
 func TestPackageRunsOnLambda(t *testing.T) {
 	onLinux(t)
 	recorded := filepath.Join("hosting", "testdata")
@@ -290,9 +290,9 @@ func TestPackageErrors(t *testing.T) {
 }
 
 // A function.json of the repository's own and the routes of host.json exclude
-// each other: the host answers every request with 503, and its log blames a
+// each other: the host responds to every request with 503, and its log blames a
 // time-out.
-func TestPackageRefusesRoutesAndFunctionJSON(t *testing.T) {
+func TestPackageRejectsRoutesAndFunctionJSON(t *testing.T) {
 	t.Chdir(t.TempDir())
 	text := `{"version":"2.0","customHandler":{"description":{"defaultExecutablePath":"bin/functions"},"http":{"routes":[{"route":"negotiate"}]}}}`
 	if err := os.WriteFile("host.json", []byte(text), 0o600); err != nil {

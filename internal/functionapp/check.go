@@ -17,9 +17,9 @@ import (
 type Finding struct {
 	// Fatal is false for what works on some hosts or plans only.
 	Fatal bool
-	// Text says what is found and what the platform does with it.
+	// Text describes what is found and what the platform does with it.
 	Text string
-	// Remedy says what to change.
+	// Remedy is what to change.
 	Remedy string
 }
 
@@ -82,17 +82,17 @@ func (c *checker) function(pkg fs.FS, text []byte) error {
 	case routes && len(declared) > 0:
 		c.fatal(errBoth.Error(), "remove one of the two; "+repackage)
 	case len(declared) == 0 && !routes:
-		c.fatal("no function: host.json has no customHandler.http.routes, and no folder at the root has a function.json, deeper ones are not found. Every request is answered with 404, and the log says \"No job functions found\"", repackage)
+		c.fatal("no function: host.json has no customHandler.http.routes, and no folder at the root has a function.json, deeper ones are not found. The response to every request is 404, and the log says \"No job functions found\"", repackage)
 	case routes:
-		c.note("the functions are declared in host.json alone (customHandler.http.routes): a host before 4.1044 finds none, and answers every request with 404", repackage+", which runs on every host")
+		c.note("the functions are declared in host.json alone (customHandler.http.routes): a host before 4.1044 finds none, and responds to every request with 404", repackage+", which runs on every host")
 	}
 	switch proxying, forwarding := handler.EnableProxyingHTTPRequest, handler.EnableForwardingHTTPRequest; {
 	case !proxying && !forwarding:
-		c.fatal("host.json: neither enableProxyingHttpRequest nor enableForwardingHttpRequest is set: the host posts its own JSON to other paths, and every request is answered with 500", "set both")
+		c.fatal("host.json: neither enableProxyingHttpRequest nor enableForwardingHttpRequest is set: the host posts its own JSON to other paths, and the response to every request is 500", "set both")
 	case !proxying:
-		c.note("host.json: enableProxyingHttpRequest is not set: the host buffers responses, and answers a request with a chunked body with 500", "set it to true as well")
+		c.note("host.json: enableProxyingHttpRequest is not set: the host buffers responses, and responds to a request with a chunked body with 500", "set it to true as well")
 	case !forwarding && !routes:
-		c.note("host.json: enableForwardingHttpRequest is not set: a host before 4.1044 does not know the other flag, and answers every request with 500", "set it to true as well")
+		c.note("host.json: enableForwardingHttpRequest is not set: a host before 4.1044 does not know the other flag, and responds to every request with 500", "set it to true as well")
 	}
 	for _, name := range declared {
 		if err := c.declared(pkg, name); err != nil {
@@ -100,7 +100,7 @@ func (c *checker) function(pkg fs.FS, text []byte) error {
 		}
 	}
 	if _, err := fs.Stat(pkg, "local.settings.json"); err == nil {
-		c.fatal("local.settings.json is in the package, with the keys in it: whoever can read the deployment can read them", "leave it out (.funcignore), and regenerate the keys if this was deployed; "+repackage)
+		c.fatal("local.settings.json is in the package, with the keys in it: everyone who can read the deployment can read them", "leave it out (.funcignore), and regenerate the keys if this was deployed; "+repackage)
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func (c *checker) executable(pkg fs.FS, name string, machines ...elf.Machine) er
 		return err
 	}
 	if info.Mode()&0o111 == 0 {
-		c.fatal(fmt.Sprintf("%s is not executable (mode %04o), as in a zip that was made on Windows: it is not started, and requests are answered with 500 after minutes. Only the consumption plans of Azure Functions set the mode themselves", name, info.Mode().Perm()), repackage)
+		c.fatal(fmt.Sprintf("%s is not executable (mode %04o), as in a zip that was made on Windows: it is not started, and the response to a request is 500 after minutes. Only the consumption plans of Azure Functions set the mode themselves", name, info.Mode().Perm()), repackage)
 	}
 	data, err := fs.ReadFile(pkg, name)
 	if err != nil {
@@ -164,7 +164,7 @@ func (c *checker) declared(pkg fs.FS, name string) error {
 	trigger := f.Bindings[0]
 	for _, method := range []string{http.MethodOptions, http.MethodPost} {
 		if len(trigger.Methods) > 0 && !slices.ContainsFunc(trigger.Methods, func(m string) bool { return strings.EqualFold(m, method) }) {
-			c.note(name+": methods leaves out "+strings.ToLower(method)+": if the service's events go to this function they are answered with 404", "leave out methods, which allows all")
+			c.note(name+": methods leaves out "+strings.ToLower(method)+": if the service's events go to this function the response is 404", "leave out methods, which allows all")
 		}
 	}
 	if !strings.EqualFold(trigger.AuthLevel, "anonymous") {

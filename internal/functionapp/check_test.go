@@ -115,7 +115,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// Whatever a package holds, checking it ends with findings.
+// Check returns findings, not an error, for any content of a package.
 func FuzzCheck(f *testing.F) {
 	f.Add([]byte(hostJSON), []byte(functionJSON), []byte("#!"))
 	f.Add([]byte(`{"customHandler":[]}`), []byte(`{"bindings":{}}`), []byte("\x7fELF"))

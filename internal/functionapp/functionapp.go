@@ -50,7 +50,7 @@ type hostJSON struct {
 
 // errBoth is the reason why a host from 4.1044 does not start.
 var errBoth = errors.New("host.json has customHandler.http.routes, and there is a function.json one folder below: " +
-	"the Functions host does not start with both, and answers every request with 503 \"Function host is not running.\"")
+	"the Functions host does not start with both, and responds to every request with 503 \"Function host is not running.\"")
 
 // Files returns the files of a function app besides its executable, and the path
 // of that. text is the host.json of the folder root, whose routes become

@@ -33,7 +33,7 @@ func TestFilesOfOneFunction(t *testing.T) {
 	}
 }
 
-// Whatever host.json holds, what is written is JSON inside the package.
+// For any host.json, what is written is JSON inside the package.
 func FuzzFiles(f *testing.F) {
 	text, err := os.ReadFile(filepath.Join("..", "..", "host.json"))
 	if err != nil {

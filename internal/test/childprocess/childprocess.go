@@ -60,7 +60,7 @@ func RunCommand(command []string, dir string, settings ...string) (*Process, err
 	}
 	go func() {
 		defer close(p.done)
-		_ = p.cmd.Wait() // the exit code says it
+		_ = p.cmd.Wait() // the exit code is kept
 	}()
 	return p, nil
 }

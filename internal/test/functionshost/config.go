@@ -25,8 +25,8 @@ type Config struct {
 	Routes []string
 }
 
-// Fault is an app that the host does not run. The host itself runs, and answers
-// every request.
+// Fault is an app that the host does not run. The host itself runs, and responds
+// to every request.
 type Fault struct {
 	Status int
 	Body   string
@@ -67,7 +67,7 @@ type route struct {
 
 // Load reads host.json in the folder root and the function.json files one level
 // below. An older host, before 4.1044, knows neither routes nor proxying. It
-// fails with a [*Fault] if the host would answer in place of the handler, and
+// fails with a [*Fault] if the host would respond in place of the handler, and
 // with another error for what the host rejects or ignores otherwise.
 func Load(root string, older bool) (Config, error) {
 	text, err := os.ReadFile(filepath.Join(root, "host.json"))
@@ -101,11 +101,11 @@ func Load(root string, older bool) (Config, error) {
 		return Config{}, errors.New("host.json: customHandler.description.defaultExecutablePath is missing")
 	case strings.HasPrefix(executable, ".") || strings.HasPrefix(executable, "/") || strings.Contains(executable, `\`):
 		// Core Tools marks as executable the zip entry with exactly this name.
-		return Config{}, fmt.Errorf("host.json: defaultExecutablePath is %q, which is no name of an entry in the package", executable)
+		return Config{}, fmt.Errorf("host.json: defaultExecutablePath is %q, which is not the name of an entry in the package", executable)
 	case len(handler.HTTP.Routes) == 0:
 		return Config{}, &Fault{http.StatusNotFound, "", "No job functions found."}
 	case !handler.Proxying && !handler.Forwarding:
-		// Payload mode: the handler is asked at another path, where it has nothing.
+		// Payload mode: the handler is called at another path, which it does not serve.
 		return Config{}, &Fault{
 			http.StatusInternalServerError, "",
 			"host.json: neither enableProxyingHttpRequest nor enableForwardingHttpRequest is set",
@@ -168,7 +168,7 @@ func declaredFunctions(root string) ([]route, error) {
 			return nil, fmt.Errorf("%s/function.json: methods are not imitated; leave them out to allow all", name)
 		}
 		if !functionName.MatchString(name) || strings.EqualFold(name, "host") {
-			return nil, fmt.Errorf("%s is no name of a function", name)
+			return nil, fmt.Errorf("%s is not a valid name of a function", name)
 		}
 		r := route{Route: f.Bindings[0].Route, AuthorizationLevel: f.Bindings[0].AuthLevel}
 		if r.Route == "" {
@@ -194,7 +194,7 @@ func checkRoute(route string) error {
 	return nil
 }
 
-// matches reports whether the route stands for the path, both without the
+// matches reports whether the route matches the path, both without the
 // prefix. Literals are compared without case, and a catch-all takes any rest,
 // an empty one as well, as ASP.NET Core's routing has it.
 func matches(route, path string) bool {

@@ -26,7 +26,7 @@ func TestLoad(t *testing.T) {
 		{"not JSON", `{"version"`, `"version"`, "invalid character"},
 		{"old version", `"2.0"`, `"1.0"`, "version is"},
 		{"no executable", "defaultExecutablePath", "executable", "defaultExecutablePath is missing"},
-		{"executable with ./", "bin/functions", "./bin/functions", "no name of an entry"},
+		{"executable with ./", "bin/functions", "./bin/functions", "not the name of an entry"},
 		{"no mode", "enableProxyingHttpRequest", "enableProxying", "neither enableProxyingHttpRequest nor"},
 		{"both modes", `"http":`, `"enableForwardingHttpRequest": true, "http":`, ""},
 		{"no routes", "routes", "paths", "No job functions found"},
@@ -49,7 +49,7 @@ func TestLoad(t *testing.T) {
 				t.Errorf("got %v, want an error with %q", err, tt.want)
 			}
 
-			// The host refuses routes beside a function.json, one level down.
+			// The host does not start with routes and a function.json, one level down.
 			if tt.name == "as it is" {
 				folder := filepath.Join(root, "negotiate")
 				if err := os.Mkdir(folder, 0o700); err != nil {
@@ -59,7 +59,7 @@ func TestLoad(t *testing.T) {
 					t.Fatal(err)
 				}
 				if _, err := functionshost.Load(root, false); err == nil || !strings.Contains(err.Error(), "Detected both") {
-					t.Errorf("got %v, want function.json refused", err)
+					t.Errorf("got %v, want an error for function.json", err)
 				}
 			}
 		})

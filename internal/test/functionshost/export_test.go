@@ -1,4 +1,4 @@
 package functionshost
 
-// Matches reports whether a route stands for a path.
+// Matches reports whether a route matches a path.
 var Matches = matches

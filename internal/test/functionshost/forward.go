@@ -50,7 +50,7 @@ func (h *Host) forwardOne(client client, r *http.Request) (*http.Response, []byt
 	if r.ContentLength < 0 {
 		return nil, nil, errChunked
 	}
-	// The handler is not told that the client has gone.
+	// The request to the handler continues after the client has disconnected.
 	out := r.Clone(context.WithoutCancel(r.Context()))
 	out.RequestURI = ""
 	out.URL = handlerURL(net.JoinHostPort("127.0.0.1", h.port), r.URL.EscapedPath(), rebuildQuery(r.URL.RawQuery))
@@ -74,7 +74,7 @@ func (h *Host) forwardOne(client client, r *http.Request) (*http.Response, []byt
 }
 
 // breakConnection sends a response that has no body and closes the connection
-// though the client was not told to expect that.
+// without announcing it (Connection: close).
 func breakConnection(w http.ResponseWriter, status int) {
 	conn, buf, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -89,7 +89,7 @@ func breakConnection(w http.ResponseWriter, status int) {
 
 // rebuildQuery parses a query as ASP.NET Core does, joins the values of equal
 // keys by commas, and encodes the result. A percent sign that begins no escape
-// stands for itself.
+// is kept.
 func rebuildQuery(raw string) string {
 	var keys []string
 	values := make(map[string][]string)

@@ -13,10 +13,10 @@
 //   - A request whose connection the handler drops is repeated: while proxying 40
 //     times for GET and OPTIONS and 10 times for POST without a body, while
 //     forwarding 4 times for GET.
-//   - A header with other characters than ASCII is answered with 500, in a request
+//   - The response to a header with other characters than ASCII is 500, in a request
 //     before the handler is called.
 //   - While forwarding, a response of status 204, 205 or 304 breaks the client's
-//     connection, and a request with a chunked body is answered with 500.
+//     connection, and the response to a request with a chunked body is 500.
 //   - After three exits with an error the host shuts down. Here it does so at
 //     once, the real one about 30 seconds later.
 //
@@ -44,7 +44,7 @@ import (
 	"example.com/webpubsub/internal/test/childprocess"
 )
 
-// Options says which app is hosted and how.
+// Options configures a host.
 type Options struct {
 	// Root is the app's folder, with host.json and the executable.
 	Root string
@@ -56,7 +56,7 @@ type Options struct {
 	// Older is a host before 4.1044: it reads function.json files alone, and knows
 	// enableForwardingHttpRequest alone.
 	Older bool
-	// Faulty is an app that the host cannot run: the host answers in its place, as
+	// Faulty is an app that the host cannot run: the host responds in its place, as
 	// the real one does. Without it such an app fails the test.
 	Faulty bool
 }
@@ -121,8 +121,8 @@ func Start(tb testing.TB, o Options) *Host {
 	return h
 }
 
-// checkExecutable reports what the operating system says only when the program
-// is started.
+// checkExecutable returns the error that the operating system would return at the
+// start of the program.
 func (h *Host) checkExecutable() error {
 	info, err := os.Stat(h.executable())
 	if err != nil {
@@ -157,7 +157,7 @@ func (h *Host) startHandler() {
 	select {
 	case <-first.ready:
 	case <-time.After(readinessLimit):
-		h.tb.Fatalf("functionshost: the custom handler did not answer within %v\nstdout: %s\nstderr: %s", readinessLimit, h.Stdout(), h.Stderr())
+		h.tb.Fatalf("functionshost: the custom handler did not respond within %v\nstdout: %s\nstderr: %s", readinessLimit, h.Stdout(), h.Stderr())
 	}
 	if first.ended() {
 		h.tb.Fatalf("functionshost: the custom handler ended with code %d\nstdout: %s\nstderr: %s", first.ExitCode(), first.Stdout(), first.Stderr())
@@ -239,13 +239,13 @@ func (h *Host) serve(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, notRunning)
 		return
 	}
-	// Set over whatever the client sent.
+	// These replace what the client sent.
 	r.Header.Set("X-Azure-Functions-InvocationId", uuid.NewString())
 	r.Header.Set("X-Azure-Functions-HostVersion", h.options.version())
 	h.pass.ServeHTTP(w, r)
 }
 
-// cors is the host's CORS layer. It answers a browser's preflight itself and
+// cors is the host's CORS layer. It responds to a browser's preflight itself and
 // reports whether it did. Web PubSub's preflight has no Origin and passes.
 func (h *Host) cors(w http.ResponseWriter, r *http.Request) bool {
 	origin := r.Header.Get("Origin")
@@ -264,8 +264,8 @@ func (h *Host) cors(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// Do sends a request on a connection of its own, since the process that answers
-// may be gone before the next one. The body of the response has been read.
+// Do sends a request on a connection of its own, since the process that responds
+// may have exited before the next one. The body of the response has been read.
 func Do(tb testing.TB, r *http.Request) (*http.Response, string) {
 	tb.Helper()
 	client := &http.Client{

@@ -8,8 +8,8 @@ import (
 // Packs returns whether Azure Functions Core Tools put a file into the package,
 // by the text of .funcignore. The file looks like .gitignore and is not: a
 // pattern is anchored at the root and ends at a word boundary, so that "infra"
-// also means infra-old; * stands for at least one character, ** for any path;
-// and a pattern with ! wins wherever it stands. (Azure/azure-functions-core-tools,
+// also means infra-old; * matches at least one character, ** for any path;
+// and a pattern with ! wins at any position. (Azure/azure-functions-core-tools,
 // GitIgnoreParser.)
 func Packs(funcignore string) func(path string) bool {
 	var ignored, kept []string

@@ -21,7 +21,7 @@ func Unzip(tb testing.TB, file string) (root string) {
 	root = tb.TempDir()
 	for _, f := range z.File {
 		if !filepath.IsLocal(f.Name) {
-			tb.Fatalf("functionshost: %s is no path inside the package", f.Name)
+			tb.Fatalf("functionshost: %s is not a path inside the package", f.Name)
 		}
 		name := filepath.Join(root, filepath.FromSlash(f.Name))
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {

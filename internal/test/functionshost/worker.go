@@ -20,7 +20,7 @@ const (
 	// maxExits is the number of exits with an error after which the host shuts
 	// down; it forgets one after 30 minutes.
 	maxExits = 3
-	// exitRestart asks the host for a new process and is no error.
+	// exitRestart makes the host start a new process and is not counted as an error.
 	exitRestart = 200
 )
 
@@ -58,7 +58,7 @@ func (h *Host) startWorker() error {
 	return nil
 }
 
-// waitUntilReady asks GET / every 25 ms until there is any response.
+// waitUntilReady sends GET / every 25 ms until there is any response.
 func (h *Host) waitUntilReady(p *worker) {
 	defer close(p.ready)
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -78,7 +78,7 @@ func (h *Host) waitUntilReady(p *worker) {
 	}
 }
 
-// ended restarts the handler, unless its exit code says otherwise.
+// ended restarts the handler, unless its exit code prevents it.
 func (h *Host) ended(p *worker) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -100,8 +100,8 @@ func (h *Host) ended(p *worker) error {
 }
 
 // Restarted waits until a process of the handler has ended and the host has
-// dealt with that, and reports whether there is a new one. The new one answers
-// then.
+// dealt with that, and reports whether there is a new one. The new one is
+// ready then.
 func (h *Host) Restarted(process *childprocess.Process) bool {
 	h.mu.Lock()
 	i := slices.IndexFunc(h.workers, func(p *worker) bool { return p.Process == process })
@@ -156,7 +156,7 @@ type Log struct {
 }
 
 // Log returns the lines that the handler has written and that the host itself
-// has logged. Standard output is Information, whatever a line says about itself. On
+// has logged. Standard output is Information, regardless of the content of a line. On
 // standard error a line that contains "warn" is a Warning, any other an Error.
 func (h *Host) Log() Log {
 	var out Log
@@ -176,7 +176,7 @@ func (h *Host) Log() Log {
 	return out
 }
 
-// FreePort returns a port that nobody listens on.
+// FreePort returns a port on which nothing listens.
 func FreePort(tb testing.TB) string {
 	tb.Helper()
 	port, err := freePort()

@@ -48,7 +48,7 @@ func StartEmulator(tb testing.TB, program string, settings ...string) *Host {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	// Asked to end, it ends the function as well.
+	// On SIGTERM it ends the function as well.
 	kill := func() {
 		process.Signal(tb, syscall.SIGTERM)
 		select {
@@ -110,7 +110,7 @@ func (e *awsEmulator) Invoke(ctx context.Context, event []byte) ([]byte, error) 
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("lambdahost: the emulator answered %d %s", resp.StatusCode, body)
+		return nil, fmt.Errorf("lambdahost: the emulator responded with %d %s", resp.StatusCode, body)
 	}
 	if text := string(body); strings.HasPrefix(text, "Task timed out") {
 		return nil, &FunctionError{Message: text, Type: "Sandbox.Timedout"}

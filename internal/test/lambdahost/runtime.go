@@ -20,7 +20,7 @@ import (
 )
 
 // runtimeAPI is an imitation of the Runtime API. It hands out as many events at
-// the same time as the program asks for.
+// the same time as the program requests.
 type runtimeAPI struct {
 	process *childprocess.Process
 	events  chan *invocation
@@ -40,7 +40,7 @@ type answer struct {
 	err     error
 }
 
-// errEnded is the answer to an event whose program ended before it answered.
+// errEnded is the result of an event whose program exited before it responded.
 var errEnded = errors.New("lambdahost: the function's program has ended")
 
 // Start runs the program with the settings "name=value" as its environment.

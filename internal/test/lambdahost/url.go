@@ -31,11 +31,11 @@ func (h *Host) HTTPAPI(tb testing.TB, stage string) string {
 	return front.URL + "/" + stage
 }
 
-// defaultStage is the stage that is no part of the path.
+// defaultStage is the stage that is not part of the path.
 const defaultStage = "$default"
 
 // functionURL is a Function URL with InvokeMode BUFFERED and no CORS: every
-// request becomes an event, whatever its method.
+// request becomes an event, regardless of its method.
 func (h *Host) functionURL(w http.ResponseWriter, r *http.Request) { h.serve(w, r, defaultStage) }
 
 func (h *Host) serve(w http.ResponseWriter, r *http.Request, stage string) {
