@@ -29,6 +29,8 @@ type connection struct {
 	endpoint         string // in place of a connection string
 	hub              string
 	verbose          bool
+
+	credential azcore.TokenCredential // set by resolve
 }
 
 func (c *connection) flags(fs *flag.FlagSet) {
@@ -39,12 +41,32 @@ func (c *connection) flags(fs *flag.FlagSet) {
 	fs.BoolVar(&c.verbose, "v", false, "print whole responses and error messages")
 }
 
-// client returns a client for the flags as they were parsed. Of the two ways to
-// name a service, the command line goes before the environment.
-func (c *connection) client(fs *flag.FlagSet) (*service.Client, error) {
+// resolve decides, for the flags as they were parsed, between the two ways to name a
+// service: the command line goes before the environment. For the endpoint it sets
+// the credential, and else the connection string.
+func (c *connection) resolve(fs *flag.FlagSet) error {
 	byString, byEndpoint := isSet(fs, "connection-string"), isSet(fs, "endpoint")
 	if byString && byEndpoint {
-		return nil, usagef("-connection-string and -endpoint are mutually exclusive")
+		return usagef("-connection-string and -endpoint are mutually exclusive")
+	}
+	if byEndpoint || c.endpoint != "" && c.connectionString == "" {
+		c.connectionString = ""
+		cred, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{
+			ClientOptions: azcore.ClientOptions{Transport: azclient.Transport(nil)},
+		})
+		c.credential = signIn{cred}
+		return err
+	}
+	if c.connectionString == "" {
+		c.connectionString = connstr.ConnectionString{Endpoint: "http://" + emulator.DefaultAddr, AccessKey: emulator.DefaultAccessKey}.String()
+	}
+	return nil
+}
+
+// client returns a client for the flags as they were parsed.
+func (c *connection) client(fs *flag.FlagSet) (*service.Client, error) {
+	if err := c.resolve(fs); err != nil {
+		return nil, err
 	}
 	o := &service.ClientOptions{
 		// Interactive command: disable retries so that failures are reported
@@ -52,18 +74,9 @@ func (c *connection) client(fs *flag.FlagSet) (*service.Client, error) {
 		ClientOptions: azcore.ClientOptions{Retry: policy.RetryOptions{MaxRetries: -1}},
 		Logger:        slog.New(slog.DiscardHandler), // the commands warn themselves
 	}
-	if byEndpoint || c.endpoint != "" && c.connectionString == "" {
-		cred, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{
-			ClientOptions: azcore.ClientOptions{Transport: azclient.Transport(nil)},
-		})
-		if err != nil {
-			return nil, err
-		}
-		client, err := service.NewClient(c.endpoint, c.hub, signIn{cred}, o)
+	if c.credential != nil {
+		client, err := service.NewClient(c.endpoint, c.hub, c.credential, o)
 		return client, asUsage(err)
-	}
-	if c.connectionString == "" {
-		c.connectionString = connstr.ConnectionString{Endpoint: "http://" + emulator.DefaultAddr, AccessKey: emulator.DefaultAccessKey}.String()
 	}
 	client, err := service.NewClientFromConnectionString(c.connectionString, c.hub, o)
 	return client, asUsage(err)

@@ -24,7 +24,16 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	addr := fs.String("addr", emulator.DefaultAddr, "address of the emulator")
 	functions := fs.String("functions-addr", "localhost:7071", "address of the functions")
 	program := fs.String("app", "", "run this `program` in place of the sample application: the path of its main package, which is built, or of an executable")
-	hub := fs.String("hub", webapp.DefaultHub, "hub of the application")
+	var remote connection
+	remote.flags(fs)
+	hub := &remote.hub
+	for name, usage := range map[string]string{
+		"connection-string": "start no emulator, and take the events of a hub in Azure through a tunnel: the connection `string` of its resource. Only the flag does it, not the variable",
+		"endpoint":          "in place of -connection-string, the `URL` of a resource to sign in to with the credential that DefaultAzureCredential finds. Only the flag does it, not the variable",
+		"hub":               "`name` of the hub of the application",
+	} {
+		fs.Lookup(name).Usage = usage
+	}
 	key := fs.String("key", emulator.DefaultAccessKey, "access key of the emulator")
 	hubs := fs.String("hubs", "", hubsUsage)
 	var sec security
@@ -41,6 +50,9 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	defer l.Close()
 	base := "http://" + listenHost(*functions, l.Addr())
 	log := &lines{w: e.out, hub: *hub, hubsFile: *hubs}
+	if isSet(fs, "connection-string") || isSet(fs, "endpoint") {
+		return runDevTunnel(ctx, e, fs, &remote, devTunnel{listener: l, base: base, program: *program, log: log})
+	}
 	options := sec.apply(emulator.Options{
 		Addr: *addr, AccessKey: *key, HubsFile: *hubs, Observe: log.entry, Dashboard: true,
 		Hubs: map[string]emulator.HubSettings{*hub: {EventHandlers: []emulator.EventHandler{allEvents(base + "/api/events")}}},
@@ -72,13 +84,7 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	web := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		ended <- web.Serve(l)
-	}()
-
+	stop := serveFunctions(l, handler, ended)
 	label, invitation := "negotiate          "+base+"/api/negotiate?userId=alice", ""
 	if hasPage(ctx, base) {
 		label, invitation = "page               "+base+"/api/index", "Open the page in two windows. "
@@ -102,13 +108,28 @@ func runDev(ctx context.Context, e *env, args []string) error {
 			err = fmt.Errorf("stop: %w", err)
 		}
 	}
-	grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	if shutdown := web.Shutdown(grace); shutdown != nil {
-		err = errors.Join(err, fmt.Errorf("stop: %w", shutdown))
+	return errors.Join(err, stop())
+}
+
+// serveFunctions serves the application. The returned function stops it, after open
+// requests have been answered.
+func serveFunctions(l net.Listener, h http.Handler, ended chan<- error) (stop func() error) {
+	web := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		ended <- web.Serve(l)
+	}()
+	return func() error {
+		grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		err := web.Shutdown(grace)
+		<-served
+		if err != nil {
+			return fmt.Errorf("stop: %w", err)
+		}
+		return nil
 	}
-	<-served
-	return err
 }
 
 // inProcess returns the application that this command was built with.

@@ -8,6 +8,7 @@
 //	webpubsub send -group news hello  # a message through the REST API
 //	webpubsub listen -group news      # a client that prints received messages
 //	webpubsub client -user alice      # a client that executes commands
+//	webpubsub tunnel -endpoint https://name.webpubsub.azure.com -upstream http://localhost:7071
 //	webpubsub check https://name.azurewebsites.net/api/events
 //	webpubsub package                 # dist/functions.zip for Azure Functions
 //
@@ -53,6 +54,7 @@ func init() { // completion refers to the commands
 		{"send", "send a message through the REST API", runSend},
 		{"listen", "connect a client and print received messages", runListen},
 		{"client", "connect a client and type what it sends", runClient},
+		{"tunnel", "pass the events of a hub on to a local server", runTunnel},
 		{"check", "send test events to an event handler and diagnose failures", runCheck},
 		{"package", "build a deployment package for Azure Functions or AWS Lambda", runPackage},
 		{"completion", "print a completion script for a shell", runCompletion},
