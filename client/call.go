@@ -11,8 +11,8 @@ import (
 	"example.com/webpubsub/internal/wire"
 )
 
-// call is something that was, or will be, sent, and perhaps waits for an answer.
-// Its fields do not change, but for session.
+// call is something that was, or will be, sent, and may wait for a response.
+// Its fields do not change, except session and unsent.
 type call struct {
 	frame                  []byte
 	ackID                  uint64
@@ -20,18 +20,27 @@ type call struct {
 	join                   string // group to remember when the ack comes
 	leave                  string // group to forget
 	subscribe, unsubscribe string // group whose state is meant
-	rejoin                 *gate
+	rejoin                 *rejoinBarrier
 	done                   chan outcome // nil for fire and forget
 
 	session *session // that it was last sent on; under Client.mu
+	unsent  bool     // it was taken back before it was written; likewise
 }
+
+// maxFrame is the number of bytes that the service accepts in one message.
+const maxFrame = wire.MaxFrameSize
+
+// maxResends bounds how often a call is sent again on a connection that is
+// recovered again and again: the frame itself may be the cause, for example with
+// a proxy that fails on it. It is more than the attempts of one recovery window.
+const maxResends = 100
 
 type outcome struct {
 	err     error
 	message webpubsub.Message
 }
 
-// finish gives the answer to whoever waits. The channel has room for one, and a
+// finish passes the response to the caller. The channel has room for one, and a
 // call is finished by whoever takes it out of its map.
 func (k *call) finish(out outcome) {
 	if k.rejoin != nil {
@@ -46,35 +55,42 @@ func (k *call) finish(out outcome) {
 	}
 }
 
-// acked sends a frame until the service has acknowledged it.
-func (c *Client) acked(ctx context.Context, k *call, frame func(ackID *uint64) wire.Upstream) error {
+// callWithAck sends a frame until the service has acknowledged it, with the same
+// ack id each time.
+func (c *Client) callWithAck(ctx context.Context, k *call, frame func(ackID *uint64) wire.Upstream) error {
 	k.ackID = c.nextAckID.Add(1)
 	k.done = make(chan outcome, 1)
 	if err := c.encode(k, frame(&k.ackID)); err != nil {
 		return err
 	}
-	for retries := 0; ; {
-		err := c.exchange(ctx, k).err
+	policy := c.o.messagePolicy()
+	for retries, resends := 0, 0; ; {
+		err := c.roundTrip(ctx, k).err
 		if err == nil || errors.Is(err, ErrDuplicate) {
 			return nil
 		}
 		if cause := ctx.Err(); cause != nil && errors.Is(err, cause) {
 			return err
 		}
-		if errors.Is(err, ErrConnectionLost) {
+		if errors.Is(err, ErrConnectionLost) && !rejectsFrame(err) && resends < maxResends {
 			recovered, err := c.recovered(ctx, k.session)
 			if err != nil {
 				return err
 			}
 			if recovered {
+				resends++
 				continue // on the same connection, the ack id makes this safe
 			}
 		}
-		if retries >= c.o.MessageRetry.Max || !retryable(err) {
+		if retries >= policy.MaxTries || !retryable(err) {
+			if n := 1 + retries; n > 1 {
+				err = fmt.Errorf("%w (after %d attempts)", err, n)
+			}
 			return err
 		}
 		retries++
-		if err := c.pause(ctx, c.o.MessageRetry.delay(retries), errors.Is(err, ErrNotConnected)); err != nil {
+		c.o.Logger.Debug("retrying a call to Web PubSub", "ackId", k.ackID, "retry", retries, "error", err)
+		if err := c.backoff(ctx, policy.DelayBefore(retries), errors.Is(err, ErrNotConnected)); err != nil {
 			return err
 		}
 	}
@@ -87,7 +103,7 @@ func retryable(err error) bool {
 			return false
 		}
 	}
-	return true
+	return !rejectsFrame(err)
 }
 
 func (c *Client) encode(k *call, u wire.Upstream) error {
@@ -96,17 +112,22 @@ func (c *Client) encode(k *call, u wire.Upstream) error {
 	return err
 }
 
-// frame encodes. Its error says which rule the caller broke.
+// frame encodes a frame that can be sent. Every frame is made here, since the
+// service closes the connection on one that breaks a rule, and all that is under
+// way on it fails.
 func (c *Client) frame(u wire.Upstream) ([]byte, error) {
 	frame, err := protocols[c.o.Protocol].AppendUpstream(nil, u)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
+	if len(frame) > maxFrame {
+		return nil, fmt.Errorf("%w: the encoded message has %d bytes, and the service accepts %d: split it, or store it elsewhere and send a reference", ErrInvalid, len(frame), maxFrame)
+	}
 	return frame, nil
 }
 
-// exchange sends the frame once, and waits for the answer.
-func (c *Client) exchange(ctx context.Context, k *call) outcome {
+// roundTrip sends the frame once, and waits for the response.
+func (c *Client) roundTrip(ctx context.Context, k *call) outcome {
 	if err := c.transmit(ctx, k); err != nil {
 		return outcome{err: err}
 	}
@@ -115,10 +136,10 @@ func (c *Client) exchange(ctx context.Context, k *call) outcome {
 		return out
 	case <-ctx.Done():
 	}
-	if c.forget(k) {
+	if c.cancelCall(k) {
 		return outcome{err: ctx.Err()}
 	}
-	return <-k.done // the answer came at the same time
+	return <-k.done // the response came at the same time
 }
 
 // transmit puts the frame into the buffer of the link, for which it may have to
@@ -130,11 +151,11 @@ func (c *Client) transmit(ctx context.Context, k *call) error {
 	for {
 		c.mu.Lock()
 		if c.link == nil {
-			err := c.post(k)
+			err := c.enqueueOutbox(k)
 			c.mu.Unlock()
 			return err
 		}
-		room := c.link.enqueue(k.frame)
+		room := c.link.enqueue(k.frame, k)
 		if room == nil {
 			c.register(k)
 			c.mu.Unlock()
@@ -149,8 +170,8 @@ func (c *Client) transmit(ctx context.Context, k *call) error {
 	}
 }
 
-// post puts a call into the outbox. It needs c.mu.
-func (c *Client) post(k *call) error {
+// enqueueOutbox puts a call into the outbox. c.mu must be held.
+func (c *Client) enqueueOutbox(k *call) error {
 	switch {
 	case c.state == StateStopped || c.state == StateStopping:
 		return ErrStopped
@@ -163,7 +184,7 @@ func (c *Client) post(k *call) error {
 	return nil
 }
 
-// register notes a call that was sent and has an answer to come. It needs c.mu.
+// register notes a call that was sent and waits for a response. c.mu must be held.
 func (c *Client) register(k *call) {
 	k.session = c.session
 	switch {
@@ -175,28 +196,32 @@ func (c *Client) register(k *call) {
 	}
 }
 
-// forget takes a call back, and reports false where its answer has come.
-func (c *Client) forget(k *call) bool {
+// cancelCall takes a call back, also from the queue of the link. It reports
+// false if its response was received.
+func (c *Client) cancelCall(k *call) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if i := slices.Index(c.outbox, k); i >= 0 {
 		c.outbox = slices.Delete(c.outbox, i, i+1)
 		return true
 	}
-	if k.invocation != "" && c.invocations[k.invocation] == k {
+	switch {
+	case k.invocation != "" && c.invocations[k.invocation] == k:
 		delete(c.invocations, k.invocation)
-		return true
-	}
-	if k.invocation == "" && c.pending[k.ackID] == k {
+	case k.invocation == "" && c.pending[k.ackID] == k:
 		delete(c.pending, k.ackID)
-		return true
+	default:
+		return false
 	}
-	return false
+	if c.link != nil && c.link.takeBack(k) {
+		k.unsent = true
+	}
+	return true
 }
 
-// settle handles an ack. Groups are noted here, and not by who called, so that
+// handleAck handles an ack. Groups are noted here, and not by the caller, so that
 // no new connection comes between. It returns the group that was left, "" if none.
-func (c *Client) settle(ack wire.Ack) (left string) {
+func (c *Client) handleAck(ack wire.Ack) (left string) {
 	err := serviceError(ack.Error)
 	c.mu.Lock()
 	k := c.pending[ack.AckID]
@@ -226,9 +251,9 @@ func (c *Client) settle(ack wire.Ack) (left string) {
 	return left
 }
 
-// fail ends the calls whose answers can no longer come. Joins of a connection
-// that is going to be recovered are kept: they are sent again then. It needs
-// c.mu.
+// fail ends the calls whose responses can no longer come. Joins of a connection
+// that is going to be recovered are kept: they are sent again then. c.mu must be
+// held.
 func (c *Client) fail(err error, recovering bool) {
 	for id, k := range c.pending {
 		if k.rejoin != nil && recovering {
@@ -264,9 +289,9 @@ func (c *Client) recovered(ctx context.Context, s *session) (bool, error) {
 	}
 }
 
-// pause waits for d, or until there is a connection, where that is what was
+// backoff waits for d, or until there is a connection, if that is what was
 // missing.
-func (c *Client) pause(ctx context.Context, d time.Duration, unconnected bool) error {
+func (c *Client) backoff(ctx context.Context, d time.Duration, unconnected bool) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for {

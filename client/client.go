@@ -3,9 +3,9 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // State is what a client is doing.
@@ -29,8 +29,13 @@ const (
 
 var stateNames = [...]string{"stopped", "connecting", "connected", "recovering", "reconnecting", "stopping"}
 
-// String returns the name in lower case.
-func (s State) String() string { return stateNames[s] }
+// String returns the name in lower case, for example "connected".
+func (s State) String() string {
+	if s < 0 || int(s) >= len(stateNames) {
+		return fmt.Sprintf("State(%d)", int(s))
+	}
+	return stateNames[s]
+}
 
 // Client is a WebSocket client of one hub. Its methods may be called from
 // several goroutines at once. Make one with [New].
@@ -61,15 +66,15 @@ type Client struct {
 type session struct {
 	id, userID string
 
-	// The reader's own.
+	// Accessed only by the reader goroutine.
 	url     string
 	token   string
 	lastSeq uint64
-	rejoin  *gate
+	rejoin  *rejoinBarrier
 
-	ackable atomic.Uint64 // the last message in the queue
-	acked   atomic.Uint64 // the last one the service was told of
-	ackDue  atomic.Bool   // something with a number came since then
+	queuedSeq  atomic.Uint64 // the last message in the event queue
+	ackedSeq   atomic.Uint64 // the last one that was acknowledged
+	ackPending atomic.Bool   // something with a number was received since then
 }
 
 // New returns a client that connects with the credential when it is started. It
@@ -107,7 +112,7 @@ func (c *Client) Start(ctx context.Context) error {
 	c.set(StateConnecting)
 	c.mu.Unlock()
 
-	go r.supervise(ctx)
+	go r.loop(ctx)
 	if err := <-r.started; err != nil {
 		<-r.done
 		return err
@@ -130,9 +135,6 @@ func (c *Client) Stop(ctx context.Context) error {
 	}
 	if c.state != StateStopped {
 		c.set(StateStopping)
-		if c.link != nil {
-			c.link.endBy(time.Now().Add(closeGrace))
-		}
 	}
 	c.mu.Unlock()
 	r.cancel()
@@ -148,7 +150,7 @@ func (c *Client) Stop(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	if c.run == r && c.link != nil {
-		c.link.cut(ErrStopped)
+		c.link.abort(ErrStopped)
 	}
 	c.mu.Unlock()
 	return ctx.Err()

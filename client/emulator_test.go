@@ -2,7 +2,6 @@ package client_test
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -13,8 +12,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/gorilla/websocket"
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/client"
@@ -142,7 +139,7 @@ func TestEmulatorWithCuts(t *testing.T) {
 			const total = 500
 			var cutters [2]cutter
 			options := func(i int) client.Options {
-				return client.Options{Protocol: p, Dialer: cutters[i].dialer(), RecoveryInterval: time.Millisecond}
+				return client.Options{Protocol: p, DialContext: cutters[i].dial, RecoveryInterval: time.Millisecond}
 			}
 			got := make(chan string, 2*total)
 			receiver := connect(t, srv, "bob", options(0), func(c *client.Client) {
@@ -185,7 +182,7 @@ func TestEmulatorStreamWithCuts(t *testing.T) {
 			const total = 500
 			var cutters [2]cutter
 			options := func(i int) client.Options {
-				return client.Options{Protocol: p, Dialer: cutters[i].dialer(), RecoveryInterval: time.Millisecond}
+				return client.Options{Protocol: p, DialContext: cutters[i].dial, RecoveryInterval: time.Millisecond}
 			}
 			streams := make(chan []string, 10)
 			receiver := connect(t, srv, "bob", options(0), func(c *client.Client) {
@@ -277,14 +274,12 @@ type cutter struct {
 	last io.Closer
 }
 
-func (k *cutter) dialer() *websocket.Dialer {
-	return &websocket.Dialer{NetDialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		k.last = conn
-		return conn, err
-	}}
+func (k *cutter) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.last = conn
+	return conn, err
 }
 
 func (k *cutter) cut() {
@@ -293,28 +288,22 @@ func (k *cutter) cut() {
 	_ = k.last.Close()
 }
 
-// Over TLS, and with a dialer of the user's own that has done the TLS already.
 func TestTLS(t *testing.T) {
 	srv := emulator.StartT(t, emulator.Options{Hubs: map[string]emulator.HubSettings{"chat": {AllowAnonymous: true}}})
 	front := httptest.NewTLSServer(srv)
 	t.Cleanup(front.Close)
 	config := front.Client().Transport.(*http.Transport).TLSClientConfig
-	own := &websocket.Dialer{NetDialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-		return (&tls.Dialer{Config: config}).DialContext(ctx, network, addr)
-	}}
-	for _, d := range []*websocket.Dialer{{TLSClientConfig: config}, own} {
-		c, err := client.New(client.URL("wss"+strings.TrimPrefix(front.URL, "https")+"/client/hubs/chat"), client.Options{Dialer: d})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.JoinGroup(t.Context(), "g"); !errors.Is(err, client.ErrForbidden) {
-			t.Error(err)
-		}
-		if err := c.Stop(t.Context()); err != nil {
-			t.Error(err)
-		}
+	c, err := client.New(client.URL("wss"+strings.TrimPrefix(front.URL, "https")+"/client/hubs/chat"), client.Options{TLSConfig: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.JoinGroup(t.Context(), "g"); !errors.Is(err, client.ErrForbidden) {
+		t.Error(err)
+	}
+	if err := c.Stop(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

@@ -170,7 +170,7 @@ func (c *Client) OnGroupStateChanged(f func(GroupStateChanged)) {
 }
 
 // call runs the callback of one event. Whatever a callback does wrong stays in it.
-func (c *Client) call(event any, in *inbox) {
+func (c *Client) call(event any, in *streamDispatcher) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.o.Logger.Error("a callback of the Web PubSub client panicked", "panic", p, "stack", string(debug.Stack()))
@@ -182,7 +182,7 @@ func (c *Client) call(event any, in *inbox) {
 		if e.From == wire.FromServer {
 			run1(s.serverMessage, ServerMessage{e.Message, e.SequenceID})
 		} else if e.Stream != nil && s.stream != nil {
-			in.part(e, s.stream)
+			in.handleMessage(e, s.stream)
 		} else if s.groupMessage != nil {
 			s.groupMessage(groupMessage(e))
 		}

@@ -44,16 +44,15 @@ func (c *late) Read(b []byte) (int, error) {
 func TestCloseFrameBehindAFailedWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		d := s.dialer()
-		dial, dials := d.NetDialContext, 0
-		d.NetDialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := dial(ctx, network, addr)
+		dials := 0
+		dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := s.dial(ctx, network, addr)
 			if dials++; dials == 2 && err == nil {
 				conn = &late{Conn: conn, arrived: make(chan struct{})}
 			}
 			return conn, err
 		}
-		_, p, e := start(t, s, client.Options{Dialer: d})
+		_, p, e := start(t, s, client.Options{DialContext: dial})
 		p.cut()
 		s.next().close(1008, "The connection could not be recovered.")
 		p = s.next()

@@ -51,8 +51,9 @@ func FuzzReceive(f *testing.F) {
 		defer cancel()
 		r := newRun(ctx, c)
 		defer r.cancel()
-		s := &session{id: "c1", rejoin: newGate(1)}
-		l := &link{p: p, wake: make(chan struct{}, 1)}
+		s := &session{id: "c1", rejoin: newRejoinBarrier(1)}
+		l := &link{p: p}
+		l.writer.Init(&writerSettings, l)
 		l.session.Store(s)
 		c.run, c.session, c.link, c.state = r, s, l, StateConnected
 		c.groups = map[string]struct{}{}
@@ -60,7 +61,7 @@ func FuzzReceive(f *testing.F) {
 		c.pending = map[uint64]*call{1: join}
 		c.invocations = map[string]*call{"1": {invocation: "1", done: make(chan outcome, 2)}}
 		c.states = map[string]*groupState{"g": {entries: map[string]*stateEntry{}}}
-		out := &OutStream{c: c, id: "s", session: s, first: 1, parts: [][]byte{nil, nil}, changed: make(chan struct{}), delay: streamRetry}
+		out := &OutStream{c: c, id: "s", session: s, first: 1, parts: [][]byte{nil, nil}, changed: make(chan struct{})}
 		c.streams = map[string]*OutStream{"s": out}
 		c.OnStream(func(s *InStream) {
 			for range s.All(ctx) {
@@ -73,11 +74,11 @@ func FuzzReceive(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			if err := r.handle(s, l, d); err != nil {
+			if _, err := r.handle(s, l, d); err != nil {
 				t.Fatal(err)
 			}
-			if s.lastSeq < last || s.ackable.Load() != s.lastSeq {
-				t.Fatalf("last message %d after %d, in the queue up to %d", s.lastSeq, last, s.ackable.Load())
+			if s.lastSeq < last || s.queuedSeq.Load() != s.lastSeq {
+				t.Fatalf("last message %d after %d, in the queue up to %d", s.lastSeq, last, s.queuedSeq.Load())
 			}
 			last = s.lastSeq
 		}

@@ -107,7 +107,7 @@ func (c *Client) stateCall(ctx context.Context, op, group string, k *call, frame
 	case !joined:
 		return wrap(op, ErrNotJoined)
 	}
-	err := c.acked(ctx, k, frame)
+	err := c.callWithAck(ctx, k, frame)
 	if err != nil && first {
 		c.mu.Lock()
 		delete(c.states, group)
@@ -219,7 +219,7 @@ func (c *Client) resubscribe(s *session, l *link) {
 		k.frame = frame
 		s.rejoin.calls = append(s.rejoin.calls, k)
 		c.register(k)
-		l.enqueueNow(k.frame)
+		l.enqueueNow(k.frame, k)
 	}
 }
 

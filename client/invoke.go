@@ -24,26 +24,27 @@ func (c *Client) Invoke(ctx context.Context, event string, m webpubsub.Message) 
 	if err != nil {
 		return webpubsub.Message{}, wrap(op, err)
 	}
-	out := c.exchange(ctx, k)
+	out := c.roundTrip(ctx, k)
 	if out.err != nil && ctx.Err() != nil {
 		c.cancelInvocation(k)
 	}
 	return out.message, wrap(op, out.err)
 }
 
-// cancelInvocation tells the service, where the invocation was sent at all.
+// cancelInvocation tells the service, if the invocation was sent at all. The frame
+// overtakes what is queued.
 func (c *Client) cancelInvocation(k *call) {
 	frame, err := c.frame(wire.CancelInvocation{InvocationID: k.invocation})
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err == nil && k.session != nil && c.session == k.session && c.link != nil {
-		c.link.enqueueNow(frame)
+	if err == nil && k.session != nil && !k.unsent && c.session == k.session && c.link != nil {
+		c.link.enqueueUrgent(frame)
 	}
 }
 
-// answer handles the answer to an invocation. One that nobody waits for any
-// more is ignored.
-func (c *Client) answer(r wire.InvokeResponse) {
+// handleInvokeResponse handles the response to an invocation. It is ignored if
+// the call has returned.
+func (c *Client) handleInvokeResponse(r wire.InvokeResponse) {
 	c.mu.Lock()
 	k := c.invocations[r.InvocationID]
 	delete(c.invocations, r.InvocationID)

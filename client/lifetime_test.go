@@ -284,7 +284,7 @@ func TestReconnect(t *testing.T) {
 		s := newScript(t)
 		urls := 0
 		c, err := client.New(func(context.Context) (string, error) { urls++; return accessURL, nil },
-			client.Options{Dialer: s.dialer()})
+			client.Options{DialContext: s.dial})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -333,7 +333,7 @@ func TestReconnectWithASilentCredential(t *testing.T) {
 				return "", ctx.Err()
 			}
 			return accessURL, nil
-		}, client.Options{Dialer: s.dialer()})
+		}, client.Options{DialContext: s.dial})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ type EventOptions struct {
 // agreed. The client needs the role webpubsub.joinLeaveGroup; without it the
 // error is [ErrForbidden].
 func (c *Client) JoinGroup(ctx context.Context, group string) error {
-	err := c.acked(ctx, &call{join: group}, func(id *uint64) wire.Upstream {
+	err := c.callWithAck(ctx, &call{join: group}, func(id *uint64) wire.Upstream {
 		return wire.JoinGroup{Group: group, AckID: id}
 	})
 	return wrap("join group "+quote(group), err)
@@ -42,7 +42,7 @@ func (c *Client) JoinGroup(ctx context.Context, group string) error {
 // error, the service sends nothing more of the group; what had arrived before
 // may still be waiting for its callback.
 func (c *Client) LeaveGroup(ctx context.Context, group string) error {
-	err := c.acked(ctx, &call{leave: group}, func(id *uint64) wire.Upstream {
+	err := c.callWithAck(ctx, &call{leave: group}, func(id *uint64) wire.Upstream {
 		return wire.LeaveGroup{Group: group, AckID: id}
 	})
 	return wrap("leave group "+quote(group), err)
@@ -65,9 +65,9 @@ func (c *Client) SendToGroup(ctx context.Context, group string, m webpubsub.Mess
 		return wire.SendToGroup{Group: group, AckID: id, NoEcho: o.NoEcho, TTLSeconds: uint32(o.TTL / time.Second), Message: m}
 	}
 	if o.FireAndForget {
-		return wrap(op, c.forgotten(ctx, frame(nil)))
+		return wrap(op, c.sendNoAck(ctx, frame(nil)))
 	}
-	return wrap(op, c.acked(ctx, &call{}, frame))
+	return wrap(op, c.callWithAck(ctx, &call{}, frame))
 }
 
 // SendEvent raises a user event at the event handler of the hub, and returns
@@ -79,13 +79,13 @@ func (c *Client) SendEvent(ctx context.Context, event string, m webpubsub.Messag
 	}
 	op := "send event " + quote(event)
 	if o != nil && o.FireAndForget {
-		return wrap(op, c.forgotten(ctx, frame(nil)))
+		return wrap(op, c.sendNoAck(ctx, frame(nil)))
 	}
-	return wrap(op, c.acked(ctx, &call{}, frame))
+	return wrap(op, c.callWithAck(ctx, &call{}, frame))
 }
 
-// forgotten sends a frame that gets no answer.
-func (c *Client) forgotten(ctx context.Context, u wire.Upstream) error {
+// sendNoAck sends a frame that gets no response.
+func (c *Client) sendNoAck(ctx context.Context, u wire.Upstream) error {
 	var k call
 	if err := c.encode(&k, u); err != nil {
 		return err

@@ -2,15 +2,16 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
+	"net"
 	"net/http"
+	"net/url"
 	"time"
 
-	"github.com/gorilla/websocket"
-
+	"example.com/webpubsub/internal/backoff"
 	"example.com/webpubsub/internal/wire"
 )
 
@@ -51,15 +52,16 @@ func (p Protocol) String() string {
 	return protocols[p].Name()
 }
 
-// Retry says how often something is tried again, and after which delay. The
-// delay doubles with each time, and a random part of at most a half is taken
-// off, so that clients that failed together do not come back together.
+// Retry describes how often something is tried again, and after which delay. The
+// delay doubles with each retry, and a random part of at most half of it is taken
+// off, so that clients that failed together do not retry together.
 type Retry struct {
 	// Max is the number of retries. Negative: none. Default: see the option.
 	Max int
-	// Delay is the delay before the first retry. Default: 1 s.
+	// Delay is the delay before the first retry, at least 1 ms. Default: 1 s.
 	Delay time.Duration
-	// MaxDelay bounds the delay. Default: 30 s.
+	// MaxDelay is the upper bound of the delay, at least 1 ms. Default: 30 s, or
+	// Delay if that is longer.
 	MaxDelay time.Duration
 }
 
@@ -69,10 +71,16 @@ type Options struct {
 	Protocol Protocol
 	// Header is sent with every handshake, for example a User-Agent. Default: none.
 	Header http.Header
-	// Dialer opens the WebSocket: proxy, TLS configuration, network. Its
-	// Subprotocols are not used, and it is not modified. Default: a proxy as the
-	// environment says, and a handshake of at most 30 s.
-	Dialer *websocket.Dialer
+	// DialContext opens network connections, to the service or to the proxy,
+	// without TLS. Default: that of [net.Dialer].
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	// TLSConfig is for wss URLs and https proxies. It is not modified. Default:
+	// that of package crypto/tls.
+	TLSConfig *tls.Config
+	// Proxy returns the proxy for a request, nil for none. The URL of the request
+	// has the scheme http or https and no query. A proxy has the scheme http,
+	// https or socks5. Default: [http.ProxyFromEnvironment].
+	Proxy func(*http.Request) (*url.URL, error)
 	// Logger gets what the client does: changes of the connection as debug
 	// records, what needs attention as warnings. Never a token or a payload.
 	// Default: nothing is logged.
@@ -84,28 +92,39 @@ type Options struct {
 	// NoRejoin leaves the groups of a lost connection alone. Default: a new
 	// connection joins them.
 	NoRejoin bool
-	// ReconnectRetry is for new connections after the first. Max counts
-	// attempts in a row. Default: without end.
+	// ReconnectRetry is for new connections after the first. Max is the number of
+	// attempts in a row: until a connection has lasted for 10 s, it counts as a
+	// failed attempt. Default: Max is unlimited.
 	ReconnectRetry Retry
 	// MessageRetry is for calls that wait for an ack. All attempts use one ack
 	// id. A call that the service refuses with Forbidden or BadRequest is not
 	// repeated, and repetitions after a recovery are not counted. Default: 3.
 	MessageRetry Retry
-	// RecoveryWindow is how long to try to recover a connection. Default: 30 s,
-	// which is how long the service keeps it.
+	// RecoveryWindow is how long to try to recover a connection, after which
+	// OnDisconnected is called and a new connection is made. It does not start
+	// again until the recovered connection has lasted for 1 s and received
+	// something new, and not only what the service repeats. Default: 30 s, which
+	// is how long the service keeps it.
 	RecoveryWindow time.Duration
-	// RecoveryInterval is the time between attempts to recover. Default: 1 s.
+	// RecoveryInterval is the time between attempts to recover, at least 1 ms. A
+	// random part of at most half of it is taken off. Default: 1 s.
 	RecoveryInterval time.Duration
 
-	// PingInterval is the time between pings, which the service answers.
-	// Negative: none are sent. Default: 20 s.
+	// PingInterval is the time between pings, at least 1 ms. The service answers
+	// them. Negative: only the one that follows a recovery is sent. Default: 20 s.
 	PingInterval time.Duration
-	// IdleTimeout is the silence after which the connection counts as dead and
-	// is dropped, to be recovered. Negative: never. Default: 120 s.
+	// IdleTimeout is how long nothing may be received until the connection counts
+	// as dead and is dropped, to be recovered. It is at least 1 ms. Negative: no
+	// limit. Default: 120 s.
 	IdleTimeout time.Duration
-	// StreamIdleTimeout is the silence after which an [InStream] ends with
-	// [ErrStreamIdle]. Default: 5 min, as in the service.
+	// StreamIdleTimeout is how long nothing may be received until an [InStream]
+	// ends with [ErrStreamIdle]. It is at least 1 ms. Default: 5 min, as in the
+	// service.
 	StreamIdleTimeout time.Duration
+	// MaxInStreams is the number of incoming streams that are read at the same
+	// time. Each has a goroutine. Further streams are ignored, with a warning in
+	// the log, until one has ended and its reader has returned. Default: 1,000.
+	MaxInStreams int
 
 	// EventQueue is the number of messages that may wait for their callbacks, of
 	// at most 16 MiB together. See the package comment for what happens beyond.
@@ -124,8 +143,11 @@ func (o Options) withDefaults() (Options, error) {
 		return o, errors.New("client: Options.Protocol must be ReliableJSON, JSON, ReliableProtobuf or Protobuf")
 	}
 	o.Header = o.Header.Clone()
-	if o.Dialer == nil {
-		o.Dialer = &websocket.Dialer{Proxy: http.ProxyFromEnvironment}
+	if o.DialContext == nil {
+		o.DialContext = new(net.Dialer).DialContext
+	}
+	if o.Proxy == nil {
+		o.Proxy = http.ProxyFromEnvironment
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -137,17 +159,47 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.PingInterval, 20*time.Second)
 	setDefault(&o.IdleTimeout, 120*time.Second)
 	setDefault(&o.StreamIdleTimeout, 5*time.Minute)
+	setDefault(&o.MaxInStreams, 1000)
 	setDefault(&o.EventQueue, 10_000)
-	if o.RecoveryWindow < 0 || o.RecoveryInterval < 0 || o.StreamIdleTimeout < 0 || o.EventQueue < 0 || o.OutboundQueue < 0 {
-		return o, errors.New("client: only Retry.Max, PingInterval and IdleTimeout may be negative in Options")
+	return o, o.check()
+}
+
+// check finds the durations that would make a loop without a pause.
+func (o *Options) check() error {
+	for _, d := range []struct {
+		name     string
+		value    time.Duration
+		negative bool // means something
+	}{
+		{"ReconnectRetry.Delay", o.ReconnectRetry.Delay, false},
+		{"ReconnectRetry.MaxDelay", o.ReconnectRetry.MaxDelay, false},
+		{"MessageRetry.Delay", o.MessageRetry.Delay, false},
+		{"MessageRetry.MaxDelay", o.MessageRetry.MaxDelay, false},
+		{"RecoveryWindow", o.RecoveryWindow, false},
+		{"RecoveryInterval", o.RecoveryInterval, false},
+		{"PingInterval", o.PingInterval, true},
+		{"IdleTimeout", o.IdleTimeout, true},
+		{"StreamIdleTimeout", o.StreamIdleTimeout, false},
+	} {
+		if d.value < time.Millisecond && !(d.negative && d.value < 0) {
+			return fmt.Errorf("client: Options.%s is %v: it must be at least 1 ms, or 0 for the default", d.name, d.value)
+		}
 	}
-	return o, nil
+	for _, n := range []struct {
+		name  string
+		value int
+	}{{"EventQueue", o.EventQueue}, {"OutboundQueue", o.OutboundQueue}, {"MaxInStreams", o.MaxInStreams}} {
+		if n.value < 0 {
+			return fmt.Errorf("client: Options.%s is %d: it must not be negative", n.name, n.value)
+		}
+	}
+	return nil
 }
 
 func (r Retry) withDefaults(limit int) Retry {
 	setDefault(&r.Max, limit)
 	setDefault(&r.Delay, time.Second)
-	setDefault(&r.MaxDelay, 30*time.Second)
+	setDefault(&r.MaxDelay, max(r.Delay, 30*time.Second))
 	return r
 }
 
@@ -158,12 +210,7 @@ func setDefault[T comparable](v *T, def T) {
 	}
 }
 
-// delay returns the time to wait before the nth retry, counted from 1.
-func (r Retry) delay(n int) time.Duration {
-	d := r.Delay
-	for ; n > 1 && d < r.MaxDelay; n-- {
-		d *= 2
-	}
-	d = max(1, min(d, r.MaxDelay))
-	return d - rand.N(d/2+1)
+func (o *Options) messagePolicy() backoff.Policy {
+	r := o.MessageRetry
+	return backoff.Policy{MaxTries: max(r.Max, 0), Delay: r.Delay, MaxDelay: r.MaxDelay}
 }

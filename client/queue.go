@@ -35,11 +35,11 @@ type queue struct {
 
 // item is an event that waits.
 type item struct {
-	event   any
+	event   any      // nil: nothing is called
 	session *session // of a message with a number
 	seq     uint64
 	size    int // 0 for an event that is no message, which always fits
-	gate    *gate
+	barrier *rejoinBarrier
 }
 
 func newQueue(limit int) *queue {
@@ -93,7 +93,7 @@ func (q *queue) admit() {
 			q.bytes += it.size
 		}
 		if it.session != nil {
-			it.session.ackable.Store(it.seq)
+			it.session.queuedSeq.Store(it.seq)
 		}
 	}
 }

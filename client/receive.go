@@ -1,83 +1,99 @@
 package client
 
 import (
+	"errors"
+
 	"example.com/webpubsub/internal/wire"
 )
 
 // read handles the frames of a link, to its end. It never waits for a callback.
 func (r *run) read(s *session, l *link) error {
-	for {
-		d, unreadable, err := l.next()
+	r.reason = ""
+	err := r.readFrames(s, l)
+	var closed *CloseError
+	if errors.As(err, &closed) && closed.Reason == "" {
+		closed.Reason = r.reason
+	}
+	return err
+}
+
+func (r *run) readFrames(s *session, l *link) error {
+	next := func() (wire.Downstream, error, error) { return l.first.frame, l.first.invalid, nil }
+	if l.first == nil {
+		next = l.next
+	}
+	for ; ; next = l.next {
+		d, invalid, err := next()
 		if err != nil {
 			return err
 		}
-		if r.interrupted != nil {
-			r.interrupted, r.reason = nil, ""
-			r.c.o.Logger.Debug("the Web PubSub connection is recovered", "connection", s.id)
-			r.queue.push(item{event: Recovered{s.id}}, true)
-		}
-		if unreadable != nil {
-			r.c.o.Logger.Warn("a frame from Web PubSub is ignored", "error", unreadable)
+		if invalid != nil {
+			if r.noise.Allow("invalid frame") {
+				r.c.o.Logger.Warn("ignoring invalid frame from Web PubSub", "error", invalid)
+			}
 			continue
 		}
-		if err := r.handle(s, l, d); err != nil {
+		progress, err := r.handle(s, l, d)
+		if err != nil {
 			return err
+		}
+		if progress {
+			l.progress = true
 		}
 	}
 }
 
-func (r *run) handle(s *session, l *link, frame wire.Downstream) error {
+// handle handles a frame, and reports whether it shows that the connection makes
+// progress: what is repeated after a recovery does not.
+func (r *run) handle(s *session, l *link, frame wire.Downstream) (progress bool, err error) {
 	switch d := frame.(type) {
 	case wire.Data:
 		if !s.isNew(d.SequenceID) {
-			return nil
+			return false, nil
 		}
-		return r.enqueue(s, l, item{event: frame, seq: d.SequenceID, size: sizeOf(d)})
+		return true, r.enqueue(s, l, item{event: frame, seq: d.SequenceID, size: sizeOf(d)})
 	case wire.Ack:
-		if group := r.c.settle(d); group != "" {
+		if group := r.c.handleAck(d); group != "" {
 			r.queue.push(item{event: leftGroup(group)}, true)
 		}
 	case wire.StreamAck, wire.StreamNack, wire.StreamClosed:
 		r.c.streamFrame(d)
 	case wire.GroupState:
-		if s.isNew(d.SequenceID) && (r.c.groupStateFrame(d) || d.SequenceID > 0) {
-			return r.enqueue(s, l, item{event: GroupStateChanged{d.Group}, seq: d.SequenceID, size: 1})
+		if !s.isNew(d.SequenceID) {
+			return false, nil
 		}
+		it := item{seq: d.SequenceID, size: 1}
+		if r.c.groupStateFrame(d) {
+			it.event = GroupStateChanged{d.Group}
+		} else if d.SequenceID == 0 {
+			return true, nil
+		}
+		return true, r.enqueue(s, l, it)
 	case wire.InvokeResponse:
-		r.c.answer(d)
+		r.c.handleInvokeResponse(d)
 	case wire.Connected:
-		// A recovered connection may get a new token, and is no new connection.
+		// A recovered connection may get a new token, and is not a new connection.
 		if d.ConnectionID == s.id && d.ReconnectionToken != "" {
 			s.token = d.ReconnectionToken
 		}
+		return false, nil
 	case wire.Disconnected:
 		r.reason = d.Message
+		return false, nil
 	case wire.Unknown:
-		r.c.o.Logger.Debug("a frame from Web PubSub is not known, and ignored", "type", d.Type)
-		if s.isNew(d.SequenceID) && d.SequenceID > 0 {
-			return r.enqueue(s, l, item{event: frame, seq: d.SequenceID, size: 1})
+		if r.noise.Allow("unknown frame") {
+			r.c.o.Logger.Debug("ignoring frame of unknown type from Web PubSub", "type", d.Type)
 		}
+		if s.isNew(d.SequenceID) && d.SequenceID > 0 {
+			return true, r.enqueue(s, l, item{seq: d.SequenceID, size: 1})
+		}
+		return false, nil
 	}
-	return nil
+	return true, nil
 }
 
-// isNew reports whether a message is delivered for the first time. After a
-// recovery the service repeats what was not acknowledged.
-func (s *session) isNew(seq uint64) bool {
-	if seq == 0 {
-		return true
-	}
-	if !s.ackDue.Load() {
-		s.ackDue.Store(true)
-	}
-	if seq <= s.lastSeq {
-		return false
-	}
-	s.lastSeq = seq
-	return true
-}
-
-// enqueue hands a message to the callbacks.
+// enqueue hands a message to the callbacks. One without an event is only to be
+// acknowledged, in its turn.
 func (r *run) enqueue(s *session, l *link, it item) error {
 	if it.seq > 0 {
 		it.session = s
@@ -86,13 +102,15 @@ func (r *run) enqueue(s *session, l *link, it item) error {
 		if l.p.Reliable() {
 			return ErrSlow
 		}
-		if r.dropped++; r.dropped == 1 {
-			r.c.o.Logger.Warn("messages are dropped: " + ErrSlow.Error() + "; a reliable protocol would keep them")
+		if r.dropped++; r.dropped == 1 && r.noise.Allow("dropped") {
+			r.c.o.Logger.Warn("event queue is full, dropping messages (use a reliable subprotocol to avoid message loss)", "error", ErrSlow)
 		}
 		return nil
 	}
 	if r.dropped > 0 {
-		r.c.o.Logger.Warn("messages were dropped", "count", r.dropped)
+		if r.noise.Allow("dropped count") {
+			r.c.o.Logger.Warn("messages were dropped", "count", r.dropped)
+		}
 		r.dropped = 0
 	}
 	if it.seq > 0 {
@@ -107,23 +125,23 @@ func sizeOf(d wire.Data) int { return len(d.Message.Data) + len(d.Group) + 128 }
 // deliver runs the callbacks.
 func (r *run) deliver() {
 	defer close(r.delivered)
-	if r.before != nil {
-		<-r.before
+	if r.prevDelivered != nil {
+		<-r.prevDelivered
 	}
 	id := goroutineID()
 	r.c.inCallback.Store(id, nil)
 	defer r.c.inCallback.Delete(id)
-	in := &inbox{c: r.c, ctx: r.ctx, streams: make(map[streamKey]*InStream)}
+	in := newStreamDispatcher(r)
 	defer in.readers.Wait()
 	defer in.endAll(ErrStopped)
 	for items := r.queue.take(); items != nil; items = r.queue.take() {
 		for i := range items {
 			it := &items[i]
-			if it.gate == nil {
+			if it.barrier == nil {
 				r.c.call(it.event, in)
 				continue
 			}
-			failed := it.gate.wait(r.ctx, func(f RejoinFailed) { r.queue.push(item{event: f}, true) })
+			failed := it.barrier.wait(r.ctx, func(f RejoinFailed) { r.queue.push(item{event: f}, true) })
 			r.c.call(it.event, in)
 			for _, f := range failed {
 				r.c.call(f, in)

@@ -104,8 +104,8 @@ func TestRecoveryRefused(t *testing.T) {
 	})
 }
 
-// Answers of proxies and a network that is down are not final: attempts go on
-// once a second, for 30 seconds.
+// Responses of proxies and a network that is down are not final: attempts go on
+// for 30 seconds, at intervals of a half to one second.
 func TestRecoveryWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -120,7 +120,7 @@ func TestRecoveryWindow(t *testing.T) {
 		began := time.Now()
 		p.cut()
 		p = s.hello("c2")
-		if d := time.Since(began); d < 30*time.Second || d > 32*time.Second || len(s.requests) != 31 {
+		if d, n := time.Since(began), len(s.requests); d < 30*time.Second || d > 32*time.Second || n < 31 || n > 62 {
 			t.Errorf("a new connection after %v and %d requests", d, len(s.requests))
 		}
 		e.expect(t, "connected c1 alice", "recovering c1", `disconnected c1 1006 "" tried=true`, "connected c2 alice")
@@ -128,22 +128,6 @@ func TestRecoveryWindow(t *testing.T) {
 		p.cut()
 		go s.next().serve()
 		e.expect(t, "recovering c2", "recovered c2")
-	})
-}
-
-// The window starts again with each link that the service accepts: it keeps the
-// connection for as long after each.
-func TestRecoveryOfManyCuts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScript(t)
-		_, p, e := start(t, s, client.Options{})
-		for range 100 {
-			p.cut()
-			p = s.next()
-		}
-		p.message(1, "still here")
-		e.expect(t, "connected c1 alice", "recovering c1", "recovered c1", "room bob: still here 1")
-		go p.serve()
 	})
 }
 
@@ -182,7 +166,7 @@ func TestInterruptedRejoin(t *testing.T) {
 		p.close(1008, "")
 		p = s.hello("c3")
 		p.grant("joinGroup")
-		e.expect(t, "connected c2 alice", "recovering c2", `disconnected c2 1006 "" tried=true`, "connected c3 alice")
+		e.expect(t, "connected c2 alice", "recovering c2", "recovered c2", `disconnected c2 1008 "" tried=false`, "connected c3 alice")
 		go p.serve()
 	})
 }

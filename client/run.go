@@ -5,51 +5,58 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"time"
 
+	"example.com/webpubsub/internal/backoff"
+	"example.com/webpubsub/internal/loglimit"
 	"example.com/webpubsub/internal/wire"
 )
 
-// run is what happens from a Start to the end. One goroutine supervises and
-// reads, one writes, one runs the callbacks.
+// run is what happens from a Start to the end. One goroutine makes connections
+// and reads, one keeps the link alive, one runs the callbacks.
 type run struct {
 	c      *Client
 	ctx    context.Context // ends with Stop
 	cancel context.CancelFunc
 	queue  *queue
+	// reconnect is the budget for new connections after the first, and recovery
+	// that for links of the current one.
+	reconnect, recovery *backoff.Retry
+	noise               *loglimit.Limiter
 
-	started      chan error
-	disconnected chan struct{} // closed when all is over but the callbacks
-	delivered    chan struct{} // closed when the callbacks are over too; nil where none can run
-	done         chan struct{} // closed at the very end
-	before       <-chan struct{}
+	started       chan error
+	disconnected  chan struct{} // closed when everything has ended but the callbacks
+	delivered     chan struct{} // closed when the callbacks have ended too; nil if none can run
+	done          chan struct{} // closed at the very end
+	prevDelivered <-chan struct{}
 
-	// The supervisor's own.
-	interrupted error  // what broke the link that is being recovered
-	reason      string // what the service says before it closes
-	dropped     int    // messages in a row
+	// Accessed only by the reader goroutine.
+	reason  string // what the service sent before it closed
+	dropped int    // messages in a row
 }
 
-// newRun needs c.mu.
+// newRun requires c.mu to be held.
 func newRun(ctx context.Context, c *Client) *run {
 	r := &run{
-		c: c, queue: newQueue(c.o.EventQueue),
+		c: c, queue: newQueue(c.o.EventQueue), reconnect: backoff.New(c.o.reconnectPolicy()),
 		started: make(chan error, 1), disconnected: make(chan struct{}), done: make(chan struct{}),
 	}
+	r.noise = loglimit.New(func(kind string, n int) {
+		c.o.Logger.Warn("Web PubSub: similar warnings were not logged", "kind", kind, "count", n)
+	})
 	if last := c.run; last != nil {
-		r.before = last.delivered
+		r.prevDelivered = last.delivered
 		if last.delivered == nil {
-			r.before = last.before
+			r.prevDelivered = last.prevDelivered
 		}
 	}
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return r
 }
 
-// supervise makes connections until the client is stopped or gives up.
-func (r *run) supervise(first context.Context) {
+// loop makes connections until the client is stopped or gives up.
+func (r *run) loop(first context.Context) {
 	err := r.connections(first)
 	r.c.mu.Lock()
 	outbox := r.c.outbox
@@ -91,8 +98,8 @@ func (r *run) connections(first context.Context) error {
 	go r.deliver()
 	r.started <- nil
 	for {
-		end := r.serve(s, l)
-		r.c.o.Logger.Debug("the Web PubSub connection is lost", "connection", end.ConnectionID, "code", end.Code,
+		end := r.readUntilDisconnected(s, l)
+		r.c.o.Logger.Debug("disconnected from Web PubSub", "connection", end.ConnectionID, "code", end.Code,
 			"reason", end.Reason, "recoveryTried", end.RecoveryTried, "error", end.Err)
 		r.queue.push(item{event: end}, true)
 		if r.ctx.Err() != nil {
@@ -101,7 +108,7 @@ func (r *run) connections(first context.Context) error {
 		if r.c.o.NoReconnect {
 			return end.Err
 		}
-		if s, l, err = r.reopen(); err != nil {
+		if s, l, err = r.reopen(end.Err); err != nil {
 			if r.ctx.Err() != nil {
 				return nil
 			}
@@ -110,93 +117,53 @@ func (r *run) connections(first context.Context) error {
 	}
 }
 
-// reopen makes a new connection after the first. The first attempt comes after
-// a random part of the delay, since a service that restarts loses all its
-// clients at once.
-func (r *run) reopen() (*session, *link, error) {
-	retry := r.c.o.ReconnectRetry
-	delay := rand.N(retry.Delay + 1)
-	err := error(ErrConnectionLost)
-	for n := 1; retry.Max == 0 || n <= retry.Max; n++ {
-		if !sleep(r.ctx, delay) {
-			return nil, nil, r.ctx.Err()
-		}
-		var s *session
-		var l *link
-		ctx, cancel := context.WithTimeout(r.ctx, reopenTimeout)
-		s, l, err = r.open(ctx)
-		cancel()
-		if err == nil {
-			return s, l, nil
-		}
-		r.c.o.Logger.Warn("cannot reconnect to Web PubSub", "attempt", n, "error", err)
-		delay = retry.delay(n)
-	}
-	return nil, nil, fmt.Errorf("client: reconnecting was given up: %w", err)
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err() == nil
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// open makes a new connection, up to the frame that names it.
-func (r *run) open(ctx context.Context) (*session, *link, error) {
-	u, err := r.c.credential(ctx)
-	if err != nil {
-		return nil, nil, fmt.Errorf("credential: %w", err)
-	}
-	l, err := r.c.dial(ctx, u)
-	if err != nil {
-		return nil, nil, err
-	}
-	go l.write(r.ctx, &r.c.o)
-	stop := context.AfterFunc(ctx, func() { l.cut(ctx.Err()) })
-	_ = l.net.SetReadDeadline(time.Now().Add(handshakeTimeout))
-	hello, err := r.greeting(l)
-	if !stop() {
-		err = ctx.Err()
-	}
-	if err != nil {
-		l.end()
-		return nil, nil, err
-	}
-	_ = l.net.SetReadDeadline(time.Time{})
-	if r.ctx.Err() != nil { // Stop came right now: its limit must not be lifted
-		l.endBy(time.Now().Add(closeGrace))
-	}
-	s := &session{id: hello.ConnectionID, token: hello.ReconnectionToken, url: u}
-	if hello.UserID != nil {
-		s.userID = *hello.UserID
-	}
-	r.establish(s, l)
-	return s, l, nil
-}
-
-// greeting reads the first frame.
-func (r *run) greeting(l *link) (wire.Connected, error) {
-	r.reason = ""
+// readUntilDisconnected reads from a connection, through all interruptions.
+func (r *run) readUntilDisconnected(s *session, l *link) Disconnected {
+	r.recovery = backoff.New(r.c.o.recoveryPolicy())
 	for {
-		d, _, err := l.next()
-		if err != nil {
-			if r.reason != "" {
-				err = fmt.Errorf("%w (%s)", err, r.reason)
-			}
-			return wire.Connected{}, err
+		err := r.read(s, l)
+		recoverable := r.recoverable(s, err)
+		r.detach(err, recoverable)
+		if errors.Is(err, ErrSlow) {
+			l.writeClose(websocketNormal, echoGrace)
 		}
-		switch d := d.(type) {
-		case wire.Connected:
-			return d, nil
-		case wire.Disconnected:
-			r.reason = d.Message
+		l.end()
+		life := time.Since(l.born)
+		r.recovery.Ended(life, l.progress)
+		r.reconnect.Ended(life, l.progress)
+		if !recoverable {
+			return r.disconnection(s, err, err, false)
 		}
+		r.c.o.Logger.Debug("Web PubSub connection interrupted, recovering", "connection", s.id, "error", err)
+		r.queue.push(item{event: Recovering{s.id}}, true)
+		interruption := err
+		var frame received
+		if l, frame, err = r.recover(s, interruption); err != nil {
+			r.detach(err, false)
+			return r.disconnection(s, interruption, err, true)
+		}
+		r.reestablish(s, l)
+		r.c.o.Logger.Debug("Web PubSub connection recovered", "connection", s.id)
+		r.queue.push(item{event: Recovered{s.id}}, true)
+		l.first = &frame
 	}
+}
+
+// disconnection describes the end of a connection by the interruption that
+// began it, and the error that made it final.
+func (r *run) disconnection(s *session, interruption, err error, tried bool) Disconnected {
+	d := Disconnected{ConnectionID: s.id, Code: websocketAbnormal, Reason: r.reason, RecoveryTried: tried, Err: err}
+	var closed *CloseError
+	switch {
+	case errors.As(interruption, &closed):
+		d.Code, d.Reason = closed.Code, closed.Reason
+	case errors.Is(interruption, ErrSlow):
+		d.Code, d.Reason = websocketPolicy, ErrSlow.Error()
+	}
+	if r.ctx.Err() != nil {
+		d.Err = nil
+	}
+	return d
 }
 
 // establish lets calls use a new connection, and joins its groups.
@@ -213,8 +180,8 @@ func (r *run) establish(s *session, l *link) {
 			delete(c.states, group)
 		}
 	}
-	s.rejoin = newGate(len(groups) + len(c.states))
-	r.queue.push(item{event: Connected{s.id, s.userID}, gate: s.rejoin}, true)
+	s.rejoin = newRejoinBarrier(len(groups) + len(c.states))
+	r.queue.push(item{event: Connected{s.id, s.userID}, barrier: s.rejoin}, true)
 	l.session.Store(s)
 	c.session, c.link = s, l
 	for _, g := range groups {
@@ -225,7 +192,7 @@ func (r *run) establish(s *session, l *link) {
 		}
 		s.rejoin.calls = append(s.rejoin.calls, k)
 		c.register(k)
-		l.enqueueNow(k.frame)
+		l.enqueueNow(k.frame, k)
 	}
 	c.resubscribe(s, l)
 	r.resume(l)
@@ -238,87 +205,42 @@ func (r *run) reestablish(s *session, l *link) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l.session.Store(s)
-	s.ackDue.Store(true)
+	s.ackPending.Store(true)
 	c.link = l
 	for _, k := range s.rejoin.calls {
 		if c.pending[k.ackID] == k {
-			l.enqueueNow(k.frame)
+			l.enqueueNow(k.frame, k)
 		}
 	}
-	// A service that could not recover closes now; one that could has perhaps
-	// nothing to say, and its pong shows that all is well.
-	l.sendPing()
 	for _, stream := range c.streams {
 		stream.resume(l)
 	}
 	r.resume(l)
 }
 
-// resume sends what waited for a link. It needs c.mu.
+// resume sends what waited for a link. c.mu must be held.
 func (r *run) resume(l *link) {
 	c := r.c
 	for _, k := range c.outbox {
 		c.register(k)
-		l.enqueueNow(k.frame)
+		l.enqueueNow(k.frame, k)
 	}
 	c.outbox = nil
 	c.set(StateConnected)
 }
 
-// serve reads from a connection, through all interruptions, to its end.
-func (r *run) serve(s *session, l *link) Disconnected {
-	r.interrupted, r.reason = nil, ""
-	tried := false
-	for {
-		err := r.read(s, l)
-		var closed *CloseError
-		if errors.As(err, &closed) && closed.Reason == "" {
-			closed.Reason = r.reason
-		}
-		first := r.interrupted == nil
-		if first {
-			r.interrupted, tried = err, false
-		}
-		recoverable := r.recoverable(s, err)
-		r.detach(l, recoverable)
-		if errors.Is(err, ErrSlow) {
-			l.bye()
-		}
-		l.end()
-		if recoverable {
-			if first {
-				r.c.o.Logger.Debug("the Web PubSub connection is interrupted", "connection", s.id, "error", err)
-				r.queue.push(item{event: Recovering{s.id}}, true)
-			}
-			tried = true
-			if l, err = r.recover(s, !first); err == nil {
-				r.reestablish(s, l)
-				continue
-			}
-			r.detach(nil, false)
-		}
-		return r.disconnection(s, err, tried)
-	}
-}
-
-// recoverable reports whether the service may still have the connection.
-func (r *run) recoverable(s *session, err error) bool {
-	var closed *CloseError
-	if errors.As(err, &closed) && closed.Code == 1008 {
-		return false
-	}
-	return r.ctx.Err() == nil && protocols[r.c.o.Protocol].Reliable() && s.token != "" && !errors.Is(err, ErrSlow)
-}
-
-// detach takes the link away from calls.
-func (r *run) detach(l *link, recovering bool) {
+// detach takes the link away from calls, which fail with the reason.
+func (r *run) detach(cause error, recovering bool) {
 	c := r.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.link = nil
-	err := ErrConnectionLost
-	if r.ctx.Err() != nil {
+	err := error(ErrConnectionLost)
+	switch {
+	case r.ctx.Err() != nil:
 		err = ErrStopped
+	case rejectsFrame(cause):
+		err = fmt.Errorf("%w: %w", ErrConnectionLost, cause)
 	}
 	state := StateRecovering
 	if !recovering {
@@ -330,49 +252,4 @@ func (r *run) detach(l *link, recovering bool) {
 	}
 	c.fail(err, recovering)
 	c.set(state)
-}
-
-// recover opens a new link for the connection. Whatever goes wrong, it is tried
-// again until the window is over: only a close with 1008, which comes after the
-// handshake, says that it is in vain.
-func (r *run) recover(s *session, wait bool) (*link, error) {
-	window := r.c.o.RecoveryWindow
-	deadline := time.Now().Add(window)
-	for err := r.interrupted; ; wait = true {
-		if wait && !sleep(r.ctx, r.c.o.RecoveryInterval) {
-			return nil, ErrStopped
-		}
-		if !time.Now().Before(deadline) {
-			return nil, fmt.Errorf("recovery was given up after %v: %w", window, err)
-		}
-		ctx, cancel := context.WithTimeout(r.ctx, min(attemptTimeout, time.Until(deadline)))
-		var l *link
-		l, err = r.c.dial(ctx, recoveryURL(s))
-		cancel()
-		if err == nil {
-			go l.write(r.ctx, &r.c.o)
-			return l, nil
-		}
-		if r.ctx.Err() != nil {
-			return nil, ErrStopped
-		}
-		r.c.o.Logger.Debug("cannot recover the Web PubSub connection yet", "connection", s.id, "error", err)
-	}
-}
-
-// disconnection describes the end of a connection by the interruption that
-// began it.
-func (r *run) disconnection(s *session, err error, tried bool) Disconnected {
-	d := Disconnected{ConnectionID: s.id, Code: 1006, Reason: r.reason, RecoveryTried: tried, Err: err}
-	var closed *CloseError
-	switch {
-	case errors.As(r.interrupted, &closed):
-		d.Code, d.Reason = closed.Code, closed.Reason
-	case errors.Is(r.interrupted, ErrSlow):
-		d.Code, d.Reason = 1008, ErrSlow.Error()
-	}
-	if r.ctx.Err() != nil {
-		d.Err = nil
-	}
-	return d
 }

@@ -40,7 +40,7 @@ type peer struct {
 	t       *testing.T
 	ws      *websocket.Conn
 	request *http.Request
-	writing sync.Mutex
+	writing chan struct{} // a mutex whose waiting counts as such in a bubble
 }
 
 func newScript(t *testing.T) *script {
@@ -51,7 +51,10 @@ func newScript(t *testing.T) *script {
 	s.http = &http.Server{Handler: s}
 	done := make(chan struct{})
 	go func() { _ = s.http.Serve(s); close(done) }()
+	// A client that pings keeps the time of a bubble going, whatever waits.
+	tooLong := time.AfterFunc(30*24*time.Hour, func() { panic("the test does not end") })
 	t.Cleanup(func() {
+		tooLong.Stop()
 		close(s.closed)
 		_ = s.http.Close()
 		<-done
@@ -71,22 +74,20 @@ func (s *script) Accept() (net.Conn, error) {
 func (s *script) Close() error   { return nil }
 func (s *script) Addr() net.Addr { return &net.TCPAddr{} }
 
-func (s *script) dialer() *websocket.Dialer {
-	return &websocket.Dialer{NetDialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		s.mu.Lock()
-		down := s.down
-		s.mu.Unlock()
-		if down {
-			return nil, errors.New("the network is down")
-		}
-		near, far := net.Pipe()
-		select {
-		case s.accept <- far:
-			return near, nil
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}}
+func (s *script) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	s.mu.Lock()
+	down := s.down
+	s.mu.Unlock()
+	if down {
+		return nil, errors.New("the network is down")
+	}
+	near, far := net.Pipe()
+	select {
+	case s.accept <- far:
+		return near, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func (s *script) setDown(down bool) {
@@ -122,7 +123,7 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	s.peers <- &peer{t: s.t, ws: ws, request: r}
+	s.peers <- &peer{t: s.t, ws: ws, request: r, writing: make(chan struct{}, 1)}
 }
 
 // next is the next connection that the client makes.
@@ -153,11 +154,15 @@ func (p *peer) hello(id string) {
 
 func (p *peer) send(format string, args ...any) {
 	p.t.Helper()
-	p.writing.Lock()
-	defer p.writing.Unlock()
-	if err := p.ws.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, format, args...)); err != nil {
+	if err := p.write(fmt.Appendf(nil, format, args...)); err != nil {
 		p.t.Errorf("the service cannot send: %v", err)
 	}
+}
+
+func (p *peer) write(b []byte) error {
+	p.writing <- struct{}{}
+	defer func() { <-p.writing }()
+	return p.ws.WriteMessage(websocket.TextMessage, b)
 }
 
 // next returns the next frame of the client that is not a ping.
@@ -168,9 +173,7 @@ func (p *peer) next() (string, error) {
 			return string(data), err
 		}
 		// The client may be gone by now.
-		p.writing.Lock()
-		_ = p.ws.WriteMessage(websocket.TextMessage, []byte(`{"type":"pong"}`))
-		p.writing.Unlock()
+		_ = p.write([]byte(`{"type":"pong"}`))
 	}
 }
 
@@ -229,21 +232,28 @@ func (p *peer) refuse(id uint64, name string) {
 	p.send(`{"type":"ack","ackId":%d,"success":false,"error":{"name":%q,"message":"because"}}`, id, name)
 }
 
+const messageFormat = `{"sequenceId":%d,"type":"message","from":"group","group":"room","fromUserId":"bob","dataType":"text","data":%q}`
+
 func (p *peer) message(seq int, text string) {
 	p.t.Helper()
-	p.send(`{"sequenceId":%d,"type":"message","from":"group","group":"room","fromUserId":"bob","dataType":"text","data":%q}`, seq, text)
+	p.send(messageFormat, seq, text)
 }
 
 // close closes with a code, and waits for the client's close.
 func (p *peer) close(code int, reason string) {
 	p.t.Helper()
-	_ = p.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(time.Second))
+	p.sendClose(code, reason)
 	for {
 		if _, _, err := p.ws.ReadMessage(); err != nil {
 			break
 		}
 	}
 	_ = p.ws.Close()
+}
+
+// sendClose closes with a code, while serve reads.
+func (p *peer) sendClose(code int, reason string) {
+	_ = p.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(time.Second))
 }
 
 // cut ends the connection as a broken network does.
@@ -333,8 +343,8 @@ func start(t *testing.T, s *script, o client.Options) (*client.Client, *peer, *e
 
 func prepare(t *testing.T, s *script, o client.Options) (*client.Client, *events) {
 	t.Helper()
-	if o.Dialer == nil {
-		o.Dialer = s.dialer()
+	if o.DialContext == nil {
+		o.DialContext = s.dial
 	}
 	c, err := client.New(client.URL(accessURL), o)
 	if err != nil {
@@ -371,4 +381,22 @@ func must(t *testing.T, done <-chan error) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+// lockedBuilder is a strings.Builder for several goroutines.
+type lockedBuilder struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedBuilder) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lockedBuilder) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }

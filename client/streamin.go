@@ -7,15 +7,18 @@ import (
 	"iter"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/internal/wire"
 )
 
-// streamQueue is how many parts of a stream wait for its reader before the
-// callbacks do.
-const streamQueue = 64
+// What waits for the readers of streams before the callbacks do.
+const (
+	streamQueue        = 64       // messages of one stream
+	streamBytesWaiting = 16 << 20 // bytes of all streams
+)
 
 // ErrStreamIdle ends a stream of which nothing came for
 // [Options.StreamIdleTimeout].
@@ -29,11 +32,37 @@ type InStream struct {
 	// Late tells that the stream began before the client got anything of it.
 	Late bool
 
-	next  uint64 // number of the part that is due
-	idle  time.Duration
-	parts chan webpubsub.Message
-	left  chan struct{} // closed when its reader has left
-	err   error         // set before parts is closed; nil for a normal end
+	next       uint64    // number of the message that is due
+	last       time.Time // when one was received
+	idle       time.Duration
+	parts      chan webpubsub.Message
+	buffer     *streamBuffer
+	readerDone chan struct{} // closed when its reader has returned
+	err        error         // set before parts is closed; nil for a normal end
+}
+
+func (s *InStream) abandoned() bool {
+	select {
+	case <-s.readerDone:
+		return true
+	default:
+		return false
+	}
+}
+
+// drain drops what the reader has not taken.
+func (s *InStream) drain() {
+	for {
+		select {
+		case m, ok := <-s.parts:
+			if !ok {
+				return
+			}
+			s.buffer.release(len(m.Data))
+		default:
+			return
+		}
+	}
 }
 
 // OnStream sets what is called for each stream of a group that the client is in,
@@ -66,6 +95,7 @@ func (s *InStream) All(ctx context.Context) iter.Seq2[webpubsub.Message, error] 
 			select {
 			case m, ok := <-s.parts:
 				if ok {
+					s.buffer.release(len(m.Data))
 					if !yield(m, nil) {
 						return
 					}
@@ -86,92 +116,177 @@ func (s *InStream) All(ctx context.Context) iter.Seq2[webpubsub.Message, error] 
 	}
 }
 
-// inbox is the streams that come in. It belongs to the goroutine of the
-// callbacks.
-type inbox struct {
-	c       *Client
-	ctx     context.Context
+// streamDispatcher passes incoming streams to their readers. It belongs to the
+// goroutine of the callbacks.
+type streamDispatcher struct {
+	r       *run
 	streams map[streamKey]*InStream
+	active  atomic.Int32 // readers that have not returned
 	readers sync.WaitGroup
+	buffer  streamBuffer
 }
 
 // streamKey tells streams apart. A message does not say which connection it is
 // from, so publishers in one group must not choose the same id.
 type streamKey struct{ group, id string }
 
-// part handles a part of a stream.
-func (b *inbox) part(d wire.Data, f func(*InStream)) {
-	key := streamKey{d.Group, d.Stream.StreamID}
-	s := b.streams[key]
-	switch seq := d.Stream.SequenceID; {
-	case s == nil || seq == s.next, d.Stream.EndOfStream && (seq < s.next || d.Stream.Error != nil):
+func newStreamDispatcher(r *run) *streamDispatcher {
+	return &streamDispatcher{r: r, streams: make(map[streamKey]*InStream), buffer: streamBuffer{freed: make(chan struct{}, 1)}}
+}
+
+// handleMessage handles a message of a stream.
+func (d *streamDispatcher) handleMessage(m wire.Data, f func(*InStream)) {
+	key := streamKey{m.Group, m.Stream.StreamID}
+	s := d.streams[key]
+	switch seq := m.Stream.SequenceID; {
+	case s == nil || seq == s.next, m.Stream.EndOfStream && (seq < s.next || m.Stream.Error != nil):
 	case seq == 1:
-		b.end(key, &StreamError{Name: "Cancelled", Message: "the publisher began a stream of the same id"})
+		d.end(key, &StreamError{Name: "Cancelled", Message: "the publisher began a stream of the same id"})
 		s = nil
 	default:
-		b.end(key, &StreamError{Name: "Incomplete", Message: fmt.Sprintf("part %d came where part %d was due", seq, s.next)})
+		d.end(key, &StreamError{Name: "Incomplete", Message: fmt.Sprintf("part %d came where part %d was due", seq, s.next)})
 		s = nil
 	}
 	if s == nil {
-		if d.Stream.EndOfStream && d.Stream.SequenceID != 1 {
-			return // the client came for the very end
+		if m.Stream.EndOfStream && m.Stream.SequenceID != 1 {
+			return // only the end of the stream was received
 		}
-		s = &InStream{
-			Group: d.Group, ID: d.Stream.StreamID, Late: d.Stream.SequenceID != 1, idle: b.c.o.StreamIdleTimeout,
-			parts: make(chan webpubsub.Message, streamQueue), left: make(chan struct{}),
-		}
-		if d.FromUserID != nil {
-			s.FromUserID = *d.FromUserID
-		}
-		b.streams[key] = s
-		b.readers.Go(func() { b.read(s, f) })
-	}
-	s.next = d.Stream.SequenceID + 1
-	// The last part of a stream is often an empty text, which is no message.
-	if !d.Stream.EndOfStream || len(d.Message.Data) > 0 {
-		select {
-		case s.parts <- d.Message:
-		case <-s.left:
-		case <-b.ctx.Done():
+		if s = d.begin(key, m, f); s == nil {
+			return
 		}
 	}
-	if d.Stream.EndOfStream {
-		b.end(key, streamError(d.Stream.Error))
+	s.next, s.last = m.Stream.SequenceID+1, time.Now()
+	// The last message of a stream is often an empty text, which is no message.
+	if !m.Stream.EndOfStream || len(m.Message.Data) > 0 {
+		d.pass(s, m.Message)
+	}
+	if m.Stream.EndOfStream {
+		d.end(key, streamError(m.Stream.Error))
 	}
 }
 
-func (b *inbox) read(s *InStream, f func(*InStream)) {
+// begin starts the reader of a stream, nil if there are too many.
+func (d *streamDispatcher) begin(key streamKey, m wire.Data, f func(*InStream)) *InStream {
+	o := &d.r.c.o
+	if len(d.streams) >= o.MaxInStreams {
+		d.sweep(o.StreamIdleTimeout)
+	}
+	if len(d.streams) >= o.MaxInStreams || int(d.active.Load()) >= o.MaxInStreams {
+		if d.r.noise.Allow("stream ignored") {
+			o.Logger.Warn("ignoring a stream from Web PubSub: as many are being read as Options.MaxInStreams allows",
+				"limit", o.MaxInStreams, "group", key.group)
+		}
+		return nil
+	}
+	s := &InStream{
+		Group: key.group, ID: key.id, Late: m.Stream.SequenceID != 1, idle: o.StreamIdleTimeout,
+		parts: make(chan webpubsub.Message, streamQueue), readerDone: make(chan struct{}), buffer: &d.buffer,
+	}
+	if m.FromUserID != nil {
+		s.FromUserID = *m.FromUserID
+	}
+	d.streams[key] = s
+	d.active.Add(1)
+	d.readers.Go(func() { d.read(s, f) })
+	return s
+}
+
+// sweep forgets the streams whose readers have returned and whose publishers
+// have been silent: the service ends those too, unless the end is lost.
+func (d *streamDispatcher) sweep(idle time.Duration) {
+	for key, s := range d.streams {
+		if s.abandoned() && time.Since(s.last) >= idle {
+			d.end(key, ErrStreamIdle)
+		}
+	}
+}
+
+// pass waits while the reader of the stream, or all readers together, lag behind
+// too far.
+func (d *streamDispatcher) pass(s *InStream, m webpubsub.Message) {
+	if !d.buffer.reserve(len(m.Data), s, d.r.ctx.Done()) {
+		return
+	}
+	select {
+	case s.parts <- m:
+		if s.abandoned() {
+			s.drain()
+		}
+	case <-s.readerDone:
+		d.buffer.release(len(m.Data))
+	case <-d.r.ctx.Done():
+		d.buffer.release(len(m.Data))
+	}
+}
+
+func (d *streamDispatcher) read(s *InStream, f func(*InStream)) {
 	id := goroutineID()
-	b.c.inCallback.Store(id, nil)
-	defer b.c.inCallback.Delete(id)
-	defer close(s.left)
+	d.r.c.inCallback.Store(id, nil)
+	defer d.r.c.inCallback.Delete(id)
+	defer d.active.Add(-1)
+	defer s.drain()
+	defer close(s.readerDone)
 	defer func() {
 		if p := recover(); p != nil {
-			b.c.o.Logger.Error("a stream callback of the Web PubSub client panicked", "panic", p, "stack", string(debug.Stack()))
+			d.r.c.o.Logger.Error("panic in a stream callback of the Web PubSub client", "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
 	f(s)
 }
 
-func (b *inbox) end(key streamKey, err error) {
-	s := b.streams[key]
+func (d *streamDispatcher) end(key streamKey, err error) {
+	s := d.streams[key]
 	s.err = err
 	close(s.parts)
-	delete(b.streams, key)
+	delete(d.streams, key)
 }
 
 // endGroup ends the streams of a group that the client has left.
-func (b *inbox) endGroup(group string) {
-	for key := range b.streams {
+func (d *streamDispatcher) endGroup(group string) {
+	for key := range d.streams {
 		if key.group == group {
-			b.end(key, ErrNotJoined)
+			d.end(key, ErrNotJoined)
 		}
 	}
 }
 
 // endAll ends the streams of a connection that is lost.
-func (b *inbox) endAll(err error) {
-	for key := range b.streams {
-		b.end(key, err)
+func (d *streamDispatcher) endAll(err error) {
+	for key := range d.streams {
+		d.end(key, err)
+	}
+}
+
+// streamBuffer bounds the bytes that wait for the readers of all streams.
+type streamBuffer struct {
+	bytes atomic.Int64
+	freed chan struct{} // has room for one: bytes were released
+}
+
+// reserve waits until there is room. It reports false if the message is not
+// wanted any more.
+func (b *streamBuffer) reserve(n int, s *InStream, stopped <-chan struct{}) bool {
+	for {
+		if s.abandoned() {
+			return false
+		}
+		if old := b.bytes.Load(); old == 0 || old+int64(n) <= streamBytesWaiting {
+			b.bytes.Add(int64(n))
+			return true
+		}
+		select {
+		case <-b.freed:
+		case <-s.readerDone:
+		case <-stopped:
+			return false
+		}
+	}
+}
+
+func (b *streamBuffer) release(n int) {
+	b.bytes.Add(-int64(n))
+	select {
+	case b.freed <- struct{}{}:
+	default:
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/webpubsub"
+	"example.com/webpubsub/internal/backoff"
 	"example.com/webpubsub/internal/wire"
 )
 
@@ -18,11 +19,9 @@ const (
 	streamBytes  = 1 << 20 // and their bytes
 )
 
-// Delays before a part is sent again that the service could not take.
-const (
-	streamRetry    = 10 * time.Millisecond
-	streamMaxRetry = 5 * time.Second
-)
+// streamRetry is for messages that the service was not able to accept. The
+// stream ends when the tries are used up, after about two minutes.
+var streamRetry = backoff.Policy{MaxTries: 40, Delay: 10 * time.Millisecond, MaxDelay: 5 * time.Second}
 
 // ErrStreamEnded is the error of a call on a stream that has ended.
 var ErrStreamEnded = errors.New("the stream has ended: open another one")
@@ -59,10 +58,10 @@ type OutStream struct {
 	parts   [][]byte // frames that are not acknowledged
 	first   uint64   // number of the first of them
 	bytes   int
-	end     []byte      // the frame that ends it, once it was sent
-	nacked  uint64      // the part that was sent again last
-	retry   *time.Timer // set while it runs
-	delay   time.Duration
+	end     []byte        // the frame that ends it, once it was sent
+	nacked  uint64        // the part that was sent again last
+	retry   *time.Timer   // set while it runs
+	retries int           // since the service last accepted something
 	changed chan struct{} // closed with each change
 	closed  bool
 	err     error
@@ -87,7 +86,7 @@ func (c *Client) OpenStream(ctx context.Context, group string, o *StreamOptions)
 		n := uint32(ms)
 		start.IdleTimeoutMs = &n
 	}
-	s := &OutStream{c: c, id: start.StreamID, group: group, turn: make(chan struct{}, 1), first: 1, delay: streamRetry, changed: make(chan struct{})}
+	s := &OutStream{c: c, id: start.StreamID, group: group, turn: make(chan struct{}, 1), first: 1, changed: make(chan struct{})}
 	var err error
 	if s.open, err = c.frame(wire.SendToGroup{Group: group, NoEcho: o.NoEcho, Stream: start}); err != nil {
 		return nil, wrap(op, err)
@@ -121,7 +120,7 @@ func (c *Client) addStream(s *OutStream) error {
 	}
 	s.session = c.session
 	c.streams[s.id] = s
-	c.link.enqueueNow(s.open)
+	c.link.enqueueNow(s.open, s)
 	return nil
 }
 
@@ -182,20 +181,33 @@ func (s *OutStream) Write(p []byte) (int, error) {
 
 // KeepAlive starts the idle time anew without a message.
 func (s *OutStream) KeepAlive(ctx context.Context) error {
+	return wrap("keep stream alive", s.keepAlive(ctx))
+}
+
+func (s *OutStream) keepAlive(ctx context.Context) error {
 	frame, err := s.c.frame(wire.StreamData{StreamID: s.id})
-	if err == nil {
-		err = ctx.Err()
-	}
 	if err != nil {
-		return wrap("keep stream alive", err)
+		return err
 	}
-	s.c.mu.Lock()
-	defer s.c.mu.Unlock()
-	if err := s.usable(); err != nil {
-		return wrap("keep stream alive", err)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s.c.mu.Lock()
+		err := s.usable()
+		var room <-chan struct{}
+		if err == nil && s.c.link != nil && s.c.session == s.session {
+			room = s.c.link.enqueue(frame, s)
+		}
+		s.c.mu.Unlock()
+		if err != nil || room == nil {
+			return err
+		}
+		select {
+		case <-room:
+		case <-ctx.Done():
+		}
 	}
-	s.transmit(frame)
-	return nil
 }
 
 // End ends the stream, and returns when the service has confirmed that: every
@@ -281,7 +293,7 @@ func (s *OutStream) usable() error {
 // transmit sends a frame, where there is a link. Otherwise resume does.
 func (s *OutStream) transmit(frame []byte) {
 	if s.c.link != nil && s.c.session == s.session {
-		s.c.link.enqueueNow(frame)
+		s.c.link.enqueueNow(frame, s)
 	}
 }
 
@@ -305,15 +317,15 @@ func (s *OutStream) resume(l *link) {
 	if !s.opened {
 		s.skip = true
 		if frame, err := s.c.frame(wire.StreamEnd{StreamID: s.id}); err == nil {
-			l.enqueueNow(frame)
+			l.enqueueNow(frame, s)
 		}
-		l.enqueueNow(s.open)
+		l.enqueueNow(s.open, s)
 	}
 	for _, frame := range s.parts {
-		l.enqueueNow(frame)
+		l.enqueueNow(frame, s)
 	}
 	if s.end != nil {
-		l.enqueueNow(s.end)
+		l.enqueueNow(s.end, s)
 	}
 }
 
@@ -332,7 +344,7 @@ func (s *OutStream) acknowledged(expected uint64) bool {
 	clear(s.parts[:n])
 	s.parts, s.first = s.parts[n:], expected
 	if n > 0 {
-		s.nacked, s.delay = 0, streamRetry
+		s.nacked, s.retries = 0, 0
 	}
 	s.opened, s.skip = true, false
 	s.signal()
@@ -356,11 +368,15 @@ func (s *OutStream) refused(n wire.StreamNack) {
 		return
 	}
 	if n.Name == "TransientError" {
-		if s.retry == nil {
-			s.nacked = s.first
-			s.retry = time.AfterFunc(s.delay, s.again)
-			s.delay = min(2*s.delay, streamMaxRetry)
+		if s.retry != nil {
+			return
 		}
+		if s.retries++; s.retries > streamRetry.MaxTries {
+			s.close(&ServiceError{Name: n.Name, Message: n.Message})
+			return
+		}
+		s.nacked = s.first
+		s.retry = time.AfterFunc(streamRetry.DelayBefore(s.retries), s.again)
 		return
 	}
 	if s.nacked != s.first {
@@ -369,8 +385,11 @@ func (s *OutStream) refused(n wire.StreamNack) {
 	}
 }
 
-// resend sends what is not acknowledged.
+// resend sends what is not acknowledged. What is still queued is not sent twice.
 func (s *OutStream) resend() {
+	if s.c.link != nil {
+		s.c.link.takeBack(s)
+	}
 	for _, frame := range s.parts {
 		s.transmit(frame)
 	}

@@ -18,6 +18,11 @@ import (
 // MaxTTLSeconds is the longest time to live of a message.
 const MaxTTLSeconds = 300
 
+// MaxFrameSize is the number of bytes of the largest message that the service
+// accepts from a client, as it is encoded. It closes the connection with 1009 on
+// a larger one.
+const MaxFrameSize = 1 << 20
+
 var (
 	errNoData = errors.New("data is missing: give data, or metadata for a message without a payload")
 	errNull   = errors.New("the JSON payload is null, which the service rejects: send another value")

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/gorilla/websocket"
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/client"
@@ -145,7 +144,7 @@ func (c goClient) Stream(ctx context.Context, group string, texts []string, noEc
 
 func (r *run) newClient(i int, name string) peer {
 	o := client.Options{
-		Dialer:       &websocket.Dialer{NetDialContext: r.net.clients},
+		DialContext:  r.net.clients,
 		MessageRetry: client.Retry{Max: 1000, MaxDelay: 2 * time.Second}, // nobody gives up
 	}
 	if i%4 > 1 {

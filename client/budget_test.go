@@ -1,0 +1,307 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/client"
+)
+
+// dials returns how often the client connected since the last call.
+func (s *script) dials() int {
+	n := 0
+	for {
+		select {
+		case <-s.requests:
+			n++
+		default:
+			return n
+		}
+	}
+}
+
+// answerAll handles every connection that the client makes from now on, until
+// the test ends.
+func (s *script) answerAll(f func(p *peer)) {
+	go func() {
+		for {
+			select {
+			case p := <-s.peers:
+				go f(p)
+			case <-s.closed:
+				return
+			}
+		}
+	}()
+}
+
+// hangUp drops the connection when the client has closed it, at last.
+func (p *peer) hangUp() {
+	for {
+		if _, _, err := p.ws.ReadMessage(); err != nil {
+			_ = p.ws.Close()
+			return
+		}
+	}
+}
+
+// A service that accepts each attempt to recover and fails afterwards used to be
+// dialed up to 7,000 times a second, forever: each accepted handshake started the
+// recovery window again, and each frame, even a repeated one, restored
+// everything. Now such a connection is given up when the window is over, and a
+// new one is made.
+func TestRecoveryIsBounded(t *testing.T) {
+	isRecovery := func(p *peer) bool { return p.request.URL.Query().Has("awps_connection_id") }
+	for name, tt := range map[string]struct {
+		recovered func(p *peer)
+		dials     int // at most, within the window
+	}{
+		"closes at once":     {func(p *peer) { p.cut() }, 62},
+		"closes with a code": {func(p *peer) { p.close(1001, "restarting") }, 62},
+		"sends nothing":      {(*peer).hangUp, 4},
+		"cuts on a message that it repeats": {func(p *peer) {
+			p.message(1, "repeated")
+			p.cut()
+		}, 62},
+		"answers the ping and cuts": {func(p *peer) {
+			p.send(`{"type":"pong"}`)
+			p.cut()
+		}, 62},
+		"cuts when it is sent something": {func(p *peer) {
+			_, _ = p.next() // answers the ping
+			p.cut()
+		}, 62},
+		"sends what cannot be decoded": {func(p *peer) {
+			p.send(`not JSON`)
+			p.cut()
+		}, 62},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScript(t)
+				c, p, e := start(t, s, client.Options{})
+				sent := background(func() error {
+					return c.SendToGroup(t.Context(), "g", webpubsub.Text("x"), nil)
+				})
+				p.message(1, "repeated")
+				synctest.Wait()
+				s.dials()
+				s.answerAll(func(p *peer) {
+					if isRecovery(p) {
+						tt.recovered(p)
+						return
+					}
+					p.hello("c2")
+					p.serve()
+				})
+				began := time.Now()
+				p.cut()
+				must(t, sent) // on the new connection
+				window := 30*time.Second + time.Second
+				if d := time.Since(began); d < 29*time.Second || d > window+15*time.Second {
+					t.Errorf("a new connection after %v", d)
+				}
+				if n := s.dials(); n > tt.dials {
+					t.Errorf("%d attempts, want %d at most", n, tt.dials)
+				}
+				got := e.take()
+				if !strings.HasSuffix(got, "disconnected c1 1006 \"\" tried=true\nconnected c2 alice") &&
+					!strings.HasSuffix(got, "disconnected c1 1001 \"restarting\" tried=true\nconnected c2 alice") {
+					t.Errorf("events: %s", got)
+				}
+			})
+		})
+	}
+}
+
+// Any number of interruptions is survived if the connection works in between:
+// the window starts again with each link that has proven itself.
+func TestRecoveryOfManyInterruptions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		_, p, e := start(t, s, client.Options{})
+		e.expect(t, "connected c1 alice")
+		for i := range 100 {
+			p.cut()
+			p = s.next()
+			p.message(i+1, "new")
+			time.Sleep(time.Second)
+			e.expect(t, "recovering c1", "recovered c1", fmt.Sprintf("room bob: new %d", i+1))
+		}
+		// One that is idle proves itself by answering pings.
+		for range 100 {
+			p.cut()
+			p = s.next()
+			go p.serve()
+			time.Sleep(time.Second)
+			e.expect(t, "recovering c1", "recovered c1")
+		}
+	})
+}
+
+// ReconnectRetry.Max counts connections that were made and lost at once, too:
+// they used to restore the budget, so that a gateway that accepts and drops was
+// dialed forever.
+func TestReconnectIsBounded(t *testing.T) {
+	for name, drop := range map[string]func(p *peer){
+		"drops at once":            func(p *peer) { p.cut() },
+		"sends nothing":            (*peer).hangUp,
+		"drops after the greeting": func(p *peer) { p.hello("c"); p.close(1008, "go away") },
+		"drops in between": func(p *peer) {
+			p.hello("c")
+			time.Sleep(9 * time.Second)
+			p.close(1008, "go away")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScript(t)
+				c, p, _ := start(t, s, client.Options{ReconnectRetry: client.Retry{Max: 5}})
+				stopped := make(chan client.Stopped, 1)
+				c.OnStopped(func(v client.Stopped) { stopped <- v })
+				s.dials()
+				s.answerAll(drop)
+				p.close(1008, "")
+				if v := <-stopped; v.Err == nil || !strings.Contains(v.Err.Error(), "giving up after 5 attempts to reconnect") {
+					t.Errorf("stopped with %v", v.Err)
+				}
+				if n := s.dials(); n != 5 {
+					t.Errorf("%d attempts", n)
+				}
+			})
+		})
+	}
+	// Without a limit, the attempts become rare, and one that works restores the
+	// budget.
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		_, p, _ := start(t, s, client.Options{})
+		s.dials()
+		works := make(chan struct{})
+		s.answerAll(func(p *peer) {
+			p.hello("c")
+			select {
+			case <-works:
+				p.serve()
+			default:
+				p.close(1008, "go away")
+			}
+		})
+		p.close(1008, "")
+		time.Sleep(10 * time.Minute)
+		if n := s.dials(); n < 20 || n > 60 {
+			t.Errorf("%d attempts in ten minutes", n)
+		}
+		close(works)
+		time.Sleep(time.Minute)
+		if n := s.dials(); n != 1 {
+			t.Errorf("%d attempts for a connection that works", n)
+		}
+	})
+}
+
+// Two clients that are allowed one connection between them, as an event handler
+// can demand, close each other's connection each time that they connect. They
+// become slower and slower, or one of them gives up.
+func TestTwoClientsThatReplaceEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		o := client.Options{ReconnectRetry: client.Retry{Max: 8}}
+		a, first, _ := start(t, s, o)
+		stopped := make(chan string, 2)
+		a.OnStopped(func(client.Stopped) { stopped <- "a" })
+		s.dials()
+		current := first
+		replaced := make(chan *peer)
+		s.answerAll(func(p *peer) { replaced <- p })
+		go func() {
+			for {
+				select {
+				case p := <-replaced:
+					p.hello("c")
+					current.sendClose(1008, "another connection of this user")
+					current = p
+					go p.serve()
+				case <-s.closed:
+					return
+				}
+			}
+		}()
+		b, _ := prepare(t, s, o)
+		b.OnStopped(func(client.Stopped) { stopped <- "b" })
+		go first.serve()
+		must(t, background(func() error { return b.Start(t.Context()) }))
+		loser := <-stopped
+		if n := s.dials(); n > 40 {
+			t.Errorf("%d connections until %s gave up", n, loser)
+		}
+		time.Sleep(time.Hour)
+		if n := s.dials(); n > 1 || len(stopped) > 0 {
+			t.Errorf("%d connections of the one that is left, stopped: %d", n, len(stopped))
+		}
+	})
+}
+
+// A frame that makes a proxy fail is not sent again forever, even if the
+// connection is good otherwise.
+func TestCallThatBreaksEachConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, _ := start(t, s, client.Options{MessageRetry: client.Retry{Max: -1}})
+		sends := 0
+		serve := func(p *peer) {
+			for {
+				data, err := p.next()
+				if err != nil {
+					return
+				}
+				if strings.Contains(data, "sendToGroup") {
+					sends++
+					time.Sleep(2 * time.Second) // the link has proven itself by then
+					p.cut()
+				}
+			}
+		}
+		go serve(p)
+		s.answerAll(serve)
+		err := c.SendToGroup(t.Context(), "g", webpubsub.Text("x"), nil)
+		if !errors.Is(err, client.ErrConnectionLost) || sends != 101 {
+			t.Errorf("%v after %d sends", err, sends)
+		}
+	})
+}
+
+// The first frame of a recovered connection may be large and the network slow:
+// as long as something is received, the attempt goes on.
+func TestRecoveryOverASlowNetwork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		slow := false
+		_, p, e := start(t, s, client.Options{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := s.dial(ctx, network, addr)
+			if slow && err == nil {
+				conn = &slowConn{Conn: conn, rate: 50_000}
+			}
+			return conn, err
+		}})
+		e.take()
+		slow = true
+		p.cut()
+		p = s.next()
+		go p.serve()
+		began := time.Now()
+		p.message(1, strings.Repeat("x", 1<<20))
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		if got := e.take(); !strings.HasPrefix(got, "recovering c1\nrecovered c1\nroom bob: xxx") {
+			t.Errorf("after %v: %.100s", time.Since(began), got)
+		}
+	})
+}

@@ -1,0 +1,140 @@
+package client_test
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/client"
+)
+
+// durations and counts are every option that is a number, with whether it may be
+// negative.
+var durations = map[string]struct {
+	set      func(o *client.Options, d time.Duration)
+	negative bool
+}{
+	"ReconnectRetry.Delay":    {func(o *client.Options, d time.Duration) { o.ReconnectRetry.Delay = d }, false},
+	"ReconnectRetry.MaxDelay": {func(o *client.Options, d time.Duration) { o.ReconnectRetry.MaxDelay = d }, false},
+	"MessageRetry.Delay":      {func(o *client.Options, d time.Duration) { o.MessageRetry.Delay = d }, false},
+	"MessageRetry.MaxDelay":   {func(o *client.Options, d time.Duration) { o.MessageRetry.MaxDelay = d }, false},
+	"RecoveryWindow":          {func(o *client.Options, d time.Duration) { o.RecoveryWindow = d }, false},
+	"RecoveryInterval":        {func(o *client.Options, d time.Duration) { o.RecoveryInterval = d }, false},
+	"PingInterval":            {func(o *client.Options, d time.Duration) { o.PingInterval = d }, true},
+	"IdleTimeout":             {func(o *client.Options, d time.Duration) { o.IdleTimeout = d }, true},
+	"StreamIdleTimeout":       {func(o *client.Options, d time.Duration) { o.StreamIdleTimeout = d }, false},
+}
+
+var counts = map[string]struct {
+	set      func(o *client.Options, n int)
+	negative bool
+}{
+	"ReconnectRetry.Max": {func(o *client.Options, n int) { o.ReconnectRetry.Max = n }, true},
+	"MessageRetry.Max":   {func(o *client.Options, n int) { o.MessageRetry.Max = n }, true},
+	"EventQueue":         {func(o *client.Options, n int) { o.EventQueue = n }, false},
+	"OutboundQueue":      {func(o *client.Options, n int) { o.OutboundQueue = n }, false},
+	"MaxInStreams":       {func(o *client.Options, n int) { o.MaxInStreams = n }, false},
+	"Protocol":           {func(o *client.Options, n int) { o.Protocol = client.Protocol(n) }, false},
+}
+
+// Every option at its extremes is an error of New that names it, or works: a
+// negative delay used to panic, and a huge one to overflow into a loop of 1 ns.
+func TestOptionsAtTheirExtremes(t *testing.T) {
+	for name, option := range durations {
+		for _, d := range []time.Duration{math.MinInt64, -time.Hour, -1, 0, 1, time.Microsecond, time.Millisecond, time.Hour, math.MaxInt64 / 2, math.MaxInt64} {
+			t.Run(fmt.Sprint(name, d), func(t *testing.T) {
+				var o client.Options
+				option.set(&o, d)
+				valid := d == 0 || d >= time.Millisecond || option.negative && d < 0
+				tryOption(t, name, o, valid)
+			})
+		}
+	}
+	for name, option := range counts {
+		for _, n := range []int{math.MinInt, -1, 0, 1, 3, math.MaxInt} {
+			t.Run(fmt.Sprint(name, n), func(t *testing.T) {
+				var o client.Options
+				option.set(&o, n)
+				valid := n >= 0 || option.negative
+				if name == "Protocol" {
+					valid = n >= 0 && n < 4
+				}
+				tryOption(t, name, o, valid)
+			})
+		}
+	}
+}
+
+// tryOption uses a client through a failed call, an interruption that is
+// recovered, one that is not, and a service that is down for a while.
+func tryOption(t *testing.T, name string, o client.Options, valid bool) {
+	t.Helper()
+	if _, err := client.New(client.URL(accessURL), o); (err == nil) != valid {
+		t.Fatalf("valid %v: %v", valid, err)
+	} else if !valid {
+		if !strings.Contains(err.Error(), "Options."+name) {
+			t.Errorf("the error does not name the option: %v", err)
+		}
+		return
+	}
+	if o.Protocol.String() != client.ReliableJSON.String() {
+		return // the script speaks that one only
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, _ := start(t, s, o)
+		began := time.Now()
+		fails := func(p *peer) {
+			for {
+				data, err := p.next()
+				if err != nil {
+					_ = p.ws.Close()
+					return
+				}
+				if strings.Contains(data, `"event"`) {
+					_ = p.write([]byte(`{"type":"ack","ackId":1,"success":false,"error":{"name":"InternalServerError","message":"no"}}`))
+				}
+			}
+		}
+		sent := background(func() error { return c.SendEvent(t.Context(), "e", webpubsub.Text("x"), nil) })
+		s.answerAll(func(p *peer) {
+			if !p.request.URL.Query().Has("awps_connection_id") {
+				p.hello("c2")
+			}
+			fails(p)
+		})
+		go fails(p)
+		time.Sleep(10 * time.Second)
+		p.cut()
+		time.Sleep(10 * time.Second)
+		s.setDown(true)
+		time.Sleep(10 * time.Second)
+		s.setDown(false)
+		time.Sleep(10 * time.Second)
+		must(t, background(func() error { return c.Stop(t.Context()) }))
+		if err := <-sent; err == nil {
+			t.Error("the event was accepted")
+		}
+		if n := s.dials(); n > int(2*time.Since(began)/time.Millisecond) {
+			t.Errorf("%d connections", n)
+		}
+	})
+}
+
+// The text of a value outside the range is a text, not a panic.
+func TestStrings(t *testing.T) {
+	for _, n := range []int{math.MinInt, -1, 99, math.MaxInt} {
+		for _, got := range []string{client.State(n).String(), client.Protocol(n).String()} {
+			if !strings.Contains(got, fmt.Sprint(n)) {
+				t.Errorf("%q for %d", got, n)
+			}
+		}
+	}
+	if got := client.StateRecovering.String(); got != "recovering" {
+		t.Error(got)
+	}
+}

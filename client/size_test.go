@@ -1,0 +1,171 @@
+package client_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"example.com/webpubsub"
+	"example.com/webpubsub/client"
+	"example.com/webpubsub/emulator"
+)
+
+const maxFrame = 1 << 20
+
+// tooLarge are messages that are below 1 MiB and above it when they are encoded,
+// by protocol.
+var tooLarge = map[client.Protocol][]webpubsub.Message{
+	client.ReliableJSON: {
+		webpubsub.Text(strings.Repeat("x", maxFrame)),
+		webpubsub.Binary(make([]byte, 900<<10)),                                          // base64
+		webpubsub.Text(strings.Repeat("\x01", 300<<10)),                                  // escapes
+		webpubsub.MustJSON(strings.Repeat("x", maxFrame-2)),                              // with its quotes
+		webpubsub.Text(strings.Repeat("x", maxFrame-40)),                                 // with what is around it
+		webpubsub.Protobuf(append([]byte("\x12\x80\xa0\x38"), make([]byte, 900<<10)...)), // an Any, in base64
+	},
+	client.ReliableProtobuf: {
+		webpubsub.Text(strings.Repeat("x", maxFrame)),
+		webpubsub.Binary(make([]byte, maxFrame-10)),
+	},
+}
+
+// encodedSize returns the size that an error names, 0 if it names none or not the
+// limit.
+func encodedSize(err error) int {
+	var n, limit int
+	_, after, _ := strings.Cut(fmt.Sprint(err), "the encoded message has ")
+	if _, err := fmt.Sscanf(after, "%d bytes, and the service accepts %d:", &n, &limit); err != nil || limit != maxFrame {
+		return 0
+	}
+	return n
+}
+
+// A message that is larger than the service accepts used to be sent, answered
+// with a close (1009) that interrupted everything else on the connection, and
+// sent again, on every sending path.
+func TestMessageTooLarge(t *testing.T) {
+	for protocol, messages := range tooLarge {
+		t.Run(protocol.String(), func(t *testing.T) {
+			srv := emulator.Start(t, emulator.Options{})
+			c := connect(t, srv, "alice", client.Options{Protocol: protocol}, func(c *client.Client) {
+				c.OnRecovering(func(client.Recovering) { t.Error("the connection was interrupted") })
+				c.OnDisconnected(func(d client.Disconnected) {
+					if d.Err != nil {
+						t.Errorf("the connection was lost: %v", d.Err)
+					}
+				})
+			})
+			ctx := t.Context()
+			if err := c.JoinGroup(ctx, "g"); err != nil {
+				t.Fatal(err)
+			}
+			out, err := c.OpenStream(ctx, "g", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, m := range messages {
+				_, invoked := c.Invoke(ctx, "e", m)
+				for path, err := range map[string]error{
+					"group":                  c.SendToGroup(ctx, "g", m, nil),
+					"group, fire and forget": c.SendToGroup(ctx, "g", m, &client.SendOptions{FireAndForget: true}),
+					"event":                  c.SendEvent(ctx, "e", m, nil),
+					"event, fire and forget": c.SendEvent(ctx, "e", m, &client.EventOptions{FireAndForget: true}),
+					"invoke":                 invoked,
+					"stream":                 out.Send(ctx, m),
+				} {
+					if n := encodedSize(err); !errors.Is(err, client.ErrInvalid) || n <= maxFrame {
+						t.Errorf("message %d, %s: %v", i, path, err)
+					}
+				}
+			}
+			if n, err := out.Write(make([]byte, 2<<20)); n != 0 || !errors.Is(err, client.ErrInvalid) {
+				t.Errorf("Write: %d, %v", n, err)
+			}
+			if err := c.SetGroupState(ctx, "g", map[string]string{"k": strings.Repeat("x", maxFrame)}); !errors.Is(err, client.ErrInvalid) {
+				t.Errorf("group state: %v", err)
+			}
+			if err := out.Fail(ctx, strings.Repeat("x", maxFrame), "E"); !errors.Is(err, client.ErrInvalid) {
+				t.Errorf("end of a stream: %v", err)
+			}
+			// The largest that fits passes.
+			around := encodedSize(out.Send(ctx, webpubsub.Text(strings.Repeat("x", maxFrame)))) - maxFrame
+			for extra := range 2 {
+				err := out.Send(ctx, webpubsub.Text(strings.Repeat("x", maxFrame-around+extra)))
+				if (err == nil) != (extra == 0) {
+					t.Errorf("%d bytes too many: %v", extra, err)
+				}
+			}
+			if err := out.End(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// What the service rejected, by a close code that is about a frame, is not sent
+// again, neither on the same connection nor on the next.
+func TestRejectedFramesAreNotRepeated(t *testing.T) {
+	for _, code := range []int{1003, 1007, 1009} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newScript(t)
+			c, p, e := start(t, s, client.Options{OutboundQueue: 10})
+			p.join(c, "room")
+			out := openStream(t, c, p)
+			ctx := t.Context()
+			sent := background(func() error { return c.SendToGroup(ctx, "g", webpubsub.Text("x"), nil) })
+			p.read("sendToGroup")
+			joined := background(func() error { return c.JoinGroup(ctx, "other") })
+			p.read("joinGroup")
+			invoked := background(func() error { _, err := c.Invoke(ctx, "e", webpubsub.Text("x")); return err })
+			p.read("invoke")
+			if err := out.Send(ctx, webpubsub.Text("x")); err != nil {
+				t.Error(err)
+			}
+			p.read("streamData")
+			ended := background(out.Close)
+			p.close(code, "this frame is bad")
+			for i, done := range []<-chan error{sent, joined, invoked, ended} {
+				var closed *client.CloseError
+				if err := <-done; !errors.Is(err, client.ErrConnectionLost) || !errors.As(err, &closed) || closed.Code != code {
+					t.Errorf("call %d: %v", i, err)
+				}
+			}
+			p = s.next()
+			if p.request.URL.Query().Has("awps_connection_id") {
+				t.Error("the client tries to recover a connection that is gone")
+			}
+			p.hello("c2")
+			if f := p.grant("joinGroup"); f.Group != "room" {
+				t.Errorf("joined %s", f.Group)
+			}
+			e.expect(t, "connected c1 alice", fmt.Sprintf(`disconnected c1 %d "this frame is bad" tried=false`, code), "connected c2 alice")
+			must(t, background(func() error { go p.serve(); return c.SendEvent(ctx, "e", webpubsub.Text("next"), nil) }))
+		})
+	}
+}
+
+// The largest message passes through the emulator, in both directions, and the
+// limit is the same there.
+func TestLargestMessage(t *testing.T) {
+	srv := emulator.Start(t, emulator.Options{})
+	got := make(chan client.GroupMessage, 1)
+	c := connect(t, srv, "alice", client.Options{Protocol: client.ReliableProtobuf}, func(c *client.Client) {
+		c.OnGroupMessage(func(m client.GroupMessage) { got <- m })
+	})
+	ctx := context.Background()
+	if err := c.JoinGroup(ctx, "g"); err != nil {
+		t.Fatal(err)
+	}
+	around := encodedSize(c.SendToGroup(ctx, "g", webpubsub.Binary(make([]byte, maxFrame)), nil)) - maxFrame
+	data := bytes.Repeat([]byte{7}, maxFrame-around)
+	if err := c.SendToGroup(ctx, "g", webpubsub.Binary(data), nil); err != nil {
+		t.Fatal(err)
+	}
+	if m := <-got; !bytes.Equal(m.Message.Data, data) {
+		t.Errorf("%d bytes arrived of %d", len(m.Message.Data), len(data))
+	}
+}
