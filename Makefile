@@ -1,6 +1,6 @@
 # Every check is a step of .ci/run, so that what passes here passes in CI.
 
-.PHONY: check test race lint fmt interop fuzz vuln bench guard coldstart dist
+.PHONY: check test race lint fmt interop fuzz vuln soak bench guard coldstart dist
 
 check:
 	.ci/run
@@ -8,7 +8,7 @@ check:
 test:
 	go test ./...
 
-race lint fmt interop fuzz vuln:
+race lint fmt interop fuzz vuln soak:
 	.ci/run $@
 
 # Side by side with the peers; takes about 15 minutes and wants a quiet machine.

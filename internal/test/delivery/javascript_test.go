@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strings"
@@ -26,7 +25,7 @@ func TestNothingIsLostInJavaScript(t *testing.T) {
 	testtool.NPM(t, "../../../interop/node")
 	srv := emulator.StartT(t, emulator.Options{})
 	proxy := tcpproxy.Start(t, strings.TrimPrefix(srv.URL(), "http://"))
-	r := newRun(t, rand.Uint64N(1<<32), srv.ConnectionString(), overTCP(proxy))
+	r := newRun(t, firstSeed, srv.ConnectionString(), overTCP(proxy))
 	r.steps = 20
 	js := startJavaScript(t, r, node)
 	r.foreign = func(name, url string) peer {

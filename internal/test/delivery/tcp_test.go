@@ -2,7 +2,6 @@ package delivery_test
 
 import (
 	"context"
-	"math/rand/v2"
 	"net"
 	"strings"
 	"testing"
@@ -16,7 +15,7 @@ import (
 func TestNothingIsLostOverTCP(t *testing.T) {
 	srv := emulator.StartT(t, emulator.Options{})
 	proxy := tcpproxy.Start(t, strings.TrimPrefix(srv.URL(), "http://"))
-	r := newRun(t, rand.Uint64N(1<<32), srv.ConnectionString(), overTCP(proxy))
+	r := newRun(t, firstSeed, srv.ConnectionString(), overTCP(proxy))
 	r.steps = 40
 	if testing.Short() {
 		r.steps = 10

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -16,13 +17,16 @@ import (
 	"example.com/webpubsub/emulator"
 )
 
-// seedEnv replays one run, as often as replays or until it fails; cutsEnv asks
-// for more cuts than a test needs.
+// Runs that a test is too short for.
 const (
-	replays = 50
-
+	// seedEnv is a seed to replay, as often as replays or until a run fails.
 	seedEnv = "WEBPUBSUB_DELIVERY_SEED"
-	cutsEnv = "WEBPUBSUB_DELIVERY_CUTS"
+	replays = 50
+	// soakEnv is how long to play runs of new seeds, for example "20m".
+	soakEnv = "WEBPUBSUB_SOAK"
+
+	// firstSeed is that of a plain run, so that it does the same each time.
+	firstSeed = 1
 )
 
 // TestNothingIsLost lets clients join, leave, publish, stream and start anew while their
@@ -45,14 +49,60 @@ func TestNothingIsLost(t *testing.T) {
 	if testing.Short() {
 		want = 500
 	}
-	if n, err := strconv.Atoi(os.Getenv(cutsEnv)); err == nil {
-		want = n
-	}
 	cuts := 0
-	for seed := rand.Uint64N(1 << 32); cuts < want; seed++ {
+	for seed := uint64(firstSeed); cuts < want; seed++ {
 		cuts += virtualRun(t, seed) // a run that fails is the last
 	}
 	t.Logf("%d cuts", cuts)
+}
+
+// TestSoak plays runs of random seeds for as long as soakEnv says. Nothing may be
+// lost or delivered twice, and neither memory nor goroutines may grow.
+func TestSoak(t *testing.T) {
+	text := os.Getenv(soakEnv)
+	if text == "" {
+		t.Skipf("%s is not set: see make soak", soakEnv)
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatalf("%s: %v", soakEnv, err)
+	}
+	// What is allocated once is there after the first runs.
+	const warmUp = 20
+	// A run that leaves this much behind is seen after some hundred of them.
+	const heapGrowth = 4 << 20
+
+	seed := rand.Uint64N(1 << 32)
+	t.Logf("first seed %d", seed)
+	var runs, cuts, goroutines int
+	var heap uint64
+	began, reported := time.Now(), time.Now()
+	for ; runs <= warmUp || time.Since(began) < d; runs++ {
+		cuts += virtualRun(t, seed+uint64(runs))
+		if runs == warmUp {
+			heap, goroutines = inUse(), runtime.NumGoroutine()
+		}
+		if time.Since(reported) > time.Minute {
+			reported = time.Now()
+			t.Logf("%v: %d runs, %d cuts, %d kB, %d goroutines", time.Since(began).Round(time.Second), runs, cuts, inUse()>>10, runtime.NumGoroutine())
+		}
+	}
+	t.Logf("%d runs, %d cuts", runs, cuts)
+	if now := inUse(); now > heap+heapGrowth {
+		t.Errorf("%d kB are in use, %d kB more than after the first %d runs", now>>10, (now-heap)>>10, warmUp)
+	}
+	if now := runtime.NumGoroutine(); now > goroutines {
+		t.Errorf("%d goroutines run, and %d did after the first %d runs", now, goroutines, warmUp)
+	}
+}
+
+// inUse returns the bytes on the heap that are still referred to.
+func inUse() uint64 {
+	runtime.GC()
+	runtime.GC() // what sync.Pool held, too
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 func virtualRun(t *testing.T, seed uint64) (cuts int) {
