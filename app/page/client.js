@@ -10,12 +10,28 @@
 const PROTOCOL = 'json.reliable.webpubsub.azure.v1';
 const RECOVERABLE = 30_000; // ms for which the service keeps a lost connection
 const RECOVER_EVERY = 1_000;
+const FIRST_FRAME_WITHIN = 15_000;
+// How long a recovered socket and a new connection must last, and receive
+// something new, until attempts start from the beginning. A service that accepts
+// each socket and closes it again would be dialed without a pause otherwise.
+const PROVEN_SOCKET = 1_000;
+const PROVEN_CONNECTION = 10_000;
+const MAX_FRAME = 1 << 20; // bytes that the service accepts; it closes with 1009 on more
+// Close codes after which there is nothing to recover: it was refused, or a frame
+// of this client was, which would be refused again.
+const FINAL = [1008, 1003, 1007, 1009];
 const ASK_AFTER = 200;
 const PING_EVERY = 20_000;
 const ACK_TIMEOUT = 20_000;
 const SEQUENCE_ACK_AFTER = 1_000;
 const BACKOFF_MAX = 30_000;
 const LOST = 4000; // any close code but 1000 keeps the connection recoverable
+
+// jitter takes off a random part, up to half: it keeps a thousand pages from
+// coming back in the same second.
+const jitter = (ms) => ms * (0.5 + Math.random() / 2);
+
+const tooLarge = (text) => text.length > MAX_FRAME || new TextEncoder().encode(text).length > MAX_FRAME;
 
 /** Thrown by the function given to Client: trying again would not help. */
 export class RefusedError extends Error {}
@@ -80,7 +96,7 @@ export class Client extends EventTarget {
         const url = await this.#getURL();
         if (this.#running !== running) return;
         const session = await this.#live(url, running);
-        if (session.id) failures = 0;
+        if (session.proven) failures = 0;
       } catch (e) {
         error = e;
       }
@@ -89,8 +105,7 @@ export class Client extends EventTarget {
         this.stop();
         return this.#emit('refused', error);
       }
-      // Jitter keeps a thousand pages from coming back in the same second.
-      const wait = Math.min(BACKOFF_MAX, 1000 * 2 ** failures) * (0.5 + Math.random() / 2);
+      const wait = jitter(Math.min(BACKOFF_MAX, 1000 * 2 ** failures));
       this.#set('waiting', { retryAt: Date.now() + wait, error });
       await this.#sleep(wait);
     }
@@ -130,11 +145,10 @@ export class Client extends EventTarget {
     return this.#request({ type: 'leaveGroup', group });
   }
 
-  /** publish sends to everybody else in the group and asks for no confirmation. */
+  /** publish sends to everybody else in the group and asks for no confirmation; a message over 1 MiB is dropped. */
   publish(group, data) {
-    if (this.#state === 'connected') {
-      this.#write({ type: 'sendToGroup', group, noEcho: true, dataType: 'json', data });
-    }
+    const text = JSON.stringify({ type: 'sendToGroup', group, noEcho: true, dataType: 'json', data });
+    if (this.#state === 'connected' && !tooLarge(text)) this.#send(text);
   }
 
   // live runs one connection to its final end, over as many sockets as it takes.
@@ -142,16 +156,18 @@ export class Client extends EventTarget {
     const session = (this.#session = { seen: 0, acked: 0 });
     let end = await this.#transport(url, session);
     let lostAt = Date.now();
-    while (this.#running === running && session.token && !session.closed && end.code !== 1008) {
+    let pause = 0;
+    while (this.#running === running && session.token && !session.closed && !FINAL.includes(end.code)) {
       this.#set('recovering');
-      await this.#sleep(this.#holdUntil - Date.now());
+      await this.#sleep(Math.max(pause, this.#holdUntil - Date.now()));
       if (this.#running !== running || Date.now() - lostAt > RECOVERABLE) break;
       const again = new URL(url);
       again.searchParams.set('awps_connection_id', session.id);
       again.searchParams.set('awps_reconnection_token', session.token);
       end = await this.#transport(again, session);
-      if (end.connected) lostAt = Date.now();
-      if (end.code !== 1008) await this.#sleep(end.connected ? RECOVER_EVERY / 5 : RECOVER_EVERY);
+      const proven = end.progress && end.life >= PROVEN_SOCKET;
+      if (proven) lostAt = Date.now();
+      pause = proven ? 0 : jitter(RECOVER_EVERY);
     }
     clearTimeout(session.ackTimer);
     return session;
@@ -163,6 +179,11 @@ export class Client extends EventTarget {
       const socket = (this.#socket = new WebSocket(url, PROTOCOL));
       let heard = true;
       let connected = false;
+      let connectedAt;
+      let progress = !session.id; // the first frame of a new connection is something new
+      const limitSilence = () => setTimeout(() => over(LOST), FIRST_FRAME_WITHIN);
+      // A new connection has to wait for the event handler before it opens.
+      let first = session.id ? limitSilence() : undefined;
       const heartbeat = setInterval(() => {
         if (!heard) return over(LOST);
         heard = false;
@@ -171,11 +192,14 @@ export class Client extends EventTarget {
       const over = (code) => {
         if (this.#socket !== socket) return;
         clearInterval(heartbeat);
+        clearTimeout(first);
         this.#socket = this.#lose = undefined;
         socket.onopen = socket.onmessage = socket.onclose = null;
         socket.close(LOST);
         for (const p of this.#pending.values()) p.reject(new RequestError('ConnectionLost', 'The connection was lost.'));
-        resolve({ code, connected });
+        const life = connected ? Date.now() - connectedAt : 0;
+        if (progress && life >= PROVEN_CONNECTION) session.proven = true;
+        resolve({ code, life, progress });
       };
       this.#lose = () => over(LOST);
       socket.onclose = (e) => over(e.code);
@@ -183,7 +207,10 @@ export class Client extends EventTarget {
       // socket counts as recovered when the service has answered, not before;
       // and it is asked a little later, since a frame that crosses the close
       // can make the network layer throw the close away.
-      socket.onopen = () => session.token && setTimeout(() => this.#socket === socket && this.#write({ type: 'ping' }), ASK_AFTER);
+      socket.onopen = () => {
+        first ??= limitSilence();
+        if (session.token) setTimeout(() => this.#socket === socket && this.#write({ type: 'ping' }), ASK_AFTER);
+      };
       socket.onmessage = (e) => {
         heard = true;
         const frame = JSON.parse(e.data);
@@ -194,14 +221,17 @@ export class Client extends EventTarget {
         }
         if (!connected && session.id) {
           connected = true;
+          connectedAt = Date.now();
+          clearTimeout(first);
           this.#set('connected');
           if (isNew) this.#emit('connected', { connectionId: frame.connectionId, userId: frame.userId });
         }
-        this.#receive(frame, session);
+        if (this.#receive(frame, session)) progress = true;
       };
     });
   }
 
+  // receive reports whether the frame is something new, and not a repetition.
   #receive(frame, session) {
     switch (frame.type) {
       case 'ack': {
@@ -216,7 +246,7 @@ export class Client extends EventTarget {
           const repeated = frame.sequenceId <= session.seen;
           session.seen = Math.max(session.seen, frame.sequenceId);
           this.#acknowledge(session);
-          if (repeated) break;
+          if (repeated) return false;
         }
         this.#emit('message', frame);
         break;
@@ -225,7 +255,9 @@ export class Client extends EventTarget {
           session.closed = true; // on purpose, so there is nothing to recover
           this.#emit('disconnected', { message: frame.message });
         }
+        return false;
     }
+    return true;
   }
 
   // acknowledge lets the service forget what has arrived: soon, not for every message.
@@ -244,11 +276,15 @@ export class Client extends EventTarget {
       return Promise.reject(new RequestError('ConnectionLost', 'There is no connection.'));
     }
     const ackId = ++this.#ackId;
+    const text = JSON.stringify({ ...frame, ackId });
+    if (tooLarge(text)) {
+      return Promise.reject(new RequestError('TooLarge', 'The message is larger than the service accepts (1 MiB).'));
+    }
     let timer;
     return new Promise((resolve, reject) => {
       timer = setTimeout(() => reject(new RequestError('Timeout', 'The service did not answer in time.')), ACK_TIMEOUT);
       this.#pending.set(ackId, { resolve, reject });
-      this.#write({ ...frame, ackId });
+      this.#send(text);
     }).finally(() => {
       clearTimeout(timer);
       this.#pending.delete(ackId);
@@ -256,7 +292,11 @@ export class Client extends EventTarget {
   }
 
   #write(frame) {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(frame));
+    this.#send(JSON.stringify(frame));
+  }
+
+  #send(text) {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(text);
   }
 
   #sleep(ms) {

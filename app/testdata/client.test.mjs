@@ -170,17 +170,117 @@ test('1008 ends the recovery: a new connection with a fresh URL', async () => {
   assert.equal(log.at(-1), 'connected c2');
 });
 
-test('recovery is tried every second, for half a minute', async () => {
-  const { log } = await connected();
+// The attempts of a recovery, each of which is handled by f, and how long they go on.
+async function recoveries(f) {
+  const { client, log } = await connected();
   sockets[0].end(1006);
   await settle();
-  for (let s = 0; s < 31; s++) {
+  const began = Date.now();
+  let handled = 1;
+  while (log.at(-1) !== 'waiting' && Date.now() - began < 120_000) {
+    for (; handled < sockets.length; handled++) {
+      f(sockets[handled]);
+      await settle();
+    }
+    await pass(50);
+  }
+  client.stop();
+  return { attempts: sockets.length - 1, took: Date.now() - began };
+}
+
+test('recovery is tried about every second, for half a minute', async () => {
+  const { attempts, took } = await recoveries((s) => s.end(1006));
+  assert.ok(attempts >= 30 && attempts <= 62, `${attempts} attempts`);
+  assert.ok(took >= 30_000 && took < 32_000, `${took} ms`);
+});
+
+// Each of these used to start the half minute again, so that it never ended.
+for (const [name, f] of Object.entries({
+  'closes each socket again': (s) => {
+    s.open();
+    s.end(1006);
+  },
+  'cuts on a message that it repeats': (s) => {
+    s.open();
+    s.frame({ type: 'message', from: 'server', sequenceId: 1, data: 'one' });
+    s.end(1006);
+  },
+  'greets and closes': (s) => {
+    s.welcome();
+    s.end(1001);
+  },
+  'opens each socket and sends nothing': (s) => s.open(),
+  'never opens a socket': () => {},
+})) {
+  test(`a service that ${name} is given up`, async () => {
+    const { attempts, took } = await recoveries(f);
+    assert.ok(attempts <= 62, `${attempts} attempts`);
+    assert.ok(took >= 30_000 && took < 50_000, `${took} ms`);
+  });
+}
+
+test('any number of interruptions is survived if the socket works in between', async () => {
+  const { log } = await connected();
+  for (let i = 0; i < 60; i++) {
     sockets.at(-1).end(1006);
     await settle();
+    sockets.at(-1).open();
+    sockets.at(-1).frame({ type: 'message', from: 'server', sequenceId: i + 1, data: i });
     await pass(1_000);
   }
-  assert.equal(sockets.filter((s) => s.url.searchParams.has('awps_connection_id')).length, 31);
-  assert.ok(log.includes('waiting'));
+  assert.equal(sockets.length, 61);
+  assert.ok(!log.includes('waiting'));
+});
+
+test('new connections that are closed again are made ever later', async () => {
+  const { client } = await connected();
+  sockets[0].end(1008);
+  await settle();
+  const began = Date.now();
+  for (let handled = 1; Date.now() - began < 600_000; await pass(250)) {
+    for (; handled < sockets.length; handled++) {
+      sockets[handled].welcome(`c${handled}`);
+      sockets[handled].end(1008);
+      await settle();
+    }
+  }
+  assert.ok(sockets.length > 20 && sockets.length < 60, `${sockets.length} connections in ten minutes`);
+
+  // One that lasts starts the delays from the beginning.
+  while (sockets.at(-1).readyState === 3) await pass(250);
+  sockets.at(-1).welcome('lasts');
+  await pass(10_000);
+  const before = sockets.length;
+  sockets.at(-1).end(1008);
+  await settle();
+  await pass(1_000);
+  assert.equal(sockets.length, before + 1);
+  client.stop();
+});
+
+test('what the service refused is not sent again, nor is the connection recovered', async () => {
+  for (const code of [1003, 1007, 1009]) {
+    sockets = [];
+    const { client, log } = await connected();
+    const refused = assert.rejects(client.sendEvent('message', {}), { name: 'ConnectionLost' });
+    sockets[0].end(code);
+    await refused;
+    await settle();
+    assert.equal(log.at(-1), 'waiting');
+    await pass(1_000);
+    assert.equal(sockets[1].url.searchParams.get('awps_connection_id'), null);
+    sockets[1].welcome('c2');
+    assert.deepEqual(sockets[1].sent, []);
+    client.stop();
+  }
+});
+
+test('a message that is too large is refused before it is sent', async () => {
+  const { client } = await connected();
+  const text = 'ü'.repeat(1 << 19);
+  await assert.rejects(client.sendEvent('message', { text }), { name: 'TooLarge' });
+  client.publish('room', { text });
+  assert.deepEqual(sockets[0].sent, []);
 });
 
 test('attempts that fail come ever later, and at once on request', async () => {
