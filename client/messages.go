@@ -73,6 +73,12 @@ func (c *Client) SendToGroup(ctx context.Context, group string, m webpubsub.Mess
 // SendEvent raises a user event at the event handler of the hub, and returns
 // when the handler has taken it. A reply of the handler comes as a
 // [ServerMessage]; to wait for one, see [Client.Invoke]. The options may be nil.
+//
+// An event handler that fails is called up to 16 times: the service delivers an
+// event up to four times, if the response is 408, 5xx or missing, and then
+// reports "InternalServerError", after which the client sends the event up to
+// four times in all, as [Options.MessageRetry] says. Each time that the client
+// sends it, it is a new event to the handler.
 func (c *Client) SendEvent(ctx context.Context, event string, m webpubsub.Message, o *EventOptions) error {
 	frame := func(id *uint64) wire.Upstream {
 		return wire.Event{Name: event, AckID: id, Message: m}
