@@ -98,7 +98,7 @@ func socksProxy(t *testing.T, tunnels *atomic.Int32) string {
 // The library for WebSockets refuses https proxies, and panicked on a status line
 // without a reason.
 func TestProxy(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{Hubs: map[string]emulator.Hub{"chat": {AllowAnonymous: true}}})
+	srv := emulator.StartT(t, emulator.Options{Hubs: map[string]emulator.HubSettings{"chat": {AllowAnonymous: true}}})
 	front := httptest.NewTLSServer(srv)
 	t.Cleanup(front.Close)
 	config := front.Client().Transport.(*http.Transport).TLSClientConfig

@@ -50,7 +50,7 @@ func encodedSize(err error) int {
 func TestMessageTooLarge(t *testing.T) {
 	for protocol, messages := range tooLarge {
 		t.Run(protocol.String(), func(t *testing.T) {
-			srv := emulator.Start(t, emulator.Options{})
+			srv := emulator.StartT(t, emulator.Options{})
 			c := connect(t, srv, "alice", client.Options{Protocol: protocol}, func(c *client.Client) {
 				c.OnRecovering(func(client.Recovering) { t.Error("the connection was interrupted") })
 				c.OnDisconnected(func(d client.Disconnected) {
@@ -151,7 +151,7 @@ func TestRejectedFramesAreNotRepeated(t *testing.T) {
 // The largest message passes through the emulator, in both directions, and the
 // limit is the same there.
 func TestLargestMessage(t *testing.T) {
-	srv := emulator.Start(t, emulator.Options{})
+	srv := emulator.StartT(t, emulator.Options{})
 	got := make(chan client.GroupMessage, 1)
 	c := connect(t, srv, "alice", client.Options{Protocol: client.ReliableProtobuf}, func(c *client.Client) {
 		c.OnGroupMessage(func(m client.GroupMessage) { got <- m })

@@ -187,8 +187,8 @@ func TestLargeMessagesOverASlowNetwork(t *testing.T) {
 // interrupted and nothing is lost.
 func TestSustainedLoadThroughTheEmulator(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := emulator.ListenMemory()
-		srv := emulator.Start(t, emulator.Options{Listener: network})
+		network := emulator.NewMemoryListener()
+		srv := emulator.StartT(t, emulator.Options{Listener: network})
 		slow := client.Options{DialContext: func(ctx context.Context, n, addr string) (net.Conn, error) {
 			conn, err := network.DialContext(ctx, n, addr)
 			return &slowConn{Conn: conn, rate: 100_000}, err
