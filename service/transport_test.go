@@ -3,7 +3,6 @@ package service_test
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -94,20 +93,6 @@ func TestRedirectsOfATransport(t *testing.T) {
 	}
 }
 
-// The http.Client of the caller keeps its own redirect policy for other uses.
-func TestTransportIsNotChanged(t *testing.T) {
-	srv := newCapture(t, false)
-	own := srv.Client()
-	o := srv.options()
-	o.Transport = own
-	if err := srv.keyClient(t, o).SendToAll(t.Context(), webpubsub.Text("x"), nil); err != nil {
-		t.Fatal(err)
-	}
-	if own.CheckRedirect != nil {
-		t.Error("the client's CheckRedirect was set")
-	}
-}
-
 // endless is a body without an end.
 type endless struct{ read int }
 
@@ -146,22 +131,5 @@ func TestResponsesAreBounded(t *testing.T) {
 		if body.read > 80<<20 { // four tries
 			t.Errorf("%s: read %d bytes", name, body.read)
 		}
-	}
-}
-
-// The longest response that is allowed is read to its end.
-func TestLongResponse(t *testing.T) {
-	srv := newCapture(t, false)
-	srv.reply = func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, strings.Repeat(" ", 16<<20-2)+"{}")
-	}
-	req, _ := http.NewRequestWithContext(t.Context(), "GET", "/api/hubs/chat/rooms", nil)
-	resp, err := srv.keyClient(t, nil).Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if body, err := io.ReadAll(resp.Body); err != nil || len(body) != 16<<20 {
-		t.Errorf("read %d bytes, %v", len(body), err)
 	}
 }
