@@ -30,7 +30,6 @@ var emulatorRooms = map[string][]string{
 	"fault":     {},
 	"memnet":    {},
 	"filter":    {},
-	"mqtt":      {},
 	"entra":     {},
 	"tunnels":   {},
 	"access":    {},
@@ -39,8 +38,8 @@ var emulatorRooms = map[string][]string{
 	"broker":    {"frame", "journal"},
 	"transport": {"frame", "task"},
 	"events":    {"broker", "journal", "task"},
-	"session":   {"broker", "events", "fault", "frame", "journal", "mqtt", "task", "transport"},
-	"endpoint":  {"access", "broker", "events", "fault", "frame", "journal", "mqtt", "session", "settings", "transport"},
+	"session":   {"broker", "events", "fault", "frame", "journal", "task", "transport"},
+	"endpoint":  {"access", "broker", "events", "fault", "frame", "journal", "session", "settings", "transport"},
 	"rest":      {"access", "broker", "filter", "journal", "transport"},
 	"control":   {"broker", "journal", "transport"},
 }

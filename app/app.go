@@ -27,7 +27,7 @@ func New(c webapp.Config) (*webapp.App, error) {
 	a.OnConnect(chat.connect)
 	a.Events.OnConnected(chat.connected)
 	a.Events.OnDisconnected(chat.disconnected)
-	a.Events.OnEvent("join", handler.JSON(chat.join))
+	a.Events.OnEvent("join", handler.JSONEvent(chat.join))
 	a.Events.OnEvent("message", chat.message)
 	return a, nil
 }

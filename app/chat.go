@@ -114,10 +114,8 @@ func (c *chat) connect(_ context.Context, r *handler.ConnectRequest) (*handler.C
 			return nil, handler.Reject(http.StatusBadRequest, err.Error())
 		}
 	}
-	if err := r.State().Set(stateRoom, room); err != nil {
-		return nil, err
-	}
 	return &handler.ConnectResponse{
+		State:  map[string]any{stateRoom: room},
 		Groups: []string{groupPrefix + room},
 		Roles: []string{
 			webpubsub.RoleJoinLeaveGroups(groupPrefix + "*"),
@@ -128,16 +126,14 @@ func (c *chat) connect(_ context.Context, r *handler.ConnectRequest) (*handler.C
 
 // join notes which room a client has gone to and says who is there. The client
 // has joined the group itself, and leaves the old one after the answer.
-func (c *chat) join(ctx context.Context, e *handler.UserEvent, in joinRequest) (webpubsub.Message, error) {
+func (c *chat) join(ctx context.Context, e *handler.UserEvent, in joinRequest) (*handler.EventResponse, error) {
 	to, err := roomName(in.Room)
 	if err != nil {
 		return refusal("", err)
 	}
 	others := c.others(ctx, &e.Event, to)
-	if from := roomOf(&e.Event); from != to {
-		if err := e.State().Set(stateRoom, to); err != nil {
-			return webpubsub.Message{}, err
-		}
+	from := roomOf(&e.Event)
+	if from != to {
 		left := c.announce(ctx, &e.Event, from, "left", c.others(ctx, &e.Event, from))
 		if err := errors.Join(left, c.announce(ctx, &e.Event, to, "joined", others)); err != nil {
 			// A notice that is not sent is no reason to keep somebody out.
@@ -158,11 +154,15 @@ func (c *chat) join(ctx context.Context, e *handler.UserEvent, in joinRequest) (
 			reply.Names[user] = name
 		}
 	}
-	return webpubsub.MustJSON(reply), nil
+	res := &handler.EventResponse{Message: webpubsub.MustJSON(reply)}
+	if from != to {
+		res.State = map[string]any{stateRoom: to}
+	}
+	return res, nil
 }
 
 // message brings what a client says to the others in its room.
-func (c *chat) message(ctx context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+func (c *chat) message(ctx context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
 	var in messageRequest
 	switch e.Message.Type {
 	case webpubsub.DataTypeText:
@@ -197,9 +197,9 @@ func (c *chat) message(ctx context.Context, e *handler.UserEvent) (webpubsub.Mes
 		Type: "message", ID: in.ID, Room: room, User: e.UserID, Name: webapp.UserName(&e.Event), Text: text, Time: at,
 	}), &webpubsub.SendOptions{Excluded: []string{e.ConnectionID}})
 	if err != nil {
-		return webpubsub.Message{}, err
+		return nil, err
 	}
-	return webpubsub.MustJSON(sentReply{Type: "sent", ID: in.ID, Room: room, Time: at}), nil
+	return &handler.EventResponse{Message: webpubsub.MustJSON(sentReply{Type: "sent", ID: in.ID, Room: room, Time: at})}, nil
 }
 
 // announce tells a room that the user of the event has come or gone. Somebody
@@ -234,15 +234,15 @@ func (c *chat) others(ctx context.Context, e *handler.Event, room string) map[st
 
 // refusal answers the sender. It is no failed event: of that the client would
 // not learn the reason, and the service would try again.
-func refusal(id string, why error) (webpubsub.Message, error) {
-	return webpubsub.MustJSON(errorReply{Type: "error", ID: id, Error: why.Error()}), nil
+func refusal(id string, why error) (*handler.EventResponse, error) {
+	return &handler.EventResponse{Message: webpubsub.MustJSON(errorReply{Type: "error", ID: id, Error: why.Error()})}, nil
 }
 
 // roomOf returns the room of a connection, or "" for one that the connect event
 // did not see.
 func roomOf(e *handler.Event) string {
-	var room string
-	if _, err := e.State().Get(stateRoom, &room); err != nil {
+	room, err := handler.StateValue[string](e.State(), stateRoom)
+	if err != nil {
 		return ""
 	}
 	return room

@@ -37,8 +37,8 @@ func oursHandler() http.Handler {
 			UserID: r.Claims.Get("sub"), Groups: []string{"lobby"}, Roles: []string{webpubsub.RoleSendToAnyGroup},
 		}, nil
 	})
-	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		return webpubsub.Text("echo " + e.Message.String()), nil
+	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+		return &handler.EventResponse{Message: webpubsub.Text("echo " + e.Message.String())}, nil
 	})
 	return h
 }

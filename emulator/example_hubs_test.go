@@ -55,8 +55,8 @@ func ExampleServer_AuthorityHost() {
 		fmt.Println(err)
 		return
 	}
-	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		return webpubsub.Text("you said " + e.Message.String()), nil
+	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+		return &handler.EventResponse{Message: webpubsub.Text("you said " + e.Message.String())}, nil
 	})
 	web := httptest.NewServer(h)
 	defer web.Close()

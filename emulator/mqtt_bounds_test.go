@@ -12,7 +12,7 @@ import (
 
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/handler"
-	"example.com/webpubsub/internal/emulator/mqtt"
+	"example.com/webpubsub/internal/mqtt"
 )
 
 // A client may take fewer messages at once than on its connection before. All
@@ -187,7 +187,7 @@ func TestMQTTMaximumPacketSize(t *testing.T) {
 func TestMQTTMaximumPacketSizeOfConnack(t *testing.T) {
 	srv := handled(t, func(h *handler.Handler) {
 		h.OnConnect(func(context.Context, *handler.ConnectRequest) (*handler.ConnectResponse, error) {
-			return &handler.ConnectResponse{MQTT: &handler.MQTTConnectReply{
+			return &handler.ConnectResponse{MQTT: &handler.MQTTConnectResponse{
 				UserProperties: []handler.MQTTUserProperty{{Name: "long", Value: strings.Repeat("v", 100)}},
 			}}, nil
 		})

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"example.com/webpubsub/emulator"
-	"example.com/webpubsub/internal/emulator/mqtt"
+	"example.com/webpubsub/internal/mqtt"
 )
 
 // A message reaches clients of every protocol, with the data type of its

@@ -9,7 +9,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"example.com/webpubsub/emulator"
-	"example.com/webpubsub/internal/emulator/mqtt"
+	"example.com/webpubsub/internal/mqtt"
 )
 
 // restless is a client whose connection is lost every now and then, often while

@@ -13,10 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"example.com/webpubsub"
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/handler"
-	"example.com/webpubsub/internal/emulator/mqtt"
+	"example.com/webpubsub/internal/mqtt"
 )
 
 // handled runs an emulator whose events go to the Go handler.
@@ -72,10 +71,9 @@ func TestMQTTLifeOfASession(t *testing.T) {
 					return nil, handler.RejectMQTT(handler.MQTT5BadUserNameOrPassword, "wrong", handler.MQTTUserProperty{Name: "try", Value: "u"})
 				}
 				note(&r.Event, fmt.Sprint(r.MQTT.ProtocolVersion, r.MQTT.CleanStart, r.MQTT.UserProperties, r.Subprotocols, r.UserID))
-				_ = r.State().Set("s", "one")
 				return &handler.ConnectResponse{
-					UserID: "bob", Groups: []string{"g"}, Roles: anything,
-					MQTT: &handler.MQTTConnectReply{UserProperties: []handler.MQTTUserProperty{{Name: "x", Value: "y"}}},
+					UserID: "bob", Groups: []string{"g"}, Roles: anything, State: map[string]any{"s": "one"},
+					MQTT: &handler.MQTTConnectResponse{UserProperties: []handler.MQTTUserProperty{{Name: "x", Value: "y"}}},
 				}, nil
 			})
 			h.OnConnected(func(_ context.Context, e *handler.ConnectedEvent) error { note(&e.Event, e.UserID); return nil })
@@ -183,16 +181,17 @@ func closeByREST(c *mqttClient, srv *emulator.Server) {
 
 func TestMQTTUserEvents(t *testing.T) {
 	srv := handled(t, func(h *handler.Handler) {
-		h.OnEvent("echo", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-			e.MQTT.ReplyContentType = e.ContentType
-			e.MQTT.ReplyProperties = append(e.MQTT.UserProperties, handler.MQTTUserProperty{Name: "answer", Value: "yes"})
-			return e.Message, nil
+		h.OnEvent("echo", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+			return &handler.EventResponse{Message: e.Message, MQTT: &handler.MQTTEventResponse{
+				ContentType:    e.ContentType,
+				UserProperties: append(e.MQTT.UserProperties, handler.MQTTUserProperty{Name: "answer", Value: "yes"}),
+			}}, nil
 		})
-		h.OnEvent("nothing", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
-			return webpubsub.Message{}, nil
+		h.OnEvent("nothing", func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) {
+			return nil, nil
 		})
-		h.OnEvent("deny", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
-			return webpubsub.Message{}, handler.Reject(http.StatusForbidden, "not you")
+		h.OnEvent("deny", func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) {
+			return nil, handler.Reject(http.StatusForbidden, "not you")
 		})
 	})
 	const topic = "$webpubsub/server/events/"

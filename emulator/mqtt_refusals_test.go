@@ -8,7 +8,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"example.com/webpubsub/emulator"
-	"example.com/webpubsub/internal/emulator/mqtt"
+	"example.com/webpubsub/internal/mqtt"
 )
 
 // noAnswer stands for a CONNECT that is answered with the end of the connection:

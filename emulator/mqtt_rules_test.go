@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"example.com/webpubsub/emulator"
-	"example.com/webpubsub/internal/emulator/mqtt"
+	"example.com/webpubsub/internal/mqtt"
 )
 
 // The normative statements of MQTT 5.0 that no other test is about, by their

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"example.com/webpubsub/emulator"
-	"example.com/webpubsub/internal/emulator/mqtt"
+	"example.com/webpubsub/internal/mqtt"
 )
 
 // lasting connects a client whose session outlives the connection for as long

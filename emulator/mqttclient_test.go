@@ -13,7 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"example.com/webpubsub/emulator"
-	"example.com/webpubsub/internal/emulator/mqtt"
+	"example.com/webpubsub/internal/mqtt"
 	"example.com/webpubsub/internal/token"
 )
 

@@ -34,9 +34,9 @@ func TestEventsUnderTheEmulatorOfAWS(t *testing.T) {
 		return func() *http.Request { return handlertest.UserEvent("chat", "conn1", name, m, options()) }
 	}
 	events := map[string]func() *http.Request{
-		"preflight":             func() *http.Request { return handlertest.Preflight(origin) },
-		"preflight for several": func() *http.Request { return handlertest.Preflight("other.webpubsub.azure.com, " + origin) },
-		"preflight of another":  func() *http.Request { return handlertest.Preflight("other.webpubsub.azure.com") },
+		"preflight":             func() *http.Request { return handlertest.ValidationRequest(origin) },
+		"preflight for several": func() *http.Request { return handlertest.ValidationRequest("other.webpubsub.azure.com, " + origin) },
+		"preflight of another":  func() *http.Request { return handlertest.ValidationRequest("other.webpubsub.azure.com") },
 		"connect":               func() *http.Request { return handlertest.Connect("chat", "conn1", options()) },
 		"connect with nobody": func() *http.Request {
 			return handlertest.Connect("chat", "conn1", &handlertest.Options{Origin: origin})

@@ -195,7 +195,7 @@ func TestRequests(t *testing.T) {
 				t.Errorf("negotiate without a user responded with %d %s, want 401", resp.StatusCode, body)
 			}
 
-			resp, _ = do(t, events, "", handlertest.Preflight(origin))
+			resp, _ = do(t, events, "", handlertest.ValidationRequest(origin))
 			if resp.StatusCode != http.StatusOK || resp.Header.Get("WebHook-Allowed-Origin") != origin {
 				t.Errorf("the preflight got %d with %v, want 200 for %s", resp.StatusCode, resp.Header, origin)
 			}
@@ -363,7 +363,7 @@ func TestApplication(t *testing.T) {
 		}
 	}
 	for _, events := range []*functionshost.Host{all, start("events")} {
-		if resp, body := do(t, events.URL(), "/api/events", handlertest.Preflight("127.0.0.1")); resp.StatusCode != http.StatusOK {
+		if resp, body := do(t, events.URL(), "/api/events", handlertest.ValidationRequest("127.0.0.1")); resp.StatusCode != http.StatusOK {
 			t.Errorf("the preflight got %d %s", resp.StatusCode, body)
 		}
 		forged := handlertest.Connect("chat", "conn1", &handlertest.Options{UserID: "alice", Origin: "127.0.0.1", AccessKeys: []string{"another key"}})

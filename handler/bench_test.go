@@ -14,6 +14,7 @@ import (
 	"example.com/webpubsub"
 	"example.com/webpubsub/handler"
 	"example.com/webpubsub/handler/handlertest"
+	"example.com/webpubsub/internal/webhook"
 )
 
 // discard is the cheapest ResponseWriter, so that the benchmarks show the
@@ -45,7 +46,7 @@ func wireRequest(b *testing.B, kind, name, contentType, body string) *http.Reque
 		"ce-eventName: " + name + "\r\n" +
 		"ce-userId: alice\r\n" +
 		"ce-connectionState: eyJuIjoxfQ==\r\n" +
-		"ce-signature: " + handler.Signature("another", "conn1") + "," + handler.Signature(handlertest.AccessKey, "conn1") + "\r\n" +
+		"ce-signature: " + webhook.Signature("another", "conn1") + "," + webhook.Signature(handlertest.AccessKey, "conn1") + "\r\n" +
 		"WebHook-Request-Origin: localhost\r\n" +
 		"x-ms-client-request-id: 6f0c1f0e-0000-0000-0000-000000000000\r\n" +
 		"Content-Type: " + contentType + "\r\n" +
@@ -99,8 +100,8 @@ func BenchmarkUserEvent(b *testing.B) {
 	for name, keys := range map[string][]string{"one key": nil, "two keys": {"second"}} {
 		b.Run(name, func(b *testing.B) {
 			h := benchHandler(b, keys...)
-			h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-				return webpubsub.Text("you said " + string(e.Message.Data)), nil
+			h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+				return &handler.EventResponse{Message: webpubsub.Text("you said " + string(e.Message.Data))}, nil
 			})
 			serve(b, h, wireRequest(b, "user", "message", "text/plain; charset=utf-8", "hello"), "hello")
 		})

@@ -17,7 +17,7 @@ func cloudEvent(t *testing.T, change func(*http.Request)) (string, error) {
 	h, _ := newHandler(t, nil)
 	var out string
 	var fail error
-	h.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+	h.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
 		ce, err := e.CloudEvent()
 		fail = err
 		if err == nil {
@@ -25,7 +25,7 @@ func cloudEvent(t *testing.T, change func(*http.Request)) (string, error) {
 			must(t, err)
 			out = string(b)
 		}
-		return webpubsub.Message{}, nil
+		return nil, nil
 	})
 	r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.MustJSON(map[string]int{"a": 1}),
 		&handlertest.Options{UserID: "ünï", State: map[string]any{"n": 1}})

@@ -13,45 +13,43 @@ import (
 	"slices"
 	"strings"
 
-	"example.com/webpubsub"
 	"example.com/webpubsub/internal/names"
+	"example.com/webpubsub/internal/token"
 )
 
-// ConnectFunc decides about a connection. It returns nil and no error to accept
-// it as the client's token has it, a [ConnectResponse] to accept it with
-// changes, or an error, usually [Reject], to refuse it.
+// ConnectFunc is the callback for the connect event. It returns nil and no error to
+// accept the connection with the values of the client's access token, a
+// [ConnectResponse] to accept it with other values, or an error, usually [Reject],
+// to reject it.
 type ConnectFunc func(ctx context.Context, r *ConnectRequest) (*ConnectResponse, error)
 
-// ConnectRequest asks whether a client may connect. The client waits for the
-// answer.
+// ConnectRequest is the connect event: a client wants to connect, and waits for
+// the response.
 type ConnectRequest struct {
 	Event
-	// Claims are the claims of the client's token.
+	// Claims are the claims of the client's access token.
 	Claims Claims
-	// Query is the query of the client's URL, without its token.
+	// Query is the query of the client's URL without the access token.
 	Query url.Values
-	// Headers are the headers of the client's handshake, cookies among them.
+	// Headers are the headers of the client's handshake, including cookies.
 	Headers http.Header
-	// Subprotocols are those that the client offers, in its order of preference.
+	// Subprotocols are the subprotocols that the client offers, in its order of
+	// preference.
 	Subprotocols []string
-	// ClientCertificates holds the client's TLS certificate, or nothing. A client
-	// without one is not refused by the service: that is the callback's choice.
+	// ClientCertificates contains the client's TLS certificate, if it sent one. The
+	// service does not reject a client without a certificate; the callback can.
 	ClientCertificates []ClientCertificate
 	// MQTT is set for MQTT clients.
 	MQTT *MQTTConnect
 }
 
-// Claims are the claims of a token. Every claim is a list and every value text.
+// Claims are the claims of a client access token. The service sends every claim as
+// a list of strings.
 type Claims map[string][]string
 
-// longClaims are the names under which the service repeats some claims.
-var longClaims = map[string]string{
-	"sub":  "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/nameidentifier",
-	"role": "http://schemas.microsoft.com/ws/2008/06/identity/claims/role",
-}
-
-// Get returns the first value of a claim, or "". The claims sub and role are
-// also found under the long names that .NET gives them.
+// Get returns the first value of a claim, or "". The service lists some claims, for
+// example sub, role and email, under the longer name that .NET gives them; Get finds
+// them by either name.
 func (c Claims) Get(name string) string {
 	if v := c.Values(name); len(v) > 0 {
 		return v[0]
@@ -59,18 +57,18 @@ func (c Claims) Get(name string) string {
 	return ""
 }
 
-// Values returns all values of a claim, found as [Claims.Get] finds it.
+// Values returns all values of a claim, see [Claims.Get].
 func (c Claims) Values(name string) []string {
 	if v, ok := c[name]; ok {
 		return v
 	}
-	return c[longClaims[name]]
+	return c[token.LongName(name)]
 }
 
-// ClientCertificate is a client's TLS certificate. The service has checked that
-// the client holds its key, not who issued it.
+// ClientCertificate is the TLS certificate of a client. The service has verified
+// that the client holds its private key, but not who issued it.
 type ClientCertificate struct {
-	// Thumbprint is the SHA-1 of the certificate in hex.
+	// Thumbprint is the SHA-1 digest of the certificate in hex.
 	Thumbprint string `json:"thumbprint"`
 	// Content is the certificate in PEM.
 	Content string `json:"content"`
@@ -80,7 +78,7 @@ type ClientCertificate struct {
 func (c ClientCertificate) Parse() (*x509.Certificate, error) {
 	block, _ := pem.Decode([]byte(c.Content))
 	if block == nil || block.Type != "CERTIFICATE" {
-		return nil, errors.New("handler: the client certificate is not PEM")
+		return nil, errors.New("handler: the client certificate is not a PEM certificate")
 	}
 	cert, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
@@ -89,34 +87,40 @@ func (c ClientCertificate) Parse() (*x509.Certificate, error) {
 	return cert, nil
 }
 
-// ConnectResponse accepts a connection. Its zero value, like nil, changes
-// nothing of what the client's token says.
+// ConnectResponse accepts a connection. The zero value, like nil, accepts it with
+// the values of the client's access token.
 //
-// For MQTT the fields UserID, Groups and Roles apply when a new session is
-// created, and are ignored when one is resumed.
+// For MQTT clients, UserID, Groups and Roles apply only to a new session. They are
+// ignored if the client resumes a session.
 type ConnectResponse struct {
-	// UserID makes the connection one of this user. Empty keeps the token's user.
-	// One with a "/" is logged as a warning, and so is a group in Groups or Roles:
-	// clients can use it, but the service does not route REST calls to it.
+	// UserID is the user of the connection. Default: the user of the token.
+	//
+	// A user ID that contains "/" is logged as a warning, and so is such a group in
+	// Groups or Roles: clients can use it, but REST calls do not reach it.
 	UserID string
-	// Anonymous takes the token's user away. It excludes UserID.
+	// Anonymous removes the user ID set by the access token. It cannot be combined
+	// with UserID.
 	Anonymous bool
-	// Groups are joined at once, instead of the token's groups. Empty keeps
-	// those: the service has no way to take them away here.
+	// Groups are the groups that the connection joins, instead of the groups of the
+	// token. Default: the groups of the token; the service has no way to remove
+	// them here.
 	Groups []string
-	// Roles are granted instead of the token's roles. Nil keeps those; an empty
-	// list that is not nil, such as []string{}, takes them all away.
+	// Roles are the roles of the connection, instead of the roles of the token. A
+	// list that is empty but not nil, such as []string{}, removes all roles.
+	// Default: the roles of the token.
 	Roles []string
-	// Subprotocol is one of those that the client offered. Empty leaves the
-	// choice to the service, which takes the first that it knows; a client that
-	// offers only unknown ones needs the answer here.
+	// Subprotocol is one of the subprotocols that the client offers. Default: the
+	// first one that the service supports. If the client offers none of those,
+	// Subprotocol must be set.
 	Subprotocol string
+	// State sets the initial state of the connection, see [EventResponse].State.
+	State map[string]any
 	// MQTT is sent to MQTT clients.
-	MQTT *MQTTConnectReply
+	MQTT *MQTTConnectResponse
 }
 
-// connectBody is the request as it travels. Its maps have no type names, which
-// package json would look up for each of them.
+// connectBody is the JSON body of the event. Its maps have unnamed types, because
+// encoding/json looks up the methods of named ones.
 type connectBody struct {
 	Claims             map[string][]string `json:"claims"`
 	Query              map[string][]string `json:"query"`
@@ -126,14 +130,14 @@ type connectBody struct {
 	MQTT               *MQTTConnect        `json:"mqtt"`
 }
 
-func (h *Handler) connect(ctx context.Context, hub *Hub, e *Event) (reply, error) {
+func (h *Handler) connect(ctx context.Context, hub *HubCallbacks, e *Event) (response, error) {
 	var body connectBody
 	if err := json.Unmarshal(e.body, &body); err != nil {
-		return badBody(e.Type, err), nil
+		return invalidBody(e.Type, err), nil
 	}
 	f := h.connectFunc(hub)
 	if f == nil {
-		return reply{status: http.StatusNoContent}, nil
+		return response{status: http.StatusNoContent}, nil
 	}
 	r := &ConnectRequest{
 		Event:              *e,
@@ -144,58 +148,38 @@ func (h *Handler) connect(ctx context.Context, hub *Hub, e *Event) (reply, error
 		ClientCertificates: body.ClientCertificates,
 		MQTT:               body.MQTT,
 	}
-	r.state.writable = true
 	var answer *ConnectResponse
-	err := protect(func() (err error) {
+	err := callSafely(func() (err error) {
 		answer, err = f(ctx, r)
 		return err
 	})
 	if err != nil {
 		return rejectConnect(r, err), err
 	}
-	out, err := answer.reply(r)
+	res, err := answer.encode(r)
 	if err != nil {
 		return rejectConnect(r, err), err
 	}
-	h.warnUnroutable(ctx, e, answer)
-	out.addState(&r.state)
-	return out, nil
+	h.warnUnaddressable(ctx, e, answer)
+	return res, nil
 }
 
-// warnUnroutable logs the names of a response that clients can use and REST
-// calls cannot: such a call succeeds and reaches nobody.
-func (h *Handler) warnUnroutable(ctx context.Context, e *Event, c *ConnectResponse) {
+// warnUnaddressable logs names that clients can use and REST calls do not reach.
+func (h *Handler) warnUnaddressable(ctx context.Context, e *Event, c *ConnectResponse) {
 	if c == nil {
 		return
 	}
-	const msg = "the name cannot be used in REST calls"
-	warn := func(field, name, remedy string) {
-		err := names.RoutableInPath(name)
-		if err == nil || !h.limit.Allow(msg+": "+field) {
-			return
-		}
-		h.log.LogAttrs(ctx, slog.LevelWarn, msg, append(e.attrs(), slog.String("field", "ConnectResponse."+field),
-			slog.String("rule", err.Error()), slog.String("remedy", remedy))...)
-	}
-	const (
-		groupRemedy = "use another separator, or send to all connections with a filter such as 'a/b' in groups"
-		userRemedy  = "use another user id, or send to all connections with a filter such as userId eq 'a/b'"
-	)
-	warn("UserID", c.UserID, userRemedy)
-	for _, g := range c.Groups {
-		warn("Groups", g, groupRemedy)
-	}
-	for _, role := range c.Roles {
-		for _, prefix := range [...]string{webpubsub.RoleJoinLeaveGroup(""), webpubsub.RoleSendToGroup("")} {
-			if group, ok := strings.CutPrefix(role, prefix); ok {
-				warn("Roles", group, groupRemedy)
-			}
+	const msg = "ConnectResponse contains a name that REST calls do not reach"
+	for _, err := range names.Unaddressable(c.UserID, c.Roles, c.Groups) {
+		if h.limit.Allow(msg) {
+			h.log.LogAttrs(ctx, slog.LevelWarn, msg, append(e.attrs(), slog.String("reason", err.Error()),
+				slog.String("hint", "use another name, or send to all connections with a filter such as webpubsub.FilterGroup or FilterUsers"))...)
 		}
 	}
 }
 
-// withoutToken takes the client's token out of its query, as the service does;
-// older versions did not.
+// withoutToken removes the access token from the query of a client, as the service
+// does; older versions did not.
 func withoutToken(query url.Values) url.Values {
 	if query == nil {
 		return url.Values{}
@@ -208,8 +192,8 @@ func withoutToken(query url.Values) url.Values {
 	return query
 }
 
-// canonical gives the client's headers, whose names come as the client wrote
-// them, the names under which [http.Header.Get] finds them.
+// canonical changes the names of a client's headers, which are as the client sent
+// them, to the form that [http.Header.Get] expects.
 func canonical(header http.Header) http.Header {
 	if header == nil {
 		return http.Header{}
@@ -228,57 +212,61 @@ func canonical(header http.Header) http.Header {
 	return header
 }
 
-// acceptBody is the answer as it travels. What is left out stays as the token
-// has it.
+// acceptBody is the JSON body of the response. What is omitted keeps the value of
+// the access token.
 type acceptBody struct {
-	Groups      []string          `json:"groups,omitempty"`
-	MQTT        *MQTTConnectReply `json:"mqtt,omitempty"`
-	Roles       []string          `json:"roles,omitzero"` // empty takes all away
-	Subprotocol string            `json:"subprotocol,omitempty"`
-	UserID      *string           `json:"userId,omitempty"` // empty makes anonymous
+	Groups      []string             `json:"groups,omitempty"`
+	MQTT        *MQTTConnectResponse `json:"mqtt,omitempty"`
+	Roles       []string             `json:"roles,omitzero"` // empty removes all
+	Subprotocol string               `json:"subprotocol,omitempty"`
+	UserID      *string              `json:"userId,omitempty"` // empty is anonymous
 }
 
-// reply encodes the answer. It fails for what the service would turn into a
-// 500 without telling why.
-func (c *ConnectResponse) reply(r *ConnectRequest) (reply, error) {
+// encode returns the HTTP response. It returns an error for what the service would
+// answer with 500 without reporting why.
+func (c *ConnectResponse) encode(r *ConnectRequest) (response, error) {
 	if c == nil {
-		return reply{status: http.StatusNoContent}, nil
+		return response{status: http.StatusNoContent}, nil
 	}
-	out := acceptBody{Groups: c.Groups, Roles: c.Roles, Subprotocol: c.Subprotocol}
+	accept := acceptBody{Groups: c.Groups, Roles: c.Roles, Subprotocol: c.Subprotocol}
 	if c.Anonymous && c.UserID != "" {
-		return reply{}, errors.New("ConnectResponse.Anonymous excludes UserID")
+		return response{}, errors.New("ConnectResponse.Anonymous cannot be combined with UserID")
 	}
 	if c.Anonymous || c.UserID != "" {
-		out.UserID = &c.UserID
+		accept.UserID = &c.UserID
 	}
 	for _, g := range c.Groups {
 		if err := names.Group(g); err != nil {
-			return reply{}, fmt.Errorf("ConnectResponse.Groups: %w", err)
+			return response{}, fmt.Errorf("ConnectResponse.Groups: %w", err)
 		}
 	}
 	if slices.Contains(c.Roles, "") {
-		return reply{}, errors.New("ConnectResponse.Roles holds an empty role")
+		return response{}, errors.New("ConnectResponse.Roles contains an empty role")
 	}
 	if c.Subprotocol != "" {
 		offered := slices.Contains(r.Subprotocols, c.Subprotocol) || r.IsMQTT() && c.Subprotocol == mqttSubprotocol
 		if !offered {
-			return reply{}, fmt.Errorf("ConnectResponse.Subprotocol %q was not offered by the client, which offers %q", c.Subprotocol, r.Subprotocols)
+			return response{}, fmt.Errorf("ConnectResponse.Subprotocol %q is not offered by the client, which offers %q", c.Subprotocol, r.Subprotocols)
 		}
 	}
 	if r.IsMQTT() {
-		out.MQTT = c.MQTT
+		accept.MQTT = c.MQTT
 	}
-	body, err := marshal(out)
+	body, err := marshal(accept)
 	if err != nil {
-		return reply{}, err
+		return response{}, err
 	}
-	if string(body) == "{}" {
-		return reply{status: http.StatusNoContent}, nil
+	out := response{status: http.StatusNoContent}
+	if string(body) != "{}" {
+		out = response{status: http.StatusOK, contentType: contentTypeJSON, body: body}
 	}
-	return reply{status: http.StatusOK, contentType: contentTypeJSON, body: body}, nil
+	if err := out.addState(&r.state, c.State); err != nil {
+		return response{}, fmt.Errorf("ConnectResponse.State: %w", err)
+	}
+	return out, nil
 }
 
-// mqttFailure is the body that the service turns into a CONNACK packet.
+// mqttFailure is the JSON body that the service converts to a CONNACK packet.
 type mqttFailure struct {
 	MQTT struct {
 		Code           MQTTCode           `json:"code"`
@@ -287,8 +275,8 @@ type mqttFailure struct {
 	} `json:"mqtt"`
 }
 
-func rejectConnect(r *ConnectRequest, err error) reply {
-	out := rejected(err)
+func rejectConnect(r *ConnectRequest, err error) response {
+	out := failureResponse(err)
 	if !r.IsMQTT() {
 		return out
 	}
@@ -297,14 +285,14 @@ func rejectConnect(r *ConnectRequest, err error) reply {
 		version = r.MQTT.ProtocolVersion
 	}
 	var failure mqttFailure
-	failure.MQTT.Code = MQTTCodeFor(out.status, version)
-	var rejection *RejectError
-	if errors.As(err, &rejection) {
-		if rejection.MQTTCode != 0 {
-			failure.MQTT.Code = rejection.MQTTCode
+	failure.MQTT.Code = mqttCodeFor(out.status, version)
+	var rejected *RejectError
+	if errors.As(err, &rejected) {
+		if rejected.MQTTCode != 0 {
+			failure.MQTT.Code = rejected.MQTTCode
 		}
-		failure.MQTT.Reason = rejection.Reason
-		failure.MQTT.UserProperties = rejection.MQTTUserProperties
+		failure.MQTT.Reason = rejected.Reason
+		failure.MQTT.UserProperties = rejected.MQTTUserProperties
 	}
 	if body, err := marshal(failure); err == nil {
 		out.contentType, out.body = contentTypeJSON, body

@@ -146,7 +146,7 @@ func TestConnectResponses(t *testing.T) {
 		{"subprotocol", &handler.ConnectResponse{Subprotocol: "protocol2"}, 200, `{"subprotocol":"protocol2"}`},
 		{"HTML is not escaped", &handler.ConnectResponse{UserID: "<a&b>"}, 200, `{"userId":"<a&b>"}`},
 		{"all", &handler.ConnectResponse{UserID: "u", Groups: []string{"g"}, Roles: []string{"r"}, Subprotocol: "protocol1"}, 200, `{"groups":["g"],"roles":["r"],"subprotocol":"protocol1","userId":"u"}`},
-		{"MQTT is left out for WebSocket", &handler.ConnectResponse{MQTT: &handler.MQTTConnectReply{}}, 204, ``},
+		{"MQTT is left out for WebSocket", &handler.ConnectResponse{MQTT: &handler.MQTTConnectResponse{}}, 204, ``},
 
 		{"user and none", &handler.ConnectResponse{Anonymous: true, UserID: "u"}, 500, `Internal Server Error`},
 		{"subprotocol not offered", &handler.ConnectResponse{Subprotocol: "other"}, 500, `Internal Server Error`},
@@ -192,11 +192,8 @@ func TestConnectErrors(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h, log := newHandler(t, nil)
-			h.OnConnect(func(_ context.Context, r *handler.ConnectRequest) (*handler.ConnectResponse, error) {
-				if err := r.State().Set("k", 1); err != nil {
-					t.Error(err)
-				}
-				return &handler.ConnectResponse{UserID: "u"}, tt.err
+			h.OnConnect(func(context.Context, *handler.ConnectRequest) (*handler.ConnectResponse, error) {
+				return &handler.ConnectResponse{UserID: "u", State: map[string]any{"k": 1}}, tt.err
 			})
 			res := handlertest.Do(h, handlertest.Connect("chat", "conn1", nil))
 			wantStatus(t, res, tt.status)
@@ -204,7 +201,7 @@ func TestConnectErrors(t *testing.T) {
 				t.Errorf("body %q, want %q", res.Body, tt.body)
 			}
 			if _, ok := res.State(); ok || res.Header.Get("ce-connectionState") != "" {
-				t.Error("a refusal changed the state")
+				t.Error("a rejection changed the state")
 			}
 			if errors.Is(tt.err, cause) && !strings.Contains(log.String(), cause.Error()) {
 				t.Errorf("the cause was not logged: %s", log)
@@ -221,19 +218,20 @@ func TestConnectWithoutCallback(t *testing.T) {
 }
 
 // A group tenant/1 works as long as clients join it and publish to it; the REST
-// call that sends to it succeeds and reaches nobody. So it is said early.
-func TestUnroutableNames(t *testing.T) {
+// call that sends to it succeeds and reaches nobody. The log names the mistake when
+// the connection is accepted.
+func TestUnaddressableNames(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		answer *handler.ConnectResponse
 		want   []string
 	}{
 		{"none", nil, nil},
-		{"good names", &handler.ConnectResponse{UserID: "a.b", Groups: []string{"a%2Fb"}, Roles: []string{"webpubsub.joinLeaveGroup", "webpubsub.sendToGroups.a/*"}}, nil},
-		{"user", &handler.ConnectResponse{UserID: "a/b"}, []string{"ConnectResponse.UserID", "a/b", "userId eq"}},
-		{"group", &handler.ConnectResponse{Groups: []string{"g", "tenant/1"}}, []string{"ConnectResponse.Groups", "tenant/1", "in groups"}},
-		{"dots", &handler.ConnectResponse{Groups: []string{".."}}, []string{"ConnectResponse.Groups", ".."}},
-		{"role", &handler.ConnectResponse{Roles: []string{"webpubsub.sendToGroup.tenant/1"}}, []string{"ConnectResponse.Roles", "tenant/1"}},
+		{"good names", &handler.ConnectResponse{UserID: "a.b", Groups: []string{"a%2Fb"}, Roles: []string{"webpubsub.joinLeaveGroup", "webpubsub.sendToGroups.a.*"}}, nil},
+		{"user", &handler.ConnectResponse{UserID: "a/b"}, []string{"user ID", "a/b", "FilterUsers"}},
+		{"group", &handler.ConnectResponse{Groups: []string{"g", "tenant/1"}}, []string{"group", "tenant/1", "FilterGroup"}},
+		{"dots", &handler.ConnectResponse{Groups: []string{".."}}, []string{"group", ".."}},
+		{"role", &handler.ConnectResponse{Roles: []string{"webpubsub.sendToGroup.tenant/1"}}, []string{"role", "tenant/1"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h, log := newHandler(t, nil)

@@ -13,48 +13,46 @@ import (
 	"time"
 )
 
-// DedupOptions bounds what a [Handler] remembers to recognise retried events.
-// The service sends an event again, with the same id, if the response was 408
-// or 5xx or was lost: without deduplication a lost response runs the callback
-// twice.
+// DedupOptions configures the deduplication of retried events. The service sends an
+// event again, with the same ID, if the response was 408 or 5xx or was lost.
+// Without deduplication the callback is called again, even if it succeeded and only
+// the response was lost.
 //
-// A retry is an event that is equal in hub, connection, type, id, user,
-// connection state, content type, metadata and body. Headers that a host or a
-// proxy adds to each request do not matter. An event that has the id of another
-// one and differs in anything else is a different event: ce-signature covers
-// the connection id only, so whoever has captured one could otherwise send
-// events with the ids that a client's next events will have, and have those
-// answered in advance. See SECURITY.md for what this does not prevent.
+// A retry is an event that is equal in hub, connection, type, ID, user, connection
+// state, content type, metadata and body. Headers that a host or proxy adds to each
+// request are ignored. An event with the ID of another one and different content is
+// a different event: ce-signature covers only the connection ID, so an attacker who
+// has captured one could otherwise send events with the IDs of a client's next
+// events, which would then be treated as retries. SECURITY.md describes what this
+// does not prevent.
 //
-// The memory is that of one process. With several instances a retry may reach
-// another one, so a callback that must not run twice still has to be idempotent
-// by connection and event id.
+// Responses are cached in memory, in one process. If several instances run, a retry
+// can reach another one, so a callback that must not run twice has to be idempotent
+// by connection and event ID.
 type DedupOptions struct {
-	// MaxReplies is the number of responses that are remembered. Default: 4096.
-	MaxReplies int
-	// MaxBytes bounds their memory together. A larger response is not remembered.
-	// Default: 16 MiB.
+	// MaxEntries is the maximum number of cached responses. Default: 4096.
+	MaxEntries int
+	// MaxBytes is the maximum memory of all cached responses. A larger response is
+	// not cached. Default: 16 MiB.
 	MaxBytes int
-	// TTL is how long a response is remembered. Default: two minutes, which is
-	// longer than the service retries.
+	// TTL is how long a response is cached. Default: two minutes, which is longer
+	// than the service retries.
 	TTL time.Duration
 }
 
-// maxEventID bounds ce-id, which the service makes a decimal counter.
-const maxEventID = 128
-
-// dedupKey identifies one event. It is a hash, so that its size does not depend
-// on the event.
+// dedupKey identifies an event. It is a hash, so that its size does not depend on
+// the event.
 type dedupKey [sha256.Size]byte
 
 type dedupEntry struct {
-	key     dedupKey
-	done    chan struct{}
-	reply   reply
-	expires time.Time
+	key      dedupKey
+	done     chan struct{}
+	response response
+	expires  time.Time
 }
 
-// dedup remembers successful responses, oldest first, and events in flight.
+// dedup caches successful responses, oldest first, and contains the events that are
+// in progress.
 type dedup struct {
 	o       DedupOptions
 	mu      sync.Mutex
@@ -65,11 +63,11 @@ type dedup struct {
 }
 
 func newDedup(o DedupOptions) (*dedup, error) {
-	if o.MaxReplies < 0 || o.MaxBytes < 0 || o.TTL < 0 {
-		return nil, errors.New("Options.Dedup: MaxReplies, MaxBytes and TTL must not be negative")
+	if o.MaxEntries < 0 || o.MaxBytes < 0 || o.TTL < 0 {
+		return nil, errors.New("Options.Dedup: MaxEntries, MaxBytes and TTL must not be negative")
 	}
-	if o.MaxReplies == 0 {
-		o.MaxReplies = 4096
+	if o.MaxEntries == 0 {
+		o.MaxEntries = 4096
 	}
 	if o.MaxBytes == 0 {
 		o.MaxBytes = 16 << 20
@@ -80,9 +78,9 @@ func newDedup(o DedupOptions) (*dedup, error) {
 	return &dedup{o: o, entries: make(map[dedupKey]*dedupEntry)}, nil
 }
 
-// dedupKeyOf returns the key of an event. The physical connection is part of it
-// because an MQTT client id, which is the connection id, starts counting again
-// with every connection.
+// dedupKeyOf returns the key of an event. It includes the physical connection,
+// because an MQTT client ID is a connection ID whose event IDs start over with every
+// connection.
 func dedupKeyOf(e *Event) (key dedupKey) {
 	m := sha256.New()
 	for _, s := range [...]string{
@@ -92,18 +90,18 @@ func dedupKeyOf(e *Event) (key dedupKey) {
 		hashField(m, s)
 	}
 	if e.more {
-		hashMore(m, e.header)
+		hashExtra(m, e.header)
 	}
-	m.Write(e.body) // the last one, so that its end needs no mark
+	m.Write(e.body) // the last field, which needs no length
 	m.Sum(key[:0])
 	return key
 }
 
-// hashMore adds metadata and MQTT properties.
-func hashMore(m hash.Hash, header http.Header) {
+// hashExtra adds metadata and MQTT user properties.
+func hashExtra(m hash.Hash, header http.Header) {
 	var keys []string
 	for k := range header {
-		if strings.HasPrefix(k, headerMetadata) || strings.HasPrefix(k, headerPrefixMQTT) {
+		if isExtra(k) {
 			keys = append(keys, k)
 		}
 	}
@@ -117,7 +115,8 @@ func hashMore(m hash.Hash, header http.Header) {
 	hashField(m, "")
 }
 
-// hashField adds a field after its length: "ab" and "c" are not "a" and "bc".
+// hashField adds the length of a field and the field, so that "ab" and "c" differ
+// from "a" and "bc".
 func hashField(m hash.Hash, s string) {
 	var n [8]byte
 	binary.LittleEndian.PutUint64(n[:], uint64(len(s)))
@@ -125,10 +124,9 @@ func hashField(m hash.Hash, s string) {
 	m.Write([]byte(s))
 }
 
-// do responds from memory or calls f. If the event is still being handled, its
-// retry waits for the same response; if that one fails, the retry calls f
-// itself.
-func (d *dedup) do(ctx context.Context, e *Event, f func() reply) (out reply, replayed bool) {
+// do returns the cached response or calls f. If the event is still being handled,
+// its retry waits for that response; if it is a failure, the retry calls f itself.
+func (d *dedup) do(ctx context.Context, e *Event, f func() response) (out response, cached bool) {
 	if e.ID == "" {
 		return f(), false
 	}
@@ -148,12 +146,12 @@ func (d *dedup) do(ctx context.Context, e *Event, f func() reply) (out reply, re
 		}
 		select {
 		case <-known.done:
-			if known.reply.status != 0 {
-				return known.reply, true
+			if known.response.status != 0 {
+				return known.response, true
 			}
 		case <-ctx.Done():
-			return refused(refuse(http.StatusServiceUnavailable, "the first delivery of the event is still being handled",
-				"the callback takes longer than Options.Timeout or than the service waits: make it return sooner")), false
+			return rejectionResponse(reject(http.StatusServiceUnavailable, "the first delivery of the event is still being handled",
+				"the callback takes longer than Options.Timeout, or than the service waits: make it return sooner")), false
 		}
 	}
 	// Deferred so that waiters are released even if the callback calls
@@ -162,18 +160,18 @@ func (d *dedup) do(ctx context.Context, e *Event, f func() reply) (out reply, re
 	return f(), false
 }
 
-func (d *dedup) finish(e *dedupEntry, r reply) {
+func (d *dedup) finish(e *dedupEntry, r response) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	defer close(e.done)
 	if success := r.status >= 200 && r.status < 300; !success || r.size() > d.o.MaxBytes {
 		delete(d.entries, e.key)
 		if success {
-			e.reply = r // for those that wait already
+			e.response = r // for retries that are waiting
 		}
 		return
 	}
-	e.reply = r.clone()
+	e.response = r.clone()
 	e.expires = time.Now().Add(d.o.TTL)
 	d.oldest = append(d.oldest, e)
 	d.bytes += r.size()
@@ -181,7 +179,7 @@ func (d *dedup) finish(e *dedupEntry, r reply) {
 	d.startTimer()
 }
 
-// startTimer makes responses expire even if no event comes any more.
+// startTimer makes responses expire even if no further event is received.
 func (d *dedup) startTimer() {
 	if d.timer || len(d.oldest) == 0 {
 		return
@@ -196,17 +194,17 @@ func (d *dedup) startTimer() {
 	})
 }
 
-// expire forgets the oldest responses until the limits hold.
+// expire removes the oldest responses until the limits are met.
 func (d *dedup) expire() {
 	now := time.Now()
 	for len(d.oldest) > 0 {
 		e := d.oldest[0]
-		if len(d.oldest) <= d.o.MaxReplies && d.bytes <= d.o.MaxBytes && now.Before(e.expires) {
+		if len(d.oldest) <= d.o.MaxEntries && d.bytes <= d.o.MaxBytes && now.Before(e.expires) {
 			return
 		}
 		d.oldest[0] = nil
 		d.oldest = d.oldest[1:]
-		d.bytes -= e.reply.size()
+		d.bytes -= e.response.size()
 		delete(d.entries, e.key)
 	}
 	d.oldest = nil

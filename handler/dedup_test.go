@@ -24,15 +24,15 @@ func counting(t testing.TB, d *handler.DedupOptions, fails *int) *handler.Handle
 	h, _ := newHandler(t, func(o *handler.Options) { o.Dedup = d })
 	var mu sync.Mutex
 	calls := 0
-	h.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+	h.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		calls++
 		if fails != nil && *fails > 0 {
 			*fails--
-			return webpubsub.Message{}, errors.New("not yet")
+			return nil, errors.New("not yet")
 		}
-		return webpubsub.Text(fmt.Sprint(calls)).WithMetadata("k", "v"), e.State().Set("n", calls)
+		return &handler.EventResponse{Message: webpubsub.Text(fmt.Sprint(calls)).WithMetadata("k", "v"), State: map[string]any{"n": calls}}, nil
 	})
 	return h
 }
@@ -98,9 +98,9 @@ func TestDedupThroughHosts(t *testing.T) {
 func TestDedupIsNotPoisoned(t *testing.T) {
 	h, _ := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{} })
 	var seen []string
-	h.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+	h.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
 		seen = append(seen, e.Message.String())
-		return webpubsub.Text("reply to " + e.Message.String()), nil
+		return &handler.EventResponse{Message: webpubsub.Text("reply to " + e.Message.String())}, nil
 	})
 	// The client's events as the service sends them; the attacker knows the
 	// signature, and in each case all of the event but one thing.
@@ -145,8 +145,8 @@ func TestDedupMemory(t *testing.T) {
 		quiet(o)
 		o.Dedup = &handler.DedupOptions{MaxBytes: 1 << 20}
 	})
-	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		return webpubsub.Text(e.UserID[:1]), nil // a part of something long
+	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+		return reply(webpubsub.Text(e.UserID[:1])), nil // a part of something long
 	})
 	long := strings.Repeat("x", 100_000)
 	heap := func() uint64 {
@@ -177,8 +177,8 @@ func TestDedupMemory(t *testing.T) {
 func TestDedupKeepsACopy(t *testing.T) {
 	h, _ := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{} })
 	buffer := []byte("first")
-	h.OnEvent("message", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
-		return webpubsub.Binary(buffer), nil
+	h.OnEvent("message", func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) {
+		return &handler.EventResponse{Message: webpubsub.Binary(buffer)}, nil
 	})
 	event := func() string {
 		return string(handlertest.Do(h, handlertest.UserEvent("chat", "a", "message", webpubsub.Text("x"), nil)).Body)
@@ -245,8 +245,8 @@ func TestDedupExpiresWithoutEvents(t *testing.T) {
 			o.Dedup = &handler.DedupOptions{TTL: time.Minute}
 		})
 		const size = 1 << 20
-		h.OnEvent("message", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
-			return webpubsub.Binary(make([]byte, size)), nil
+		h.OnEvent("message", func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) {
+			return &handler.EventResponse{Message: webpubsub.Binary(make([]byte, size))}, nil
 		})
 		heap := func() int {
 			var m runtime.MemStats
@@ -278,7 +278,7 @@ func TestDedupExpiresWithoutEvents(t *testing.T) {
 
 func TestDedupBounds(t *testing.T) {
 	for name, o := range map[string]*handler.DedupOptions{
-		"replies": {MaxReplies: 2},
+		"replies": {MaxEntries: 2},
 		"bytes":   {MaxBytes: 2 * 400},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -298,9 +298,9 @@ func TestDedupBounds(t *testing.T) {
 	// that is.
 	big, _ := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{MaxBytes: 1000} })
 	calls := 0
-	big.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+	big.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
 		calls++
-		return webpubsub.Binary(make([]byte, map[string]int{"1": 1, "2": 2000}[e.ID])), nil
+		return &handler.EventResponse{Message: webpubsub.Binary(make([]byte, map[string]int{"1": 1, "2": 2000}[e.ID]))}, nil
 	})
 	for _, id := range []string{"1", "2", "1"} {
 		deliver(big, "a", id, handlertest.Options{})
@@ -322,10 +322,10 @@ func TestDedupInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, _ := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{} })
 		calls := 0
-		h.OnEvent("message", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
+		h.OnEvent("message", func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) {
 			calls++
 			time.Sleep(10 * time.Second)
-			return webpubsub.Text(fmt.Sprint("call ", calls)), nil
+			return &handler.EventResponse{Message: webpubsub.Text(fmt.Sprint("call ", calls))}, nil
 		})
 		event := func() string {
 			res := handlertest.Do(h, handlertest.UserEvent("chat", "a", "message", webpubsub.Text("x"), nil))
@@ -352,13 +352,13 @@ func TestDedupWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, log := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{} })
 		calls := 0
-		h.OnEvent("message", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
+		h.OnEvent("message", func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) {
 			calls++
 			time.Sleep(10 * time.Second)
 			if calls == 1 {
-				return webpubsub.Message{}, errors.New("first")
+				return nil, errors.New("first")
 			}
-			return webpubsub.Text("second"), nil
+			return &handler.EventResponse{Message: webpubsub.Text("second")}, nil
 		})
 		var wg sync.WaitGroup
 		send := func(ctx context.Context, want int) {
@@ -375,7 +375,7 @@ func TestDedupWaiting(t *testing.T) {
 		send(t.Context(), 200)
 		wg.Wait()
 		// What was not handled is logged, as every other rejection is.
-		if !strings.Contains(log.String(), "status=503 rule=\"the first delivery of the event is still being handled\"") {
+		if !strings.Contains(log.String(), "status=503 reason=\"the first delivery of the event is still being handled\"") {
 			t.Errorf("log: %s", log)
 		}
 		if calls != 2 {

@@ -30,20 +30,20 @@ func TestDelivery(t *testing.T) {
 		if r.Claims.Get("sub") != "alice" {
 			t.Errorf("claims %v", r.Claims)
 		}
-		return &handler.ConnectResponse{UserID: "ünï", Roles: []string{}}, r.State().Set("n", 1)
+		return &handler.ConnectResponse{UserID: "ünï", Roles: []string{}, State: map[string]any{"n": 1}}, nil
 	})
 	failures := 2
-	h.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+	h.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
 		if failures > 0 {
 			failures--
-			return webpubsub.Message{}, errors.New("not yet")
+			return nil, errors.New("not yet")
 		}
-		var n int
-		if _, err := e.State().Get("n", &n); err != nil {
-			return webpubsub.Message{}, err
+		n, err := handler.StateValue[int](e.State(), "n")
+		if err != nil {
+			return nil, err
 		}
-		reply := webpubsub.MustJSON(map[string]any{"from": e.UserID, "n": n, "text": e.Message.String()})
-		return reply.WithMetadata("Kind", e.Message.Metadata["kind"]), e.State().Set("n", n+1)
+		m := webpubsub.MustJSON(map[string]any{"from": e.UserID, "n": n, "text": e.Message.String()})
+		return &handler.EventResponse{Message: m.WithMetadata("Kind", e.Message.Metadata["kind"]), State: map[string]any{"n": n + 1}}, nil
 	})
 	joined := ""
 	h.OnGroupJoined(func(_ context.Context, e *handler.GroupEvent) error { joined = e.Group; return nil })

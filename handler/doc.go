@@ -1,9 +1,9 @@
-// Package handler answers the events that Azure Web PubSub sends to a program:
-// a client wants to connect, is connected, sent a message, joined a group, is
-// gone. The service calls a URL with plain HTTP, so the handler is an
-// [http.Handler] and runs wherever one runs, serverless hosts included.
+// Package handler implements an [http.Handler] for the event handler (upstream)
+// webhooks of Azure Web PubSub. The service calls it when a client connects,
+// sends an event, joins or leaves a group, or disconnects. It uses plain HTTP, so
+// it runs on serverless hosts as well as in a server.
 //
-//	h, err := handler.New(handler.Options{ConnectionStrings: []string{cs}})
+//	h, err := handler.New(handler.Options{ConnectionStrings: []string{connectionString}})
 //	if err != nil {
 //		return err
 //	}
@@ -13,76 +13,92 @@
 //		}
 //		return &handler.ConnectResponse{Groups: []string{"lobby"}}, nil
 //	})
-//	h.OnEvent("message", func(ctx context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-//		return webpubsub.Text("you said " + e.Message.String()), nil
+//	h.OnEvent("message", func(ctx context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+//		return &handler.EventResponse{Message: webpubsub.Text("you said " + e.Message.String())}, nil
 //	})
 //	http.Handle("/eventhandler", h)
 //
 // # Events
 //
-// connect and user events wait for their callback's answer; the other events
-// only tell, and their callback's error changes nothing for the client.
+// The connect event and user events are blocking: the service waits for the
+// response. All other events are notifications; errors returned for them do not
+// affect the client.
 //
-//	OnConnect        may this client connect? accept, change or refuse
-//	OnEvent, JSON    a client sent something: reply or fail
-//	OnConnected      a client is connected
-//	OnDisconnected   a client is gone
-//	OnGroupJoined    a connection joined a group
-//	OnGroupLeft      a connection left a group
+//	OnConnect           a client wants to connect: accept, change or reject it
+//	OnEvent, JSONEvent  a client sent an event: reply or fail
+//	OnConnected         a client has connected
+//	OnDisconnected      a client has disconnected
+//	OnGroupJoined       a connection has joined a group
+//	OnGroupLeft         a connection has left a group
 //
-// What a client gets of a reply, with the data type of the [webpubsub.Message]:
-// one of a JSON subprotocol gets a message from "server", a plain WebSocket
-// client the bare payload in a frame, an MQTT client a message on the topic of
-// the event followed by /succeeded. The reply comes before the acknowledgement.
-// More messages, to anybody, go through the service client in Options.Sender:
-// see [Event.SendToSender], [Event.SendToGroup], [Event.SendToUser] and
+// The user events of one connection are delivered one after another. The service
+// does not wait for the response to a notification before it sends the next
+// event, so a later event can overtake a notification: the callback for the first
+// user event may be called before, or while, the callback for connected runs. Set
+// up what other callbacks need in OnConnect.
+//
+// A callback that panics fails only its own event. Its context is canceled after
+// Options.Timeout, and when the service closes the request.
+//
+// # Replies
+//
+// What a client receives depends on how it connects. A client with a JSON or
+// protobuf subprotocol receives a message from "server" with the data type of the
+// [webpubsub.Message], a simple WebSocket client receives the bare payload, and an
+// MQTT client receives a message on the topic of the event followed by
+// /succeeded. The reply is sent before the acknowledgement of the event.
+//
+// To send more messages, or to other clients, set Options.Sender to a service
+// client and call [Event.SendToSender], [Event.SendToGroup], [Event.SendToUser] or
 // [Event.SendToAll].
 //
-// A callback that panics fails its own event only. Its context ends after
-// Options.Timeout, and when the service gives up.
+// # Connection state
 //
-// What belongs to a connection, such as the room that it is in, can be kept in
-// its state, which the service sends along with each event: see [State].
+// Each connection has a state of up to [MaxStateSize] bytes, which the service
+// stores and sends with every event: [Event.State] reads it. The responses to
+// connect and user events can change it: [ConnectResponse].State and
+// [EventResponse].State. Notifications have no response, so they cannot.
 //
-// # What is verified
+// # Request verification
 //
-// Anybody can call a public URL, so before the body is read and before any
-// callback runs, an event must come with a WebHook-Request-Origin that is
-// allowed, with a ce-signature that fits one of the access keys where keys are
-// configured, and with a token of the service's managed identity where
-// [EntraOptions] are. [New] refuses a configuration that verifies nothing.
+// The URL is public, so every event is verified before its body is read and
+// before a callback is called: WebHook-Request-Origin must be an allowed origin;
+// ce-signature must match one of the access keys, if any are configured; and the
+// request must carry a token of the service's managed identity, if [EntraOptions]
+// are configured. [New] returns an error if nothing is configured. SECURITY.md
+// describes what each of them proves.
 //
-// Before the first event the service asks by OPTIONS whether it may send any
-// (abuse protection); the handler answers for the same allowed origins.
+// Before it sends events, the service sends an abuse protection request (webhook
+// validation, OPTIONS). It is granted for the same allowed origins.
 //
-// Answers to what is not handled:
+// Requests that are not handled are answered with:
 //
-//	400  an attribute or the body is missing or damaged; the preflight's origin is not allowed
-//	401  origin, signature or token of an event is not good
-//	404  the hub is not served, or no callback takes the user event
+//	400  an attribute or the body is missing or invalid; the origin of an abuse protection request is not allowed
+//	401  the origin, signature or token of an event is invalid
+//	404  the hub is not served, or no callback is registered for the user event
 //	405  the method is not POST or OPTIONS
 //	413  the body exceeds Options.MaxBodyBytes
-//	415  the content type is none of the service's
+//	415  the content type is not one that the service sends
 //	500  the callback failed or panicked
-//	503  Entra's keys could not be fetched, or a repeated event waited too long for the first
+//	503  the signing keys of Entra cannot be fetched, or the first delivery of a retried event takes too long
 //
-// Each is logged with the rule that was broken and its remedy, and without
-// signatures, tokens or keys.
+// Each rejection is logged with its reason and a hint, without signatures, tokens
+// or keys. Of similar records only ten in ten seconds are logged; the number of
+// the others is logged at the end of that interval.
 //
-// # Repeated events
+// # Retries and deduplication
 //
-// The service repeats an event whose answer was 408 or 5xx, or did not arrive,
-// up to three times, with the same connection and event id. [DedupOptions]
-// answers such repetitions from memory.
+// The service retries an event up to three times, with the same event ID, if the
+// response was 408 or 5xx or was lost. With [DedupOptions] the handler responds to
+// a retry with the cached response.
 //
-// Neither the order of ce-id nor the age of ce-time is checked. Events of one
-// connection may overtake each other: connected is not awaited before the first
-// user event, a retry comes up to nine seconds late, and each instance of the
-// program sees some of the events only. And since ce-signature covers neither,
-// such a check would stop nobody who has captured a signature.
+// Neither the order of event IDs nor the age of ce-time is checked. Events can
+// overtake each other, a retry is up to nine seconds late, and with several
+// instances each one sees only some events. Since ce-signature covers neither,
+// such a check would not stop an attacker who has captured a signature.
 //
-// # Tests
+// # Testing
 //
-// Package handlertest makes signed requests of every event for the tests of
-// your own callbacks.
+// Package handlertest provides signed requests for each event, to test callbacks
+// without the service.
 package handler

@@ -21,44 +21,43 @@ import (
 	"example.com/webpubsub/internal/token"
 )
 
-// EntraOptions says which tokens of Microsoft Entra are good. The service sends
-// one with every event when its event handler is set to authenticate with a
-// managed identity (Azure Web PubSub, Managed identities).
+// EntraOptions configures the validation of Microsoft Entra tokens. The service
+// sends a token with every event if its event handler is configured to authenticate
+// with a managed identity (Azure Web PubSub, Managed identities).
 type EntraOptions struct {
 	// TenantID is the tenant of the service's managed identity, a GUID.
 	TenantID string
-	// Audiences are what the token may be for: the resource of the event
-	// handler's authentication setting, which is an App ID URI such as
-	// "api://my-app", and the application id where tokens of version 2 are issued.
+	// Audiences are the accepted audiences: the resource of the event handler's
+	// authentication setting, which is an App ID URI such as "api://my-app", and the
+	// application ID if tokens of version 2 are issued.
 	Audiences []string
-	// Principals are the object ids or application ids of the managed identities
-	// that may send events. Without this check every program in the tenant could
-	// get a token for the audience.
+	// Principals are the object IDs or application IDs of the managed identities
+	// that can send events. Without this check, any application in the tenant could
+	// obtain a token for the audience.
 	Principals []string
-	// AuthorityHost is Entra's address, for national clouds. Empty means
+	// AuthorityHost is the address of Entra, for national clouds. Default:
 	// https://login.microsoftonline.com.
 	AuthorityHost string
-	// Issuers replaces the accepted issuers. Empty means those of TenantID in
-	// versions 1 and 2: https://sts.windows.net/{tenant}/ and
-	// {AuthorityHost}/{tenant}/v2.0.
+	// Issuers are the accepted issuers. Default: the issuers of TenantID in versions
+	// 1 and 2, https://sts.windows.net/{tenant}/ and {AuthorityHost}/{tenant}/v2.0.
 	Issuers []string
-	// JWKSURL replaces the address of Entra's signing keys. Empty means
+	// JWKSURL is the address of Entra's signing keys. Default:
 	// {AuthorityHost}/{tenant}/discovery/v2.0/keys.
 	JWKSURL string
-	// HTTPClient fetches the keys. Nil means a client with a timeout of ten
-	// seconds.
+	// HTTPClient fetches the signing keys, of which at most 1 MiB is read. Default: a
+	// client with a timeout of ten seconds.
 	HTTPClient *http.Client
 }
 
 const (
 	defaultAuthority = "https://login.microsoftonline.com"
-	// Entra rolls its keys a few times a year and announces a new one by its
-	// publication; a day is how long Microsoft's own libraries keep them.
+	// keysMaxAge is how long keys are cached, as in Microsoft's own libraries. Entra
+	// rotates its keys a few times a year and publishes a new one in advance.
 	keysMaxAge = 24 * time.Hour
-	// An unknown key id asks for new keys at most this often, so that made-up
-	// tokens cannot make the handler flood Entra.
-	keysPause = time.Minute
-	// After a failed fetch nobody tries again for this long.
+	// minRefreshInterval is the minimum interval between fetches for an unknown key
+	// ID, so that forged tokens cannot make the handler flood Entra.
+	minRefreshInterval = time.Minute
+	// keysRetry is the minimum interval between fetches after a failure.
 	keysRetry    = time.Second
 	keysTimeout  = 10 * time.Second
 	maxKeySet    = 1 << 20 // bytes; Entra's has about 20 KiB
@@ -72,13 +71,13 @@ type entra struct {
 
 	keys atomic.Pointer[keySet] // nil before the first fetch
 
-	mu    sync.Mutex // held while fetching
-	tried time.Time
-	err   error     // of the last try
-	asked time.Time // last time for an unknown key id
+	mu              sync.Mutex // held while fetching
+	lastFetch       time.Time
+	err             error     // of the last fetch
+	lastForcedFetch time.Time // for an unknown key ID
 }
 
-// keySet is what one fetch brought.
+// keySet is the result of one fetch.
 type keySet struct {
 	keys    keyfunc.Keyfunc
 	fetched time.Time
@@ -87,11 +86,11 @@ type keySet struct {
 func newEntra(o EntraOptions) (*entra, error) {
 	switch {
 	case o.TenantID == "" || strings.ContainsAny(o.TenantID, "/?# "):
-		return nil, errors.New("Options.Entra.TenantID is missing or no id: give the tenant of the service's managed identity")
+		return nil, errors.New("Options.Entra.TenantID is missing or is not a tenant ID: set it to the tenant of the service's managed identity")
 	case len(o.Audiences) == 0 || slices.Contains(o.Audiences, ""):
-		return nil, errors.New("Options.Entra.Audiences is missing or holds an empty entry: give the resource of the event handler's authentication setting")
+		return nil, errors.New("Options.Entra.Audiences is missing or contains an empty entry: set it to the resource of the event handler's authentication setting")
 	case len(o.Principals) == 0 || slices.Contains(o.Principals, ""):
-		return nil, errors.New("Options.Entra.Principals is missing or holds an empty entry: give the object id of the service's managed identity, or every program in the tenant could send events")
+		return nil, errors.New("Options.Entra.Principals is missing or contains an empty entry: set it to the object ID of the service's managed identity; otherwise any application in the tenant could send events")
 	}
 	if o.AuthorityHost == "" {
 		o.AuthorityHost = defaultAuthority
@@ -115,34 +114,34 @@ func newEntra(o EntraOptions) (*entra, error) {
 	return &entra{
 		o: o,
 		parser: jwt.NewParser(
-			// Pinned: a token must not choose how it is verified.
+			// Only RS256 is accepted; never trust the alg header of the token.
 			jwt.WithValidMethods([]string{"RS256"}),
 			jwt.WithExpirationRequired(),
 			jwt.WithLeeway(token.Skew),
-			// One token has one spelling.
+			// Each token has one encoding only.
 			jwt.WithStrictDecoding(),
 		),
 	}, nil
 }
 
-// claims are those that say who sent a token to whom.
+// claims are the claims of a token that are verified.
 type claims struct {
 	jwt.RegisteredClaims
 	Tenant   string `json:"tid"`
 	ObjectID string `json:"oid"`
 	AppID    string `json:"appid"` // version 1
 	Party    string `json:"azp"`   // version 2
-	Scope    string `json:"scp"`   // of a token that a user delegated
+	Scope    string `json:"scp"`   // if a user delegated the token
 }
 
-// errNoKeys marks that the keys could not be fetched, which is not the sender's
-// fault.
-var errNoKeys = errors.New("the signing keys of Entra cannot be fetched")
+// errNoKeys is the error if the keys cannot be fetched, which does not mean that the
+// token is invalid.
+var errNoKeys = errors.New("cannot fetch the signing keys of Entra")
 
-func (v *entra) verify(ctx context.Context, header http.Header) *refusal {
+func (v *entra) verify(ctx context.Context, header http.Header) *rejection {
 	auth := header["Authorization"]
 	if len(auth) != 1 || len(auth[0]) <= len(bearerScheme) || !strings.EqualFold(auth[0][:len(bearerScheme)], bearerScheme) {
-		return refuse(http.StatusUnauthorized, "the event has no bearer token",
+		return reject(http.StatusUnauthorized, "the event has no bearer token",
 			"set the event handler's authentication to managed identity, with the resource in Options.Entra.Audiences")
 	}
 	var c claims
@@ -154,13 +153,13 @@ func (v *entra) verify(ctx context.Context, header http.Header) *refusal {
 	}
 	switch {
 	case !slices.Contains(v.o.Issuers, c.Issuer) || !strings.EqualFold(c.Tenant, v.o.TenantID):
-		return refuse(http.StatusUnauthorized, "the token comes from another issuer or tenant: "+clip(c.Issuer), "compare Options.Entra.TenantID and Issuers")
+		return reject(http.StatusUnauthorized, "the token was issued by another issuer or tenant: "+truncate(c.Issuer), "compare Options.Entra.TenantID and Issuers")
 	case !slices.ContainsFunc(c.Audience, func(a string) bool { return slices.Contains(v.o.Audiences, a) }):
-		return refuse(http.StatusUnauthorized, "the token is for another audience: "+clip(strings.Join(c.Audience, " ")), "compare Options.Entra.Audiences with the resource of the event handler's authentication setting")
+		return reject(http.StatusUnauthorized, "the token is for another audience: "+truncate(strings.Join(c.Audience, " ")), "compare Options.Entra.Audiences with the resource of the event handler's authentication setting")
 	case c.Scope != "":
-		return refuse(http.StatusUnauthorized, "the token was delegated by a user", "only a managed identity may send events")
+		return reject(http.StatusUnauthorized, "the token was delegated by a user", "configure the event handler with a managed identity")
 	case !v.isPrincipal(c.ObjectID) && !v.isPrincipal(c.AppID) && !v.isPrincipal(c.Party):
-		return refuse(http.StatusUnauthorized, "the token was issued to "+clip(c.ObjectID)+", which may not send events", "if this is the service's managed identity, add it to Options.Entra.Principals")
+		return reject(http.StatusUnauthorized, "the token was issued to "+truncate(c.ObjectID)+", which is not allowed to send events", "if this is the service's managed identity, add it to Options.Entra.Principals")
 	}
 	return nil
 }
@@ -169,25 +168,25 @@ func (v *entra) isPrincipal(id string) bool {
 	return id != "" && slices.ContainsFunc(v.o.Principals, func(p string) bool { return strings.EqualFold(p, id) })
 }
 
-func (v *entra) explain(err error) *refusal {
-	no := refuse(http.StatusUnauthorized, "the token is malformed or not signed by Entra", "only Web PubSub may call this URL")
+func (v *entra) explain(err error) *rejection {
+	rej := reject(http.StatusUnauthorized, "the token is malformed or not signed by Entra", "only Web PubSub may call this URL")
 	switch {
 	case errors.Is(err, errNoKeys):
-		// 503 makes the service try again; a 401 would lose the event.
-		no = refuse(http.StatusServiceUnavailable, errNoKeys.Error(), "check that this machine reaches "+v.o.JWKSURL)
-		no.cause = err
+		// The service retries after a 503; after a 401 the event would be lost.
+		rej = reject(http.StatusServiceUnavailable, errNoKeys.Error(), "check that this machine can reach "+v.o.JWKSURL)
+		rej.err = err
 	case errors.Is(err, jwt.ErrTokenExpired), errors.Is(err, jwt.ErrTokenNotValidYet):
-		no = refuse(http.StatusUnauthorized, "the token has expired or is not valid yet", "compare this machine's clock")
+		rej = reject(http.StatusUnauthorized, "the token has expired or is not valid yet", "check that the system clock is synchronized")
 	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
-		no.rule = "the token has no exp claim"
+		rej.reason = "the token has no exp claim"
 	}
-	return no
+	return rej
 }
 
-// key finds the public key that a token names.
+// key returns the public key for the key ID of a token.
 func (v *entra) key(ctx context.Context, t *jwt.Token) (any, error) {
 	if kid, ok := t.Header["kid"].(string); !ok || kid == "" {
-		return nil, errors.New("the token names no key")
+		return nil, errors.New("the token has no key ID")
 	}
 	set, err := v.current(ctx)
 	if err != nil {
@@ -197,22 +196,22 @@ func (v *entra) key(ctx context.Context, t *jwt.Token) (any, error) {
 	if !errors.Is(err, jwkset.ErrKeyNotFound) {
 		return key, err
 	}
-	// The key may be newer than what is remembered.
-	if set, err = v.newer(ctx, set); err != nil {
+	// The key can be newer than the cached keys.
+	if set, err = v.refresh(ctx, set); err != nil {
 		return nil, err
 	}
 	return set.keys.Keyfunc(t)
 }
 
-// current returns the keys, fetched anew when they are too old. While Entra
-// cannot be reached the old ones remain good. No goroutine runs in the
-// background: a serverless host would freeze it.
+// current returns the cached keys, and fetches them if they are too old. While Entra
+// cannot be reached, the old keys remain valid. There is no background goroutine,
+// which a serverless host would freeze.
 func (v *entra) current(ctx context.Context) (*keySet, error) {
 	if k := v.keys.Load(); k != nil && time.Since(k.fetched) < keysMaxAge {
 		return k, nil
 	}
-	// One event asks; the others do with the old keys, and wait only where there
-	// are none.
+	// One event fetches the keys. The others use the old keys, or wait if there are
+	// none.
 	if k := v.keys.Load(); k == nil {
 		v.mu.Lock()
 	} else if !v.mu.TryLock() {
@@ -223,7 +222,7 @@ func (v *entra) current(ctx context.Context) (*keySet, error) {
 	if k != nil && time.Since(k.fetched) < keysMaxAge {
 		return k, nil
 	}
-	if v.err == nil || time.Since(v.tried) >= keysRetry {
+	if v.err == nil || time.Since(v.lastFetch) >= keysRetry {
 		v.fetch(ctx)
 		k = v.keys.Load()
 	}
@@ -233,22 +232,22 @@ func (v *entra) current(ctx context.Context) (*keySet, error) {
 	return k, nil
 }
 
-// newer returns keys that may hold one that seen has not, however young seen
-// is: a process that starts right before a rotation must not refuse events for
-// a minute.
-func (v *entra) newer(ctx context.Context, seen *keySet) (*keySet, error) {
+// refresh returns keys that may contain one that seen does not, however new seen is:
+// a process that starts right before a key rotation must not reject events for a
+// minute.
+func (v *entra) refresh(ctx context.Context, seen *keySet) (*keySet, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if k := v.keys.Load(); k != seen {
 		return k, nil
 	}
-	pause := keysPause
+	interval := minRefreshInterval
 	if v.err != nil {
-		pause = keysRetry
+		interval = keysRetry
 	}
-	if time.Since(v.asked) >= pause {
+	if time.Since(v.lastForcedFetch) >= interval {
 		v.fetch(ctx)
-		v.asked = v.tried // when it ended: who waited meanwhile does not ask again
+		v.lastForcedFetch = v.lastFetch // its end, so that events that waited for it do not fetch again
 	}
 	if v.err != nil {
 		return nil, errors.Join(errNoKeys, v.err)
@@ -257,7 +256,8 @@ func (v *entra) newer(ctx context.Context, seen *keySet) (*keySet, error) {
 }
 
 func (v *entra) fetch(ctx context.Context) {
-	// Others wait for the same keys, so one caller's end does not end the fetch.
+	// Other requests wait for the same keys, so the end of one does not cancel the
+	// fetch.
 	ctx = context.WithoutCancel(ctx)
 	var keys keyfunc.Keyfunc
 	store, err := jwkset.NewStorageFromHTTP(v.o.JWKSURL, jwkset.HTTPClientStorageOptions{
@@ -266,14 +266,14 @@ func (v *entra) fetch(ctx context.Context) {
 	if err == nil {
 		keys, err = keyfunc.New(keyfunc.Options{Storage: store})
 	}
-	v.tried, v.err = time.Now(), err
+	v.lastFetch, v.err = time.Now(), err
 	if err == nil {
-		v.keys.Store(&keySet{keys: keys, fetched: v.tried})
+		v.keys.Store(&keySet{keys: keys, fetched: v.lastFetch})
 	}
 }
 
-// boundedClient returns a client that reads no more than maxKeySet bytes of a
-// response, which package jwkset reads whole.
+// boundedClient returns a client that reads at most maxKeySet bytes of a response,
+// because package jwkset reads the whole body.
 func boundedClient(c *http.Client) *http.Client {
 	bounded := *c
 	bounded.Transport = boundedTransport{cmp.Or(c.Transport, http.DefaultTransport)}

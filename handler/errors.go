@@ -6,51 +6,50 @@ import (
 	"runtime/debug"
 )
 
-// RejectError is the error by which a callback chooses the answer itself; make
-// one with [Reject] or [RejectMQTT], or write it out to add a cause. Any other
-// error of a callback is answered with 500 and a body that tells nothing; it is
-// logged either way.
+// RejectError is the error by which a callback chooses the response. Create one
+// with [Reject] or [RejectMQTT], or as a literal to add a cause. If a callback
+// returns any other error, the response is 500 without details. Errors are logged
+// in both cases.
 type RejectError struct {
-	// Status is the HTTP status of the answer, 400 to 599; anything else counts
-	// as 500. Zero takes the status that belongs to MQTTCode.
+	// Status is the HTTP status of the response, 400 to 599; any other value is
+	// 500. Default: the status for MQTTCode, or 500.
 	Status int
-	// Reason is the body of the answer. The client of a refused connection may
-	// get to see it, so it should hold nothing private.
+	// Reason is the body of the response. The client of a rejected connection may
+	// receive it, so it should not contain anything private.
 	Reason string
-	// MQTTCode is the code that an MQTT client gets when its connection is
-	// refused. Zero takes the code that belongs to Status. WebSocket clients get
-	// the status only.
+	// MQTTCode is the code that a rejected MQTT client receives. WebSocket clients
+	// receive only the status. Default: the code for Status.
 	MQTTCode MQTTCode
-	// MQTTUserProperties go to an MQTT 5 client beside that code.
+	// MQTTUserProperties are sent to a rejected MQTT 5.0 client.
 	MQTTUserProperties []MQTTUserProperty
-	// Err is the cause. It is logged and never sent.
+	// Err is the cause. It is logged and not sent.
 	Err error
 }
 
-// Reject returns an error that refuses a connection or fails a user event with
+// Reject returns an error that rejects a connection, or fails a user event, with
 // an HTTP status and a reason.
 //
-// On connect the client's handshake is refused with the same status, so 401,
-// 403 and 429 say to the client what they say everywhere. On a user event the
-// client sees less: one that asked for an acknowledgement gets error name
-// InternalServerError, a plain WebSocket client is closed with code 1011, an
-// MQTT client gets the status and the reason on the topic …/failed.
+// If a connect callback returns it, the handshake of the client is rejected with
+// the same status, for example 401, 403 or 429. If the callback of a user event
+// returns it, the client receives less: a client that requested an acknowledgement
+// receives one with the error name InternalServerError, the connection of a simple
+// WebSocket client is closed with code 1011, and an MQTT client receives the status
+// and the reason on the topic of the event followed by /failed.
 //
-// The service repeats an event that was answered with 408 or any 5xx up to
-// three times (after 1, 3 and 5 seconds) and gives up at once on any other
-// status, so use 4xx for what will not get better.
+// The service retries an event up to three times, after 1, 3 and 5 seconds, if the
+// status is 408 or 5xx. Use a 4xx status if a retry would fail as well.
 func Reject(status int, reason string) error {
 	return &RejectError{Status: status, Reason: reason}
 }
 
-// RejectMQTT returns an error that refuses an MQTT connection with a code of
-// the client's protocol version; the HTTP status follows from the code. A
-// WebSocket client gets that status.
+// RejectMQTT returns an error that rejects an MQTT connection with a code of the
+// client's protocol version. The HTTP status, which a WebSocket client receives,
+// is derived from the code.
 func RejectMQTT(code MQTTCode, reason string, properties ...MQTTUserProperty) error {
 	return &RejectError{MQTTCode: code, Reason: reason, MQTTUserProperties: properties}
 }
 
-// Error returns status, reason and cause.
+// Error returns the status, the reason and the cause.
 func (e *RejectError) Error() string {
 	s := fmt.Sprintf("rejected with %d", e.status())
 	if e.MQTTCode != 0 {
@@ -65,13 +64,13 @@ func (e *RejectError) Error() string {
 	return s
 }
 
-// Unwrap returns the cause.
+// Unwrap returns Err.
 func (e *RejectError) Unwrap() error { return e.Err }
 
 func (e *RejectError) status() int {
 	s := e.Status
 	if s == 0 && e.MQTTCode != 0 {
-		s = e.MQTTCode.Status()
+		s = e.MQTTCode.status()
 	}
 	if s < 400 || s > 599 {
 		s = http.StatusInternalServerError
@@ -79,20 +78,21 @@ func (e *RejectError) status() int {
 	return s
 }
 
-// refusal is the handler's own no to a request, before any callback.
-type refusal struct {
+// rejection is the reason why the handler rejects a request before it calls a
+// callback.
+type rejection struct {
 	status int
-	// rule says what was wrong and remedy what to do; both are logged. The body
-	// of the answer is the rule, except for 401, which tells a stranger nothing.
-	rule, remedy string
-	cause        error
+	// reason is the body of the response, except for 401. hint says what to do
+	// about it; it must not contain text of the request. Both are logged.
+	reason, hint string
+	err          error // the cause, which is logged; may be nil
 }
 
-func refuse(status int, rule, remedy string) *refusal {
-	return &refusal{status: status, rule: rule, remedy: remedy}
+func reject(status int, reason, hint string) *rejection {
+	return &rejection{status: status, reason: reason, hint: hint}
 }
 
-// panicError is a callback's panic on its way to the log.
+// panicError is the panic of a callback.
 type panicError struct {
 	value any
 	stack []byte
@@ -100,9 +100,9 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("the callback panicked: %v", e.value) }
 
-// recovered turns a panic into *err, so that one bad callback takes nothing
-// else down, not even its connection: [http.ErrAbortHandler] counts as any other.
-func recovered(err *error) {
+// recoverPanic stores a panic in *err. It recovers [http.ErrAbortHandler] too,
+// because a dropped connection makes hosts repeat the request.
+func recoverPanic(err *error) {
 	if v := recover(); v != nil {
 		*err = &panicError{value: v, stack: debug.Stack()}
 	}

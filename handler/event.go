@@ -3,19 +3,22 @@ package handler
 import (
 	"encoding/json"
 	"fmt"
+	"mime"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	"github.com/cloudevents/sdk-go/v2/types"
+
+	"example.com/webpubsub/internal/names"
+	"example.com/webpubsub/internal/webhook"
 )
 
-// Header names in the canonical form of net/http, under which the hot path
-// reads them without converting.
+// Header names in the canonical form of net/http, so that header maps can be read
+// without converting names.
 const (
 	headerType          = "Ce-Type"
 	headerSource        = "Ce-Source"
@@ -33,12 +36,11 @@ const (
 	headerRequestOrigin = "Webhook-Request-Origin"
 	headerAllowedOrigin = "Webhook-Allowed-Origin"
 	headerAllowedRate   = "Webhook-Allowed-Rate"
-	headerMetadata      = "X-Webpubsub-Metadata-"
 	headerContentType   = "Content-Type"
 	headerPrefixCE      = "Ce-"
 )
 
-// Types of the events, as ce-type has them.
+// Values of ce-type.
 const (
 	typePrefix       = "azure.webpubsub."
 	typeConnect      = typePrefix + "sys.connect"
@@ -49,69 +51,76 @@ const (
 	typeUser         = typePrefix + "user."
 )
 
-// Event is what every event has in common. It is part of [ConnectRequest],
-// [UserEvent], [ConnectedEvent], [DisconnectedEvent] and [GroupEvent].
+// maxEventID is the maximum length of ce-id in bytes. The service sends a decimal
+// counter.
+const maxEventID = 128
+
+// Event contains what all events have in common. It is embedded in
+// [ConnectRequest], [UserEvent], [ConnectedEvent], [DisconnectedEvent] and
+// [GroupEvent].
 type Event struct {
-	// Hub is the hub of the connection, spelled as the service spells it. Hub
-	// names are compared without case.
+	// Hub is the hub of the connection as the service writes it. Hub names are not
+	// case-sensitive.
 	Hub string
-	// ConnectionID identifies the connection; for MQTT it is the client id.
+	// ConnectionID identifies the connection. For MQTT it is the client ID.
 	ConnectionID string
-	// UserID is the user of the connection in UTF-8, empty for an anonymous one.
+	// UserID is the user of the connection, or empty for an anonymous client. The
+	// Azure Functions host responds with 500 to an event with a user ID that is not
+	// ASCII, and the handler does not receive it.
 	UserID string
-	// Name is the event's name without the prefix of Type: "connect", "joined",
-	// "message" or a name that the client chose.
+	// Name is the name of the event without the prefix of Type: "connect",
+	// "joined", "message" or a name that the client chose.
 	Name string
-	// Type is the whole ce-type, for example "azure.webpubsub.user.message".
+	// Type is ce-type, for example "azure.webpubsub.user.message".
 	Type string
-	// ID counts the events of one connection; a repeated delivery has the same.
+	// ID is the number of the event within its connection. A retry has the same ID.
 	ID string
-	// Source names hub and connection, for example "/hubs/chat/client/abc".
+	// Source identifies hub and connection, for example "/hubs/chat/client/abc".
 	Source string
-	// Time is when the event happened; zero where the service sent none that
-	// could be read.
+	// Time is when the event occurred, or zero if ce-time is missing or invalid.
 	Time time.Time
-	// Subprotocol is the one that was selected; "mqtt" for MQTT. On connect it is
-	// empty for WebSocket clients.
+	// Subprotocol is the selected subprotocol, which is "mqtt" for MQTT clients. In
+	// a connect event it is empty for WebSocket clients.
 	Subprotocol string
-	// Origin is WebHook-Request-Origin: the service's host, or several of them
+	// Origin is WebHook-Request-Origin: the host of the service, or several hosts
 	// separated by commas.
 	Origin string
-	// PhysicalConnectionID tells apart the connections of one MQTT client id;
-	// empty otherwise.
+	// PhysicalConnectionID identifies the network connection of an MQTT client. It
+	// is empty for other clients.
 	PhysicalConnectionID string
-	// SessionID identifies the MQTT session; empty on connect and otherwise.
+	// SessionID identifies the MQTT session. It is empty in a connect event and for
+	// other clients.
 	SessionID string
 
 	header http.Header
-	more   bool // the header holds metadata or MQTT properties
+	more   bool // the header contains metadata or MQTT user properties
 	body   []byte
 	sender Sender
 	state  ConnectionState
 }
 
-// IsMQTT reports whether the client speaks MQTT.
+// IsMQTT reports whether the client uses MQTT.
 func (e *Event) IsMQTT() bool {
 	return e.PhysicalConnectionID != "" || strings.EqualFold(e.Subprotocol, mqttSubprotocol)
 }
 
-// RequestHeader returns the headers of the service's HTTP request, for what the
-// fields do not show. It holds secrets (ce-signature, Authorization): do not
-// log it as a whole. The client's own headers are in [ConnectRequest.Headers].
+// RequestHeader returns the headers of the HTTP request from the service. They
+// contain secrets (ce-signature, Authorization) and must not be logged. The
+// headers of the client are in [ConnectRequest].Headers.
 func (e *Event) RequestHeader() http.Header { return e.header }
 
-// State returns the connection's state: small values that the service keeps for
-// the connection and sends along with each of its events.
+// State returns the state of the connection.
 func (e *Event) State() *ConnectionState { return &e.state }
 
-// eventFrom reads the ce- headers, in one pass over the header: looking up each
-// costs more. It refuses attributes that came twice: what was verified and what
-// is used must be the same. ce-signature alone may come several times.
+// parseEvent reads the ce- headers in one pass over the header, which is cheaper
+// than looking up each. It rejects attributes that occur more than once, because
+// what is verified and what is used must be the same. Only ce-signature can occur
+// more than once.
 //
-// The CloudEvents SDK's own HTTP receiver is not used: it loses the second
-// signature line, refuses legal MQTT client ids and content types, and one
-// header named "ce-" makes it panic.
-func (h *Handler) eventFrom(header http.Header) (e Event, no *refusal) {
+// The HTTP receiver of the CloudEvents SDK is not used: it drops the second
+// signature, rejects valid MQTT client IDs and content types, and panics if a
+// header is named "ce-".
+func (h *Handler) parseEvent(header http.Header) (e Event, rej *rejection) {
 	for key, values := range header {
 		if len(values) == 0 {
 			continue
@@ -146,46 +155,50 @@ func (h *Handler) eventFrom(header http.Header) (e Event, no *refusal) {
 				e.Origin = strings.Join(values, ", ")
 			}
 		default:
-			// Metadata and MQTT properties, which most events lack.
-			e.more = e.more || strings.HasPrefix(key, headerMetadata) || strings.HasPrefix(key, headerPrefixMQTT)
+			e.more = e.more || isExtra(key)
 		}
 		if len(values) > 1 && (strings.HasPrefix(key, headerPrefixCE) || key == headerContentType) {
-			return e, refuse(http.StatusBadRequest, "the header "+clip(key)+" occurs more than once", "send it once")
+			return e, reject(http.StatusBadRequest, "the header "+truncate(key)+" occurs more than once", "send it once")
 		}
 	}
 	e.header, e.state.dotNet = header, h.dotNet
 	return e, nil
 }
 
-// named takes the name out of the type, which decides the callback; ce-eventName
-// says the same. It refuses what is no event.
-func (e *Event) named() *refusal {
+// isExtra reports whether a header carries metadata or an MQTT user property.
+func isExtra(key string) bool {
+	return strings.HasPrefix(key, names.MetadataPrefix) || strings.HasPrefix(key, webhook.MQTTPrefix)
+}
+
+// parseName sets the name, which is part of the type: the type decides which
+// callback is called. ce-eventName is the same. It rejects what is not an event.
+func (e *Event) parseName() *rejection {
 	switch {
 	case e.Hub == "":
 		return missing("ce-hub")
 	case e.Type == "":
 		return missing("ce-type")
 	case len(e.ID) > maxEventID:
-		return refuse(http.StatusBadRequest, fmt.Sprintf("ce-id has %d bytes, more than %d", len(e.ID), maxEventID),
-			"the service numbers the events of a connection: look for what replaces ce-id on the way")
+		return reject(http.StatusBadRequest, fmt.Sprintf("ce-id has %d bytes: at most %d are allowed", len(e.ID), maxEventID),
+			"the service sends a number: check for a proxy that replaces ce-id")
 	}
 	if v := value(e.header, headerSpecVersion); v != "" && v != "1.0" {
-		return refuse(http.StatusBadRequest, "ce-specversion "+clip(v)+" is not supported",
+		return reject(http.StatusBadRequest, "ce-specversion "+truncate(v)+" is not supported",
 			"send CloudEvents 1.0 in binary mode")
 	}
 	rest, ok := strings.CutPrefix(e.Type, typePrefix)
 	_, name, found := strings.Cut(rest, ".")
 	if !ok || !found || name == "" {
-		return refuse(http.StatusBadRequest, "ce-type "+clip(e.Type)+" is not an event of Web PubSub",
-			"the type starts with azure.webpubsub.sys., azure.webpubsub.user. or azure.webpubsub.gp.")
+		return reject(http.StatusBadRequest, "ce-type "+truncate(e.Type)+" is not an event of Web PubSub",
+			"the type must start with azure.webpubsub.sys., azure.webpubsub.user. or azure.webpubsub.gp.")
 	}
 	e.Name = name
 	return nil
 }
 
-func missing(header string) *refusal {
-	return refuse(http.StatusBadRequest, "the event has no "+header,
-		"only Web PubSub calls this URL; a proxy in between must keep the ce- headers")
+func missing(header string) *rejection {
+	return reject(http.StatusBadRequest, "the event has no "+header,
+		"only Web PubSub calls this URL; check for a proxy that removes ce- headers")
 }
 
 func value(h http.Header, key string) string {
@@ -195,9 +208,9 @@ func value(h http.Header, key string) string {
 	return ""
 }
 
-// parseTime accepts the service's RFC 3339 and the date of HTTP, which
-// Microsoft's own tests use. The time is information only, so a damaged one
-// does not fail the event.
+// parseTime parses RFC 3339, which the service sends, and the date format of HTTP,
+// which Microsoft's tests use. The time is only informative, so an invalid one does
+// not fail the event.
 func parseTime(s string) time.Time {
 	if s == "" {
 		return time.Time{}
@@ -211,13 +224,13 @@ func parseTime(s string) time.Time {
 	return time.Time{}
 }
 
-// CloudEvent returns the event in the form of the CloudEvents SDK, to forward
-// it to another CloudEvents system. It is built anew by each call. Extensions
-// have lower-case names: hub, connectionid, eventname, userid, subprotocol and
-// so on; the signature is left out, since it is a credential.
+// CloudEvent returns the event as a type of the CloudEvents SDK, to forward it to
+// another CloudEvents system. Each call builds a new one. The names of extensions
+// are in lower case: hub, connectionid, eventname, userid, subprotocol and so on.
+// The signature is omitted, because it is a credential.
 //
-// It fails for an event that is not a valid CloudEvent, for example one without
-// ce-id.
+// It returns an error if the event is not a valid CloudEvent, for example if it
+// has no ce-id.
 func (e *Event) CloudEvent() (cloudevents.Event, error) {
 	ce := cloudevents.New()
 	ce.SetID(e.ID)
@@ -225,7 +238,7 @@ func (e *Event) CloudEvent() (cloudevents.Event, error) {
 	if !e.Time.IsZero() {
 		ce.SetTime(e.Time)
 	}
-	// An MQTT client id may hold what a URI cannot: then the source is escaped.
+	// An MQTT client ID can contain characters that must be escaped in a URI.
 	if u, err := url.Parse(e.Source); err == nil {
 		ce.SetSource(u.String())
 	} else {
@@ -249,7 +262,7 @@ func (e *Event) CloudEvent() (cloudevents.Event, error) {
 		}
 		ce.SetDataContentType(contentType)
 		ce.DataEncoded = e.body
-		// In JSON, what is text shows as it is and the rest as base64.
+		// If the event is encoded as JSON, text is not encoded as base64.
 		text := isJSON(contentType) && json.Valid(e.body) ||
 			strings.HasPrefix(contentType, "text/") && utf8.Valid(e.body)
 		ce.DataBase64 = !text
@@ -268,8 +281,7 @@ func isCoreAttribute(key string) bool {
 	return false
 }
 
-func sortProperties(p []MQTTUserProperty) {
-	// Go's header map has no order; sorting makes the result repeatable. Values
-	// of one name keep theirs.
-	slices.SortStableFunc(p, func(a, b MQTTUserProperty) int { return strings.Compare(a.Name, b.Name) })
+func validContentType(s string) bool {
+	_, _, err := mime.ParseMediaType(s)
+	return err == nil
 }

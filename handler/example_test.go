@@ -14,7 +14,7 @@ import (
 	"example.com/webpubsub/handler/handlertest"
 )
 
-// exampleHandler is a handler as New makes it, with a silent log.
+// exampleHandler returns a handler that does not log.
 func exampleHandler() *handler.Handler {
 	h, err := handler.New(handler.Options{
 		ConnectionStrings: []string{handlertest.ConnectionString},
@@ -36,8 +36,8 @@ func ExampleNew() {
 		fmt.Println(err)
 		return
 	}
-	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		return webpubsub.Text("you said " + e.Message.String()), nil
+	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+		return &handler.EventResponse{Message: webpubsub.Text("you said " + e.Message.String())}, nil
 	})
 	http.Handle("/eventhandler", h)
 
@@ -49,11 +49,11 @@ func ExampleNew() {
 	// Output: 200 you said hi
 }
 
-// A handler that verifies nothing is refused.
+// New returns an error if no verification is configured.
 func ExampleNew_unverified() {
 	_, err := handler.New(handler.Options{AllowedOrigins: []string{"name.webpubsub.azure.com"}})
 	fmt.Println(err)
-	// Output: handler: nothing verifies that events come from the service: set Options.ConnectionStrings, Options.AccessKeys or Options.Entra (or, in development only, Options.DangerouslySkipVerification)
+	// Output: handler: no event verification configured: set Options.ConnectionStrings, Options.AccessKeys or Options.Entra (or, for development only, Options.DangerouslySkipVerification)
 }
 
 // A resource without access keys sends tokens of its managed identity.
@@ -70,11 +70,11 @@ func ExampleEntraOptions() {
 	// Output: <nil>
 }
 
-// The service asks by OPTIONS whether it may send events.
+// The abuse protection request of the service.
 func ExampleHandler_ServeHTTP_preflight() {
 	h := exampleHandler()
 	for _, origin := range []string{"localhost", "evil.example"} {
-		res := handlertest.Do(h, handlertest.Preflight(origin))
+		res := handlertest.Do(h, handlertest.ValidationRequest(origin))
 		fmt.Printf("%d %q\n", res.Status, res.Header.Get("WebHook-Allowed-Origin"))
 	}
 	// Output:
@@ -103,13 +103,13 @@ func ExampleHandler_OnConnect() {
 	// 401 sign in first
 }
 
-// Choosing among the subprotocols that a client offers.
+// Selecting one of the subprotocols that a client offers.
 func ExampleConnectResponse() {
 	h := exampleHandler()
 	h.OnConnect(func(_ context.Context, r *handler.ConnectRequest) (*handler.ConnectResponse, error) {
 		const mine = "chat.v2"
 		if !slices.Contains(r.Subprotocols, mine) {
-			return nil, handler.Reject(http.StatusBadRequest, "the client must speak "+mine)
+			return nil, handler.Reject(http.StatusBadRequest, "the client must support "+mine)
 		}
 		return &handler.ConnectResponse{Subprotocol: mine}, nil
 	})
@@ -120,11 +120,11 @@ func ExampleConnectResponse() {
 
 func ExampleHandler_OnEvent() {
 	h := exampleHandler()
-	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
 		if len(e.Message.Data) > 5 {
-			return webpubsub.Message{}, handler.Reject(http.StatusBadRequest, "too long")
+			return nil, handler.Reject(http.StatusBadRequest, "too long")
 		}
-		return webpubsub.Text("ok"), nil
+		return &handler.EventResponse{Message: webpubsub.Text("ok")}, nil
 	})
 	for _, text := range []string{"hi", "hello, world"} {
 		res := handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text(text), nil))
@@ -135,14 +135,14 @@ func ExampleHandler_OnEvent() {
 	// 400 too long
 }
 
-func ExampleJSON() {
+func ExampleJSONEvent() {
 	type order struct {
 		Item  string `json:"item"`
 		Count int    `json:"count"`
 	}
 	h := exampleHandler()
-	h.OnEvent("order", handler.JSON(func(_ context.Context, e *handler.UserEvent, o order) (webpubsub.Message, error) {
-		return webpubsub.MustJSON(map[string]any{"ordered": o.Count, "of": o.Item}), nil
+	h.OnEvent("order", handler.JSONEvent(func(_ context.Context, e *handler.UserEvent, o order) (*handler.EventResponse, error) {
+		return &handler.EventResponse{Message: webpubsub.MustJSON(map[string]any{"ordered": o.Count, "of": o.Item})}, nil
 	}))
 	res := handlertest.Do(h, handlertest.UserEvent("shop", "conn1", "order", webpubsub.MustJSON(order{"tea", 2}), nil))
 	fmt.Println(res.Message())
@@ -153,22 +153,24 @@ func ExampleJSON() {
 	// 400
 }
 
-// Counting the messages of each connection, with no database.
-func ExampleState() {
-	const count handler.State[int] = "n"
+// Counting the messages of each connection without a database.
+func ExampleStateValue() {
 	h := exampleHandler()
-	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		n, err := count.Get(e.State())
+	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+		n, err := handler.StateValue[int](e.State(), "n")
 		if err != nil {
-			return webpubsub.Message{}, err
+			return nil, err
 		}
-		return webpubsub.Text(fmt.Sprint("message ", n+1)), count.Set(e.State(), n+1)
+		return &handler.EventResponse{
+			Message: webpubsub.Text(fmt.Sprint("message ", n+1)),
+			State:   map[string]any{"n": n + 1},
+		}, nil
 	})
 	state := map[string]any{}
 	for range 3 {
 		res := handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("x"), &handlertest.Options{State: state}))
 		fmt.Println(res.Message())
-		if next, ok := res.State(); ok { // the service keeps it for the next event
+		if next, ok := res.State(); ok { // the service sends it with the next event
 			state["n"] = next["n"]
 		}
 	}
@@ -191,7 +193,7 @@ func ExampleHandler_Hub() {
 	// hello from news
 }
 
-// Telling everybody else in a group, through the service client.
+// Sending to the other members of a group with the service client.
 func ExampleEvent_SendToGroup() {
 	sender := &fakeSender{name: "service"} // in a program: a *service.Client
 	h, err := handler.New(handler.Options{
@@ -212,7 +214,7 @@ func ExampleEvent_SendToGroup() {
 	// Output: service group lobby alice is here true
 }
 
-// Handing an event to any CloudEvents system.
+// Converting an event for another CloudEvents system.
 func ExampleEvent_CloudEvent() {
 	h := exampleHandler()
 	h.OnDisconnected(func(_ context.Context, e *handler.DisconnectedEvent) error {
@@ -247,7 +249,7 @@ func ExampleRejectMQTT() {
 	h := exampleHandler()
 	h.OnConnect(func(_ context.Context, r *handler.ConnectRequest) (*handler.ConnectResponse, error) {
 		if r.MQTT != nil && r.MQTT.Username != "sensor" {
-			return nil, handler.RejectMQTT(handler.MQTT5BadUserNameOrPassword, "who are you?")
+			return nil, handler.RejectMQTT(handler.MQTT5BadUserNameOrPassword, "unknown user")
 		}
 		return nil, nil
 	})
@@ -256,10 +258,5 @@ func ExampleRejectMQTT() {
 		MQTTConnect:          &handler.MQTTConnect{ProtocolVersion: 5, Username: "x"},
 	}))
 	fmt.Println(res.Status, string(res.Body))
-	// Output: 401 {"mqtt":{"code":134,"reason":"who are you?"}}
-}
-
-func ExampleSignature() {
-	fmt.Println(handler.Signature(handlertest.AccessKey, "conn1"))
-	// Output: sha256=8de7281e588e23b0a30a7180ffa240257b8176e983004c240c9f3f7a7233c993
+	// Output: 401 {"mqtt":{"code":134,"reason":"unknown user"}}
 }

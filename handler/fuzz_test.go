@@ -15,6 +15,7 @@ import (
 	"example.com/webpubsub"
 	"example.com/webpubsub/handler"
 	"example.com/webpubsub/handler/handlertest"
+	"example.com/webpubsub/internal/webhook"
 )
 
 func quiet(o *handler.Options) { o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil)) }
@@ -49,9 +50,9 @@ func FuzzEvent(f *testing.F) {
 		}
 		return &handler.ConnectResponse{UserID: r.Claims.Get("sub")}, nil
 	})
-	h.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+	h.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
 		look(&e.Event)
-		return webpubsub.Binary(e.Message.Data), nil
+		return &handler.EventResponse{Message: webpubsub.Binary(e.Message.Data)}, nil
 	})
 	onNotification(h, func(e *handler.Event, _ string) error { look(e); return nil })
 	f.Fuzz(func(t *testing.T, typ, conn, hub, contentType, key, value string, body []byte) {
@@ -73,7 +74,7 @@ func FuzzEvent(f *testing.F) {
 // FuzzSignature compares with the obvious reading of the rule: some entry of
 // some line is the signature.
 func FuzzSignature(f *testing.F) {
-	good := handler.Signature(handlertest.AccessKey, "conn1")
+	good := webhook.Signature(handlertest.AccessKey, "conn1")
 	f.Add(good, "", "conn1")
 	f.Add("sha256=00,"+good, "x", "conn1")
 	f.Add(strings.ToUpper(good), ", ,", "conn1")
@@ -89,7 +90,7 @@ func FuzzSignature(f *testing.F) {
 		r.Header["Ce-Signature"] = []string{line1, line2}
 		want := 401
 		for _, entry := range strings.Split(line1+","+line2, ",") {
-			if strings.EqualFold(strings.TrimSpace(entry), handler.Signature(handlertest.AccessKey, conn)) {
+			if strings.EqualFold(strings.TrimSpace(entry), webhook.Signature(handlertest.AccessKey, conn)) {
 				want = 200
 			}
 		}
@@ -109,7 +110,7 @@ func FuzzPreflight(f *testing.F) {
 	host := regexp.MustCompile(`^(?i:localhost)(:[0-9]*)?$`)
 	h, _ := newHandler(f, quiet)
 	f.Fuzz(func(t *testing.T, line1, line2 string) {
-		r := handlertest.Preflight()
+		r := handlertest.ValidationRequest()
 		r.Header["Webhook-Request-Origin"] = []string{line1, line2}
 		res := handlertest.Do(h, r)
 		asked := strings.FieldsFunc(line1+","+line2, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
@@ -134,17 +135,15 @@ func FuzzState(f *testing.F) {
 	h, _ := newHandler(f, quiet)
 	var key, value string
 	var before, after []string
-	var set error
-	h.OnEvent("write", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+	h.OnEvent("write", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
 		before = e.State().Keys()
-		set = e.State().Set(key, value)
-		return webpubsub.Message{}, nil
+		return &handler.EventResponse{State: map[string]any{key: value}}, nil
 	})
 	var got string
-	h.OnEvent("read", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+	h.OnEvent("read", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
 		after = e.State().Keys()
 		_, err := e.State().Get(key, &got)
-		return webpubsub.Message{}, err
+		return nil, err
 	})
 	f.Fuzz(func(t *testing.T, header, k, v string) {
 		k, v = strings.ToValidUTF8(k, "?"), strings.ToValidUTF8(v, "?")
@@ -155,8 +154,8 @@ func FuzzState(f *testing.F) {
 			return handlertest.Do(h, r)
 		}
 		res := event("write", header)
-		if set != nil {
-			return // too large
+		if res.Status == 500 && len(header)+len(k)+len(v) > handler.MaxStateSize/8 {
+			return // the state is too large
 		}
 		out := res.Header.Get("ce-connectionState")
 		if b, err := base64.StdEncoding.DecodeString(out); err != nil || !json.Valid(b) {
@@ -248,15 +247,18 @@ func FuzzReply(f *testing.F) {
 	f.Add([]byte("a"), "K", "a,b", "ü", "ü", "text/ü")
 	f.Add([]byte("a"), "a\r\nb", "\n", "p", "\x00", "\r\n")
 	h, _ := newHandler(f, quiet)
-	var reply webpubsub.Message
+	var m webpubsub.Message
 	var property handler.MQTTUserProperty
 	var contentType string
-	h.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		e.MQTT.ReplyContentType, e.MQTT.ReplyProperties = contentType, []handler.MQTTUserProperty{property}
-		return reply, e.State().Set(property.Name, property.Value)
+	h.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+		return &handler.EventResponse{
+			Message: m,
+			State:   map[string]any{property.Name: property.Value},
+			MQTT:    &handler.MQTTEventResponse{ContentType: contentType, UserProperties: []handler.MQTTUserProperty{property}},
+		}, nil
 	})
 	f.Fuzz(func(t *testing.T, data []byte, key, value, name, text, media string) {
-		reply = webpubsub.Binary(data).WithMetadata(key, value)
+		m = webpubsub.Binary(data).WithMetadata(key, value)
 		property, contentType = handler.MQTTUserProperty{Name: name, Value: text}, media
 		res := handlertest.Do(h, handlertest.UserEvent("chat", "c", "e", webpubsub.Text("x"), &handlertest.Options{PhysicalConnectionID: "p"}))
 		if wantASCII(t, res); res.Status != 200 && res.Status != 500 {

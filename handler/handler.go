@@ -18,34 +18,34 @@ import (
 
 const allowedMethods = "POST, OPTIONS"
 
-// Handler answers the events of Web PubSub. It is an [http.Handler] that looks
-// at method, headers and body but not at the path, so it can be mounted
-// anywhere and under any middleware, and serves any number of hubs.
+// Handler is an [http.Handler] for the events of Azure Web PubSub. It considers
+// method, headers and body of a request but not its path, so it can be mounted at
+// any path and behind any middleware. One Handler can serve several hubs.
 //
-// Register callbacks before the first request; a Handler may then be used by
-// any number of goroutines.
+// Register all callbacks before the first request. ServeHTTP is safe for
+// concurrent use.
 type Handler struct {
-	all    *Hub
-	hubs   map[string]*Hub     // by lower-case name
-	served map[string]struct{} // nil serves every hub
+	all    *HubCallbacks
+	hubs   map[string]*HubCallbacks // by lower-case name
+	served map[string]struct{}      // nil serves every hub
 
 	signers        []*signer
 	entra          *entra
 	origins        map[string]struct{}
 	allowAnyOrigin bool
 	trustTunnel    bool
-	tunnelOnly     bool // nothing verifies requests from the network
+	tunnelOnly     bool // requests from the network cannot be verified
 
 	maxBody int64
 	timeout time.Duration
-	dotNet  bool // Options.DotNetState
+	dotNet  bool // Options.DotNetStateFormat
 	dedup   *dedup
 	log     *slog.Logger
 	limit   *loglimit.Limiter
 }
 
-// ServeHTTP answers one request: OPTIONS, or GET with WebHook-Request-Origin,
-// asks whether the service may send events; POST brings one.
+// ServeHTTP handles one request. OPTIONS, or GET with WebHook-Request-Origin, is
+// an abuse protection (webhook validation) request; POST carries an event.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handled := false
 	defer func() {
@@ -53,63 +53,63 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.fail(w, r, recover())
 		}
 	}()
-	out := h.respond(r)
+	res := h.respond(r)
 	handled = true
-	out.write(w)
+	res.write(w)
 }
 
-// fail responds to a request whose handling ended in a panic with the value v,
-// or in runtime.Goexit if v is nil. To drop the connection instead would make
-// hosts send the request again: the Azure Functions host up to 40 times.
+// fail responds to a request whose handling ended in a panic with the value v, or
+// in runtime.Goexit if v is nil. If the connection were dropped instead, hosts
+// would send the request again: the Azure Functions host up to 40 times.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, v any) {
-	out := rejected(errors.New("panic"))
+	res := failureResponse(errors.New("panic"))
 	if v == nil {
-		// net/http will not complete the response of a goroutine that ends.
-		out.add("Content-Length", strconv.Itoa(len(out.body)))
-		out.add("Connection", "close")
+		// net/http does not complete the response of a goroutine that exits.
+		res.add("Content-Length", strconv.Itoa(len(res.body)))
+		res.add("Connection", "close")
 	}
-	out.write(w)
+	res.write(w)
 	if v == nil {
 		_ = http.NewResponseController(w).Flush()
-		h.logRequest(r, slog.LevelError, "a callback ended its goroutine with runtime.Goexit")
+		h.logRequest(r, slog.LevelError, "callback called runtime.Goexit")
 		return
 	}
-	h.logRequest(r, slog.LevelError, "the handler panicked",
+	h.logRequest(r, slog.LevelError, "panic in handler",
 		slog.String("error", fmt.Sprint(v)), slog.String("stack", string(debug.Stack())))
 }
 
-func (h *Handler) respond(r *http.Request) reply {
+func (h *Handler) respond(r *http.Request) response {
 	switch {
 	case r.Method == http.MethodPost:
 		return h.respondToEvent(r)
 	case r.Method == http.MethodOptions,
-		// The service falls back to GET where OPTIONS was answered with 404, as
-		// some hosts do without asking the handler.
+		// If OPTIONS is answered with 404, as some hosts do without calling the
+		// handler, the service falls back to GET.
 		r.Method == http.MethodGet && len(r.Header[headerRequestOrigin]) > 0:
 		return h.preflight(r)
 	}
-	out := h.refuseRequest(r, refuse(http.StatusMethodNotAllowed, "the method is not allowed", "Web PubSub sends events with POST"))
-	out.add("Allow", allowedMethods)
-	return out
+	res := h.rejectRequest(r, reject(http.StatusMethodNotAllowed, "the method is not allowed", "Web PubSub sends events with POST"))
+	res.add("Allow", allowedMethods)
+	return res
 }
 
-func (h *Handler) respondToEvent(r *http.Request) reply {
-	no := h.verifyOrigin(r)
-	if no != nil {
-		return h.refuseRequest(r, no)
+func (h *Handler) respondToEvent(r *http.Request) response {
+	rej := h.verifyOrigin(r)
+	if rej != nil {
+		return h.rejectRequest(r, rej)
 	}
-	e, no := h.eventFrom(r.Header)
-	if no == nil {
-		no = h.verifySender(r, e.ConnectionID)
+	e, rej := h.parseEvent(r.Header)
+	if rej == nil {
+		rej = h.verifySender(r, e.ConnectionID)
 	}
-	if no == nil {
-		no = h.accepts(&e)
+	if rej == nil {
+		rej = h.checkHeaders(&e)
 	}
-	if no == nil {
-		e.body, no = h.readBody(r)
+	if rej == nil {
+		e.body, rej = h.readBody(r)
 	}
-	if no != nil {
-		return h.refuseRequest(r, no)
+	if rej != nil {
+		return h.rejectRequest(r, rej)
 	}
 	hub := h.hubs[strings.ToLower(e.Hub)]
 	e.sender = h.all.sender
@@ -118,26 +118,26 @@ func (h *Handler) respondToEvent(r *http.Request) reply {
 	}
 	ctx := withTimeout(r.Context(), h.timeout)
 	defer ctx.end()
-	var answer reply
-	var replayed bool
+	var res response
+	var cached bool
 	if h.dedup != nil {
-		answer, replayed = h.dedup.do(ctx, &e, func() reply { return h.dispatch(ctx, hub, &e) })
+		res, cached = h.dedup.do(ctx, &e, func() response { return h.dispatch(ctx, hub, &e) })
 	} else {
-		answer = h.dispatch(ctx, hub, &e)
+		res = h.dispatch(ctx, hub, &e)
 	}
-	if answer.refusal != nil {
-		h.logRefusal(ctx, answer.refusal, e.attrs())
+	if res.rejection != nil {
+		h.logRejection(ctx, res.rejection, e.attrs())
 	}
 	if h.log.Enabled(ctx, slog.LevelDebug) {
-		h.log.LogAttrs(ctx, slog.LevelDebug, "event answered", append(e.attrs(),
-			slog.Int("status", answer.status), slog.Bool("replayed", replayed))...)
+		h.log.LogAttrs(ctx, slog.LevelDebug, "event handled", append(e.attrs(),
+			slog.Int("status", res.status), slog.Bool("cached", cached))...)
 	}
-	return answer
+	return res
 }
 
-// verifySender decides whether the request comes from the service. It runs
-// before anything of the body is read.
-func (h *Handler) verifySender(r *http.Request, connectionID string) *refusal {
+// verifySender checks that the request comes from the service, before anything of
+// the body is read.
+func (h *Handler) verifySender(r *http.Request, connectionID string) *rejection {
 	if connectionID == "" {
 		return missing("ce-connectionId")
 	}
@@ -145,12 +145,12 @@ func (h *Handler) verifySender(r *http.Request, connectionID string) *refusal {
 	case h.throughTunnel(r):
 		return nil
 	case h.tunnelOnly:
-		return refuse(http.StatusUnauthorized, "the event did not arrive through the tunnel",
+		return reject(http.StatusUnauthorized, "the event did not arrive through the tunnel",
 			"Options.TrustTunnel accepts events of the tunnel only; to accept others, set Options.ConnectionStrings, AccessKeys or Entra")
 	}
 	if len(h.signers) > 0 {
-		if no := h.verifySignature(r.Header, connectionID); no != nil {
-			return no
+		if rej := h.verifySignature(r.Header, connectionID); rej != nil {
+			return rej
 		}
 	}
 	if h.entra != nil {
@@ -165,13 +165,13 @@ func (h *Handler) throughTunnel(r *http.Request) bool {
 	return h.trustTunnel && viatunnel.Marked(r.Context())
 }
 
-// accepts looks at what the headers say of an event that is known to be genuine.
-func (h *Handler) accepts(e *Event) *refusal {
-	if no := e.named(); no != nil {
-		return no
+// checkHeaders checks the headers of a verified event.
+func (h *Handler) checkHeaders(e *Event) *rejection {
+	if rej := e.parseName(); rej != nil {
+		return rej
 	}
 	if !h.serves(e.Hub) {
-		return refuse(http.StatusNotFound, "hub "+clip(e.Hub)+" is not served here", "add it to Options.Hubs, or take this URL out of the hub's settings")
+		return reject(http.StatusNotFound, "hub "+truncate(e.Hub)+" is not served here", "add it to Options.Hubs, or remove this URL from the hub's settings")
 	}
 	if strings.HasPrefix(e.Type, typeUser) {
 		return nil
@@ -179,11 +179,11 @@ func (h *Handler) accepts(e *Event) *refusal {
 	switch e.Type {
 	case typeConnect, typeConnected, typeDisconnected, typeGroupJoined, typeGroupLeft:
 	default:
-		return refuse(http.StatusBadRequest, "the event type "+clip(e.Type)+" is not known", "take it out of the hub's settings")
+		return reject(http.StatusBadRequest, "unknown event type "+truncate(e.Type), "remove the event from the hub's settings")
 	}
-	// A missing content type is let through; another one is a mistake.
+	// A missing content type is accepted; another one is a mistake.
 	if ct := value(e.header, headerContentType); ct != "" && !isJSON(ct) {
-		return refuse(http.StatusUnsupportedMediaType, "a system event has the content type "+clip(ct), "it is application/json")
+		return reject(http.StatusUnsupportedMediaType, "a system event has the content type "+truncate(ct), "it must be application/json")
 	}
 	return nil
 }
@@ -193,8 +193,8 @@ func isJSON(contentType string) bool {
 	return strings.EqualFold(strings.TrimSpace(media), "application/json")
 }
 
-// readBody reads at most the configured number of bytes.
-func (h *Handler) readBody(r *http.Request) ([]byte, *refusal) {
+// readBody reads at most Options.MaxBodyBytes.
+func (h *Handler) readBody(r *http.Request) ([]byte, *rejection) {
 	if r.ContentLength > h.maxBody {
 		return nil, h.tooLarge()
 	}
@@ -204,16 +204,16 @@ func (h *Handler) readBody(r *http.Request) ([]byte, *refusal) {
 	var body []byte
 	var err error
 	if n := r.ContentLength; n > 0 {
-		// The exact size is known, and the reader of net/http yields no more.
+		// The size is known, and net/http does not return more.
 		body = make([]byte, n)
 		_, err = io.ReadFull(r.Body, body)
 	} else {
 		body, err = io.ReadAll(io.LimitReader(r.Body, h.maxBody+1))
 	}
 	if err != nil {
-		no := refuse(http.StatusBadRequest, "the body ended early", "look for a proxy that cuts requests")
-		no.cause = err
-		return nil, no
+		rej := reject(http.StatusBadRequest, "the request body is incomplete", "check for a proxy that truncates request bodies")
+		rej.err = err
+		return nil, rej
 	}
 	if int64(len(body)) > h.maxBody {
 		return nil, h.tooLarge()
@@ -221,30 +221,30 @@ func (h *Handler) readBody(r *http.Request) ([]byte, *refusal) {
 	return body, nil
 }
 
-func (h *Handler) tooLarge() *refusal {
-	return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body exceeds %d bytes", h.maxBody), "raise Options.MaxBodyBytes")
+func (h *Handler) tooLarge() *rejection {
+	return reject(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body exceeds %d bytes", h.maxBody), "increase Options.MaxBodyBytes")
 }
 
 // dispatch calls the callback and logs its error.
-func (h *Handler) dispatch(ctx context.Context, hub *Hub, e *Event) reply {
-	var out reply
+func (h *Handler) dispatch(ctx context.Context, hub *HubCallbacks, e *Event) response {
+	var res response
 	var err error
 	switch {
 	case strings.HasPrefix(e.Type, typeUser):
-		out, err = h.userEvent(ctx, hub, e)
+		res, err = h.userEvent(ctx, hub, e)
 	case e.Type == typeConnect:
-		out, err = h.connect(ctx, hub, e)
+		res, err = h.connect(ctx, hub, e)
 	default:
-		out, err = h.notification(ctx, hub, e)
+		res, err = h.notification(ctx, hub, e)
 	}
 	if err != nil {
-		h.logFailure(ctx, hub, e, out.status, err)
+		h.logFailure(ctx, hub, e, res.status, err)
 	}
-	return out
+	return res
 }
 
-// protect calls a callback and turns its panic into an error.
-func protect(f func() error) (err error) {
-	defer recovered(&err)
+// callSafely calls a callback and returns its panic as an error.
+func callSafely(f func() error) (err error) {
+	defer recoverPanic(&err)
 	return f()
 }

@@ -10,27 +10,26 @@ import (
 	"example.com/webpubsub/internal/loglimit"
 )
 
-// newLimiter bounds the records that callers and clients can cause: ten of a
-// kind in ten seconds are logged, the others are counted.
+// newLimiter bounds the log records that callers and clients can cause.
 func (h *Handler) newLimiter() *loglimit.Limiter {
 	return loglimit.New(func(kind string, n int) {
-		h.log.Warn("log records suppressed", slog.String("kind", kind), slog.Int("count", n), slog.Duration("interval", loglimit.Interval))
+		h.log.Warn("similar log records suppressed", slog.String("kind", kind), slog.Int("count", n), slog.Duration("interval", loglimit.Interval))
 	})
 }
 
-// logFailure logs a callback's error: a rejection is the program's decision,
-// anything else a failure.
-func (h *Handler) logFailure(ctx context.Context, hub *Hub, e *Event, status int, err error) {
+// logFailure logs the error of a callback: a rejection at level Info, any other
+// error at level Error.
+func (h *Handler) logFailure(ctx context.Context, hub *HubCallbacks, e *Event, status int, err error) {
 	level, msg := slog.LevelError, "callback failed"
-	var rejection *RejectError
+	var rejected *RejectError
 	var panicked *panicError
 	switch {
 	case errors.As(err, &panicked):
-		msg = "callback panicked"
-	case errors.As(err, &rejection):
+		msg = "panic in callback"
+	case errors.As(err, &rejected):
 		level, msg = slog.LevelInfo, "callback rejected the event"
 	}
-	if !h.limit.Allow(msg + ": " + h.callbackOf(hub, e)) {
+	if !h.limit.Allow(msg + ": " + h.callbackName(hub, e)) {
 		return
 	}
 	attrs := append(e.attrs(), slog.Int("status", status), slog.String("error", err.Error()))
@@ -40,39 +39,38 @@ func (h *Handler) logFailure(ctx context.Context, hub *Hub, e *Event, status int
 	h.log.LogAttrs(ctx, level, msg, attrs...)
 }
 
-// callbackOf names the callback of an event; the name of a user event alone is
-// the client's choice.
-func (h *Handler) callbackOf(hub *Hub, e *Event) string {
+// callbackName identifies the callback of an event. It is not the name of the
+// event, which clients choose.
+func (h *Handler) callbackName(hub *HubCallbacks, e *Event) string {
 	if !strings.HasPrefix(e.Type, typeUser) {
 		return e.Type
 	}
-	name := strings.ToLower(e.Name)
-	if h.all.events[name] != nil || hub != nil && hub.events[name] != nil {
-		return typeUser + name
+	if _, byName := h.eventFunc(hub, e.Name); byName {
+		return typeUser + strings.ToLower(e.Name)
 	}
 	return typeUser + anyEvent
 }
 
-func (h *Handler) logRefusal(ctx context.Context, no *refusal, attrs []slog.Attr) {
-	const msg = "request refused"
-	// The remedy contains nothing of the request, unlike the rule.
-	if !h.limit.Allow(msg + ": " + no.remedy) {
+func (h *Handler) logRejection(ctx context.Context, rej *rejection, attrs []slog.Attr) {
+	const msg = "request rejected"
+	// The hint contains nothing of the request, unlike the reason.
+	if !h.limit.Allow(msg + ": " + rej.hint) {
 		return
 	}
-	attrs = append(attrs, slog.Int("status", no.status), slog.String("rule", no.rule), slog.String("remedy", no.remedy))
-	if no.cause != nil {
-		attrs = append(attrs, slog.String("cause", no.cause.Error()))
+	attrs = append(attrs, slog.Int("status", rej.status), slog.String("reason", rej.reason), slog.String("hint", rej.hint))
+	if rej.err != nil {
+		attrs = append(attrs, slog.String("error", rej.err.Error()))
 	}
 	h.log.LogAttrs(ctx, slog.LevelWarn, msg, attrs...)
 }
 
-// refuseRequest logs a request that is not handled and returns the response.
-func (h *Handler) refuseRequest(r *http.Request, no *refusal) reply {
-	h.logRefusal(r.Context(), no, requestAttrs(r))
-	return refused(no)
+// rejectRequest logs a request that is not handled and returns the response.
+func (h *Handler) rejectRequest(r *http.Request, rej *rejection) response {
+	h.logRejection(r.Context(), rej, requestAttrs(r))
+	return rejectionResponse(rej)
 }
 
-// logRequest logs what happened to a request as a whole.
+// logRequest logs a record about a request as a whole.
 func (h *Handler) logRequest(r *http.Request, level slog.Level, msg string, attrs ...slog.Attr) {
 	if h.limit.Allow(msg) {
 		h.log.LogAttrs(r.Context(), level, msg, append(requestAttrs(r), attrs...)...)
@@ -80,31 +78,31 @@ func (h *Handler) logRequest(r *http.Request, level slog.Level, msg string, attr
 }
 
 // requestAttrs are the log attributes of a request that is not known to be an
-// event. Headers that could hold a secret are not logged.
+// event. They contain no header that could hold a secret.
 func requestAttrs(r *http.Request) []slog.Attr {
 	return []slog.Attr{
-		slog.String("method", clip(r.Method)),
-		slog.String("hub", clip(value(r.Header, headerHub))),
-		slog.String("connection", clip(value(r.Header, headerConnectionID))),
-		slog.String("type", clip(value(r.Header, headerType))),
+		slog.String("method", truncate(r.Method)),
+		slog.String("hub", truncate(value(r.Header, headerHub))),
+		slog.String("connection", truncate(value(r.Header, headerConnectionID))),
+		slog.String("type", truncate(value(r.Header, headerType))),
 	}
 }
 
-// attrs is how the log names an event.
+// attrs are the log attributes of an event.
 func (e *Event) attrs() []slog.Attr {
 	return []slog.Attr{
-		slog.String("hub", clip(e.Hub)),
-		slog.String("connection", clip(e.ConnectionID)),
-		slog.String("event", clip(e.Name)),
-		slog.String("id", clip(e.ID)),
+		slog.String("hub", truncate(e.Hub)),
+		slog.String("connection", truncate(e.ConnectionID)),
+		slog.String("event", truncate(e.Name)),
+		slog.String("id", truncate(e.ID)),
 	}
 }
 
-// clip keeps foreign text short in the log.
-func clip(s string) string {
-	const most = 128
-	if len(s) > most {
-		return strings.ToValidUTF8(s[:most], "") + "…"
+// truncate shortens untrusted text for logging.
+func truncate(s string) string {
+	const limit = 128
+	if len(s) > limit {
+		return strings.ToValidUTF8(s[:limit], "") + "…"
 	}
 	return s
 }

@@ -61,10 +61,12 @@ func newHandler(t testing.TB, change func(*handler.Options)) (*handler.Handler, 
 	return h, log
 }
 
-// replyText is a callback that answers every event with the same text.
+func reply(m webpubsub.Message) *handler.EventResponse { return &handler.EventResponse{Message: m} }
+
+// replyText is a callback that replies to every event with the same text.
 func replyText(text string) handler.EventFunc {
-	return func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
-		return webpubsub.Text(text), nil
+	return func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) {
+		return &handler.EventResponse{Message: webpubsub.Text(text)}, nil
 	}
 }
 

@@ -38,7 +38,7 @@ func TestMQTTConnect(t *testing.T) {
 			return &handler.ConnectResponse{
 				UserID: "userId", Groups: []string{"group1", "group2"}, Subprotocol: "mqtt",
 				Roles: []string{"webpubsub.joinLeaveGroup"},
-				MQTT:  &handler.MQTTConnectReply{UserProperties: []handler.MQTTUserProperty{{Name: "a", Value: "b"}}},
+				MQTT:  &handler.MQTTConnectResponse{UserProperties: []handler.MQTTUserProperty{{Name: "a", Value: "b"}}},
 			}, nil
 		})
 		res := handlertest.Do(h, handlertest.Connect("chat", "client1", o))
@@ -90,6 +90,7 @@ func TestMQTTConnectRejected(t *testing.T) {
 			401, `{"mqtt":{"code":134,"reason":"error message","userProperties":[{"name":"a","value":"b"}]}}`,
 		},
 		{"code and status", 5, &handler.RejectError{Status: 418, MQTTCode: handler.MQTT5Banned}, 418, `{"mqtt":{"code":138}}`},
+		{"a code that does not exist", 5, handler.RejectMQTT(1000, ""), 500, `{"mqtt":{"code":1000}}`},
 		{"any error", 5, errors.New("secret"), 500, `{"mqtt":{"code":128}}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -107,28 +108,10 @@ func TestMQTTConnectRejected(t *testing.T) {
 	}
 }
 
-// The table of web-pubsub-express and of the .NET library.
-func TestMQTTCodeStatus(t *testing.T) {
-	for status, codes := range map[int][]handler.MQTTCode{
-		400: {1, 2, 129, 131, 132, 133, 140, 144, 149, 153, 154, 155},
-		401: {4, 5, 134, 135},
-		403: {138},
-		429: {151, 159},
-		500: {0, 128, 130, 136, 137, 156, 157, 99, -1, 255},
-		503: {3},
-	} {
-		for _, c := range codes {
-			if got := c.Status(); got != status {
-				t.Errorf("code %d: status %d, want %d", c, got, status)
-			}
-		}
-	}
-}
-
 func TestMQTTUserEvent(t *testing.T) {
 	for _, contentType := range []string{"", "text/plain", "image/png", "application/cloudevents+json", "///", "not a type"} {
 		h, _ := newHandler(t, nil)
-		h.OnEvent("measure", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+		h.OnEvent("measure", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
 			want := []handler.MQTTUserProperty{{Name: "unit", Value: "K"}, {Name: "x", Value: "1"}, {Name: "x", Value: "2"}}
 			if e.ContentType != contentType || e.MQTT == nil || !reflect.DeepEqual(e.MQTT.UserProperties, want) || e.SessionID != "s1" {
 				t.Errorf("event %+v %+v", e, e.MQTT)
@@ -136,9 +119,9 @@ func TestMQTTUserEvent(t *testing.T) {
 			if known := contentType == "text/plain"; known != (e.Message.Type == webpubsub.DataTypeText) || string(e.Message.Data) != "273" {
 				t.Errorf("message %v of type %s", e.Message.Data, e.Message.Type)
 			}
-			e.MQTT.ReplyContentType = "application/x-ack"
-			e.MQTT.ReplyProperties = []handler.MQTTUserProperty{{Name: "seen", Value: "yes"}}
-			return webpubsub.Binary([]byte{1}), nil
+			return &handler.EventResponse{Message: webpubsub.Binary([]byte{1}), MQTT: &handler.MQTTEventResponse{
+				ContentType: "application/x-ack", UserProperties: []handler.MQTTUserProperty{{Name: "seen", Value: "yes"}},
+			}}, nil
 		})
 		o := mqttOptions(5)
 		o.SessionID = "s1"
@@ -153,19 +136,25 @@ func TestMQTTUserEvent(t *testing.T) {
 	}
 }
 
-func TestMQTTReplyRefused(t *testing.T) {
-	for name, change := range map[string]func(*handler.MQTTPublish){
-		"content type": func(m *handler.MQTTPublish) { m.ReplyContentType = "a\r\nb: c" },
-		"name":         func(m *handler.MQTTPublish) { m.ReplyProperties = []handler.MQTTUserProperty{{Name: "a b", Value: ""}} },
-		"value":        func(m *handler.MQTTPublish) { m.ReplyProperties = []handler.MQTTUserProperty{{Name: "a", Value: "\n"}} },
+func TestInvalidMQTTEventResponse(t *testing.T) {
+	for name, mqtt := range map[string]handler.MQTTEventResponse{
+		"content type": {ContentType: "a\r\nb: c"},
+		"name":         {UserProperties: []handler.MQTTUserProperty{{Name: "a b", Value: ""}}},
+		"value":        {UserProperties: []handler.MQTTUserProperty{{Name: "a", Value: "\n"}}},
+		// The Azure Functions host turns a response header that is not ASCII into a
+		// 500, after the callback has run.
+		"not ASCII": {UserProperties: []handler.MQTTUserProperty{{Name: "a", Value: "ü"}}},
 	} {
 		h, _ := newHandler(t, nil)
-		h.OnEvent("e", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-			change(e.MQTT)
-			return webpubsub.Text("x"), nil
+		h.OnEvent("e", func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) {
+			return &handler.EventResponse{Message: webpubsub.Text("x"), MQTT: &mqtt}, nil
 		})
 		if res := handlertest.Do(h, handlertest.UserEvent("chat", "c", "e", webpubsub.Text(""), mqttOptions(5))); res.Status != 500 {
 			t.Errorf("%s: status %d", name, res.Status)
+		}
+		// A WebSocket client has no use for it.
+		if res := handlertest.Do(h, handlertest.UserEvent("chat", "c", "e", webpubsub.Text(""), nil)); res.Status != 200 {
+			t.Errorf("%s of a WebSocket client: status %d", name, res.Status)
 		}
 	}
 }

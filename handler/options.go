@@ -11,61 +11,62 @@ import (
 	"example.com/webpubsub/internal/names"
 )
 
-// Options configure a [Handler]. At least one way to verify events is needed:
-// ConnectionStrings, AccessKeys or Entra. What is configured must pass: with
-// both a key and Entra an event needs a valid signature and a valid token. A
-// resource can so move from keys to Entra without a gap: let the service send
-// tokens, add Entra, remove the keys.
+// Options configure a [Handler]. At least one way to verify events must be
+// configured: ConnectionStrings, AccessKeys or Entra. If both keys and Entra are
+// configured, an event needs a valid signature and a valid token. To migrate from
+// keys to Entra without rejecting events: configure the service to send tokens, add
+// Entra, remove the keys.
 type Options struct {
-	// ConnectionStrings are those of the resources that send events. Their keys
-	// verify signatures, their endpoints are allowed origins.
+	// ConnectionStrings are the connection strings of the resources that send
+	// events. Their keys verify signatures, and their endpoints are allowed origins.
 	ConnectionStrings []string
-	// AccessKeys verify signatures beside the keys of ConnectionStrings; give
-	// the secondary key here. An event needs to fit one of them.
+	// AccessKeys verify signatures, in addition to the keys of ConnectionStrings:
+	// for example the secondary key. An event must match one of the keys.
 	AccessKeys []string
-	// Entra verifies the token that the service sends when its event handler is
-	// configured with a managed identity. Nil does not look at tokens.
+	// Entra verifies the token that the service sends if its event handler is
+	// configured with a managed identity. Default: tokens are not verified.
 	Entra *EntraOptions
-	// TrustTunnel accepts requests that package tunnel serves without looking at
-	// signature, token and origin: the service was authenticated when the tunnel
-	// was opened, and a request from the network cannot look like one of the tunnel.
+	// TrustTunnel accepts requests that package tunnel serves without verifying
+	// signature, token and origin: the service was authenticated when the tunnel was
+	// opened, and a request from the network cannot look like one of the tunnel.
 	// Requests from the network are verified by the fields above, and rejected if
 	// none of them is set. Default: every request is verified.
 	TrustTunnel bool
-	// DangerouslySkipVerification lets everybody who can reach the URL send
-	// events in the name of any user. It is for development, where no key is at
-	// hand, and excludes the three fields above.
+	// DangerouslySkipVerification disables verification: any caller can send events
+	// as any user. It is for development, and cannot be combined with
+	// ConnectionStrings, AccessKeys or Entra.
 	DangerouslySkipVerification bool
 
-	// AllowedOrigins are the hosts of services that may send events, beside the
-	// endpoints of ConnectionStrings: host names or URLs, compared whole, without
-	// port and case. "*" allows every origin, which is the default only with
-	// DangerouslySkipVerification.
+	// AllowedOrigins are the hosts of services that can send events, in addition to
+	// the endpoints of ConnectionStrings: host names or URLs. Whole hosts are
+	// compared, without port and case. "*" allows every origin. Default: none, or
+	// "*" with DangerouslySkipVerification.
 	AllowedOrigins []string
-	// Hubs are the hubs that are served; events of others are answered with 404.
-	// Empty serves every hub.
+	// Hubs are the hubs that are served. Events of other hubs are answered with
+	// 404. Default: every hub is served.
 	Hubs []string
 
-	// MaxBodyBytes bounds an event's body; the service's own limit for a client's
-	// message is 1 MB. Zero means 1 MiB and 64 KiB.
+	// MaxBodyBytes is the maximum size of the body of an event. The service limits a
+	// client's message to 1 MiB. Default: 1 MiB + 64 KiB.
 	MaxBodyBytes int64
-	// Timeout is the deadline of a callback's context. Zero means 90 seconds:
-	// the service waits 100, retries included.
+	// Timeout is the deadline of a callback's context. Default: 90 seconds; the
+	// service waits 100 seconds, including retries.
 	Timeout time.Duration
-	// Dedup answers a repeated event from memory instead of calling the callback
-	// again. Nil calls it for every delivery.
+	// Dedup enables deduplication: a retried event is answered with the cached
+	// response, and the callback is not called again. Default: disabled.
 	Dedup *DedupOptions
-	// DotNetState writes the values of connection states in the form of
-	// Microsoft's .NET library, for connections whose events .NET handlers get as
-	// well; a JavaScript handler then sees base64 text. Default: plain JSON, which
-	// the .NET library takes for an empty state. Both are read either way.
-	DotNetState bool
-	// Sender is the service client behind [Event.SendToSender] and its
-	// neighbours; a *service.Client is one. Nil makes them fail with
-	// [ErrNoSender].
+	// DotNetStateFormat writes the values of connection states in the format of
+	// Microsoft's .NET library, for connections whose events are also sent to .NET
+	// handlers; a JavaScript handler then reads base64 text. Both formats are read
+	// in any case. Default: plain JSON, which the .NET library reads as empty.
+	DotNetStateFormat bool
+	// Sender is the service client that is used by [Event.SendToSender] and the
+	// other Send methods. *service.Client implements it. Default: the Send methods
+	// return [ErrNoSender].
 	Sender Sender
-	// Logger gets refusals (Warn), failed callbacks (Error) and one line per
-	// event (Debug). Nil means slog.Default().
+	// Logger receives rejected requests at level Warn, failed callbacks at level
+	// Error, rejections by callbacks at level Info, and each event at level Debug.
+	// Default: slog.Default().
 	Logger *slog.Logger
 }
 
@@ -74,20 +75,20 @@ const (
 	defaultTimeout = 90 * time.Second
 )
 
-// New returns a handler that answers events. It fails where the options leave
-// events unverified or cannot be understood; the error names the field. New
-// calls nobody: keys of Entra are fetched with the first event.
+// New returns a handler without callbacks. It returns an error, which names the
+// field, if the options do not configure verification or are invalid. New does not
+// make network requests: the signing keys of Entra are fetched for the first event.
 func New(o Options) (*Handler, error) {
 	h := &Handler{
 		origins: make(map[string]struct{}),
-		hubs:    make(map[string]*Hub),
+		hubs:    make(map[string]*HubCallbacks),
 		maxBody: o.MaxBodyBytes,
 		timeout: o.Timeout,
-		dotNet:  o.DotNetState,
+		dotNet:  o.DotNetStateFormat,
 		log:     o.Logger,
 	}
 	h.limit = h.newLimiter()
-	h.all = &Hub{sender: o.Sender}
+	h.all = &HubCallbacks{sender: o.Sender}
 	if h.maxBody == 0 {
 		h.maxBody = defaultMaxBody
 	}
@@ -134,7 +135,7 @@ func (h *Handler) configureVerification(o Options) error {
 	}
 	for i, k := range keys {
 		if k == "" || strings.TrimSpace(k) != k {
-			return fmt.Errorf("Options.AccessKeys[%d] is empty or has white space around it: give the key as the portal shows it", i)
+			return fmt.Errorf("Options.AccessKeys[%d] is empty or has leading or trailing white space: use the key as the portal shows it", i)
 		}
 		h.signers = append(h.signers, newSigner(k))
 	}
@@ -150,16 +151,16 @@ func (h *Handler) configureVerification(o Options) error {
 	h.trustTunnel, h.tunnelOnly = o.TrustTunnel, o.TrustTunnel && !verified
 	switch {
 	case o.TrustTunnel && o.DangerouslySkipVerification:
-		return errors.New("Options.TrustTunnel and DangerouslySkipVerification are mutually exclusive: remove one")
+		return errors.New("Options.TrustTunnel cannot be combined with DangerouslySkipVerification")
 	case h.tunnelOnly:
 	case !verified && !o.DangerouslySkipVerification:
-		return errors.New("nothing verifies that events come from the service: set Options.ConnectionStrings, Options.AccessKeys or Options.Entra (or, in development only, Options.DangerouslySkipVerification)")
+		return errors.New("no event verification configured: set Options.ConnectionStrings, Options.AccessKeys or Options.Entra (or, for development only, Options.DangerouslySkipVerification)")
 	case verified && o.DangerouslySkipVerification:
-		return errors.New("Options.DangerouslySkipVerification excludes ConnectionStrings, AccessKeys and Entra: remove the one or the others")
+		return errors.New("Options.DangerouslySkipVerification cannot be combined with ConnectionStrings, AccessKeys or Entra")
 	case len(allowed) == 0 && !verified:
 		allowed = []string{anyOrigin}
 	case len(allowed) == 0:
-		return errors.New(`no origin is allowed to send events: set Options.AllowedOrigins to the host of your resource, such as "name.webpubsub.azure.com", or give Options.ConnectionStrings; "*" allows every origin`)
+		return errors.New(`no allowed origin configured: set Options.AllowedOrigins to the host of your resource, for example "name.webpubsub.azure.com", or set Options.ConnectionStrings; "*" allows every origin`)
 	}
 	for _, a := range allowed {
 		if a == anyOrigin {

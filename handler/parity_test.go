@@ -9,6 +9,7 @@ import (
 	"example.com/webpubsub"
 	"example.com/webpubsub/handler"
 	"example.com/webpubsub/handler/handlertest"
+	"example.com/webpubsub/internal/webhook"
 )
 
 // TestParity restates the cases of the tests of Microsoft.Azure.WebPubSub.AspNetCore
@@ -23,7 +24,7 @@ func TestParity(t *testing.T) {
 	}
 	answer := func(m webpubsub.Message, err error) func(*handler.Handler) {
 		return func(h *handler.Handler) {
-			h.OnEvent("message", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) { return m, err })
+			h.OnEvent("message", func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) { return reply(m), err })
 		}
 	}
 	nothing := func(*handler.Handler) {}
@@ -40,7 +41,7 @@ func TestParity(t *testing.T) {
 	set := func(k, v string) func(http.Header) { return func(h http.Header) { h.Set(k, v) } }
 	del := func(k string) func(http.Header) { return func(h http.Header) { h.Del(k) } }
 	method := func(m string) *http.Request { r := user(nil); r.Method = m; return r }
-	preflight := handlertest.Preflight
+	preflight := handlertest.ValidationRequest
 
 	for _, tt := range []struct {
 		library, name string
@@ -60,8 +61,8 @@ func TestParity(t *testing.T) {
 		{"AspNetCore", "exception", answer(webpubsub.Message{}, errors.New("Test Exception")), user(nil), 500, 500, ""},
 		{"AspNetCore", "unauthorized exception", answer(webpubsub.Message{}, handler.Reject(401, "Invalid user")), user(nil), 401, 401, ""},
 		{"AspNetCore", "signature missing", ack, user(del("ce-signature")), 401, 401, ""},
-		{"AspNetCore", "signature of key ccc", ack, user(set("ce-signature", handler.Signature("ccc", "conn1"))), 401, 401, ""},
-		{"AspNetCore", "two signatures", ack, user(set("ce-signature", "sha256=0,"+handler.Signature(handlertest.AccessKey, "conn1"))), 200, 200, ""},
+		{"AspNetCore", "signature of key ccc", ack, user(set("ce-signature", webhook.Signature("ccc", "conn1"))), 401, 401, ""},
+		{"AspNetCore", "two signatures", ack, user(set("ce-signature", "sha256=0,"+webhook.Signature(handlertest.AccessKey, "conn1"))), 200, 200, ""},
 
 		{"Functions", "no user id", ack, user(del("ce-userId")), 200, 200, ""},
 		{"Functions", "no matching trigger", nothing, user(nil), 404, 404, ""},
@@ -90,10 +91,10 @@ func TestParity(t *testing.T) {
 func TestConcurrent(t *testing.T) {
 	h, _ := newHandler(t, func(o *handler.Options) {
 		o.AccessKeys = []string{"second"}
-		o.Dedup = &handler.DedupOptions{MaxReplies: 10}
+		o.Dedup = &handler.DedupOptions{MaxEntries: 10}
 	})
-	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		return webpubsub.Text(e.ConnectionID), e.State().Set("id", e.ID)
+	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+		return &handler.EventResponse{Message: webpubsub.Text(e.ConnectionID), State: map[string]any{"id": e.ID}}, nil
 	})
 	done := make(chan bool)
 	for _, conn := range []string{"a", "b", "c", "d"} {

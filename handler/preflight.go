@@ -11,30 +11,38 @@ import (
 
 const anyOrigin = "*"
 
-// preflight answers the validation request of CloudEvents webhooks, section 4
-// (Azure Web PubSub reference, Abuse protection): may the service with this
-// host name send events here?
+// maxOrigins is the maximum number of hosts that a preflight request can ask for. A
+// resource has a few: its own, those of replicas and custom domains.
+const maxOrigins = 64
+
+// preflight responds to an abuse protection request (CloudEvents webhooks, section
+// 4; Azure Web PubSub reference, Abuse protection): can the service with this host
+// name send events?
 //
-// The service wants 2xx and one WebHook-Allowed-Origin line that equals the
-// host that it asked for; a list in one line is not understood, so each allowed
-// host gets a line of its own.
-func (h *Handler) preflight(r *http.Request) reply {
+// The service requires a 2xx status and a WebHook-Allowed-Origin header that equals
+// the host that it asked for. It does not parse a list, so each allowed host is sent
+// in a header line of its own.
+func (h *Handler) preflight(r *http.Request) response {
 	requested := r.Header[headerRequestOrigin]
 	if len(requested) == 0 {
-		return h.refuseRequest(r, refuse(http.StatusBadRequest, "the validation request has no WebHook-Request-Origin",
-			"only Web PubSub calls this URL; a browser's CORS preflight belongs to another route"))
+		return h.rejectRequest(r, reject(http.StatusBadRequest, "the validation request has no WebHook-Request-Origin",
+			"only Web PubSub calls this URL; use another route for CORS preflight requests of browsers"))
 	}
-	out := reply{status: http.StatusOK}
+	out := response{status: http.StatusOK}
 	if h.allowAnyOrigin {
 		out.add(headerAllowedOrigin, anyOrigin)
 	} else {
+		n := 0
 		for host := range origins(requested) {
-			if h.originAllowed(host) || (h.throughTunnel(r) && isPrintableASCII(host)) {
+			if h.originAllowed(host) || h.throughTunnel(r) && isPrintableASCII(host) {
 				out.add(headerAllowedOrigin, host)
+			}
+			if n++; n == maxOrigins {
+				break
 			}
 		}
 		if len(out.header) == 0 {
-			return h.refuseRequest(r, h.unknownOrigin(http.StatusBadRequest, requested))
+			return h.rejectRequest(r, h.unknownOrigin(http.StatusBadRequest, requested))
 		}
 	}
 	out.add("Allow", allowedMethods)
@@ -42,15 +50,15 @@ func (h *Handler) preflight(r *http.Request) reply {
 	return out
 }
 
-// verifyOrigin checks the origin of an event: one known host in the header
-// suffices, since a resource with replicas or a custom domain lists them all.
-func (h *Handler) verifyOrigin(r *http.Request) *refusal {
+// verifyOrigin checks the origin of an event. One allowed host in the header is
+// sufficient: a resource with replicas or a custom domain lists all its hosts.
+func (h *Handler) verifyOrigin(r *http.Request) *rejection {
 	if h.allowAnyOrigin || h.throughTunnel(r) {
 		return nil
 	}
 	requested := r.Header[headerRequestOrigin]
 	if len(requested) == 1 {
-		// Normally the header is one host, spelled as it is remembered.
+		// Usually the header is one host in lower case.
 		if _, ok := h.origins[requested[0]]; ok {
 			return nil
 		}
@@ -63,25 +71,25 @@ func (h *Handler) verifyOrigin(r *http.Request) *refusal {
 	return h.unknownOrigin(http.StatusUnauthorized, requested)
 }
 
-func (h *Handler) unknownOrigin(status int, requested []string) *refusal {
+func (h *Handler) unknownOrigin(status int, requested []string) *rejection {
 	if len(requested) == 0 {
-		return refuse(status, "the event has no WebHook-Request-Origin", "only Web PubSub may call this URL")
+		return reject(status, "the event has no WebHook-Request-Origin", "only Web PubSub may call this URL")
 	}
-	return refuse(status, "WebHook-Request-Origin "+clip(strings.Join(requested, ", "))+" is not an allowed origin",
-		"if the host is yours, add it to Options.AllowedOrigins; the endpoints of Options.ConnectionStrings are allowed already")
+	return reject(status, "WebHook-Request-Origin "+truncate(strings.Join(requested, ", "))+" is not an allowed origin",
+		"if this is the host of your resource, add it to Options.AllowedOrigins; the endpoints of Options.ConnectionStrings are allowed already")
 }
 
-// originAllowed compares a requested host, which normally comes without a port,
-// with the configured ones: whole, without case. A port is tolerated.
+// originAllowed compares a requested host with the configured ones: whole hosts,
+// without case. The service sends no port; a port is ignored.
 func (h *Handler) originAllowed(host string) bool {
 	_, ok := h.origins[hostOnly(host)]
-	// The response repeats the host, and a response header must be ASCII: "K" is
+	// The response repeats the host, and a response header must be ASCII. "k" is
 	// also the lower case of the Kelvin sign.
 	return ok && isPrintableASCII(host)
 }
 
-// origins yields the hosts of a WebHook-Request-Origin header, whose lines may
-// be lists separated by commas and blanks.
+// origins yields the hosts in the lines of a WebHook-Request-Origin header. Each
+// line can be a list separated by commas and blanks.
 func origins(lines []string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		for _, line := range lines {
@@ -100,9 +108,9 @@ func origins(lines []string) func(yield func(string) bool) {
 	}
 }
 
-// hostOnly strips a port, and the brackets of an IPv6 address, and lowers the
-// case. Of anything else nothing is stripped: a host that is followed by more
-// is another host.
+// hostOnly removes a port and the brackets of an IPv6 address, and converts to
+// lower case. It removes nothing else: a host followed by anything else is another
+// host.
 func hostOnly(host string) string {
 	name, port := host, ""
 	if strings.HasPrefix(host, "[") {
@@ -118,8 +126,8 @@ func hostOnly(host string) string {
 	return strings.ToLower(name)
 }
 
-// configuredHost returns the host of a configured origin, which may be a host
-// name, with a port, or a URL.
+// configuredHost returns the host of a configured origin, which can be a host name,
+// a host name with a port, or a URL.
 func configuredHost(origin string) (string, error) {
 	endpoint, err := connstr.Endpoint(strings.TrimSpace(origin), "")
 	if err != nil {
@@ -130,7 +138,7 @@ func configuredHost(origin string) (string, error) {
 		return "", err
 	}
 	if !isPrintableASCII(u.Hostname()) {
-		return "", fmt.Errorf("the host of %q is not ASCII: write it as DNS does, with xn--", origin)
+		return "", fmt.Errorf("the host of %q is not ASCII: use its punycode form (xn--)", origin)
 	}
 	return strings.ToLower(u.Hostname()), nil
 }

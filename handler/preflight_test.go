@@ -51,7 +51,7 @@ func TestPreflight(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h, _ := newHandler(t, func(o *handler.Options) { o.AllowedOrigins = tt.allowed })
-			r := handlertest.Preflight()
+			r := handlertest.ValidationRequest()
 			r.Header["Webhook-Request-Origin"] = tt.origins
 			res := handlertest.Do(h, r)
 			wantStatus(t, res, tt.status)
@@ -69,7 +69,7 @@ func TestPreflight(t *testing.T) {
 // the former exist, and the service never signs it.
 func TestPreflightNeedsNoMore(t *testing.T) {
 	h, _ := newHandler(t, nil)
-	r := handlertest.Preflight()
+	r := handlertest.ValidationRequest()
 	r.Header.Del("ce-awpsversion")
 	wantStatus(t, handlertest.Do(h, r), 200)
 }
@@ -77,7 +77,7 @@ func TestPreflightNeedsNoMore(t *testing.T) {
 // The service asks by GET where the host answered OPTIONS with 404.
 func TestPreflightByGet(t *testing.T) {
 	h, _ := newHandler(t, nil)
-	r := handlertest.Preflight()
+	r := handlertest.ValidationRequest()
 	r.Method = http.MethodGet
 	res := handlertest.Do(h, r)
 	wantStatus(t, res, 200)
@@ -102,7 +102,7 @@ func TestPreflightFetchesNothing(t *testing.T) {
 	fetched := false
 	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { fetched = true }))
 	h, _ := newHandler(t, nil)
-	r := handlertest.Preflight()
+	r := handlertest.ValidationRequest()
 	r.Header.Set("WebHook-Request-Callback", srv.URL)
 	wantStatus(t, handlertest.Do(h, r), 200)
 	srv.Close() // waits for requests in flight

@@ -7,8 +7,8 @@ import (
 	"example.com/webpubsub"
 )
 
-// Sender sends messages through the service. *service.Client is one; a test
-// may bring its own. A sender is bound to one hub.
+// Sender sends messages through the service. *service.Client implements it. A
+// Sender is bound to one hub.
 type Sender interface {
 	SendToAll(ctx context.Context, m webpubsub.Message, o *webpubsub.SendOptions) error
 	SendToGroup(ctx context.Context, group string, m webpubsub.Message, o *webpubsub.SendOptions) error
@@ -16,14 +16,14 @@ type Sender interface {
 	SendToConnection(ctx context.Context, connectionID string, m webpubsub.Message, o *webpubsub.SendOptions) error
 }
 
-// ErrNoSender is the error of the Send methods of [Event] in a handler that has
-// no service client.
-var ErrNoSender = errors.New("handler: no service client to send with: set Options.Sender, or Hub.SetSender for one hub, to a *service.Client")
+// ErrNoSender is returned by the Send methods of [Event] if no Sender is
+// configured.
+var ErrNoSender = errors.New("handler: no service client configured: set Options.Sender, or call HubCallbacks.SetSender, with a *service.Client")
 
-// SendToSender sends m to the connection that the event came from. Unlike the
-// reply of a user event it can be called any number of times, and from every
-// event after connect: before connect was answered the connection does not
-// exist yet. Of the options only TTL makes sense for one connection.
+// SendToSender sends m to the connection that the event came from. It can be
+// called several times, and for every event except connect: until the response to
+// connect the connection does not exist. Of the options only TTL applies to one
+// connection.
 func (e *Event) SendToSender(ctx context.Context, m webpubsub.Message, o *webpubsub.SendOptions) error {
 	if e.sender == nil {
 		return ErrNoSender

@@ -42,9 +42,9 @@ func TestSend(t *testing.T) {
 	all, news := &fakeSender{name: "default"}, &fakeSender{name: "news"}
 	h, _ := newHandler(t, func(o *handler.Options) { o.Sender = all })
 	h.Hub("News").SetSender(news)
-	h.OnEvent("message", func(ctx context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+	h.OnEvent("message", func(ctx context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
 		o := &webpubsub.SendOptions{Excluded: []string{e.ConnectionID}}
-		return webpubsub.Message{}, errors.Join(
+		return nil, errors.Join(
 			e.SendToSender(ctx, webpubsub.Text("1"), nil),
 			e.SendToAll(ctx, webpubsub.Text("2"), o),
 			e.SendToGroup(ctx, "g", webpubsub.Text("3"), o),

@@ -8,25 +8,12 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+
+	"example.com/webpubsub/internal/webhook"
 )
 
-const signaturePrefix = "sha256="
-
-// Signature returns what the service sends as ce-signature for one access key:
-// "sha256=" and the lower-case hex HMAC-SHA256 of the connection id, keyed with
-// the UTF-8 bytes of the access key (Azure Web PubSub reference, CloudEvents
-// extension: Signature). The service sends one for each of its two keys.
-//
-// Only the connection id is signed. A signature proves that the sender knows
-// the key, not that the event is whole or new; TLS does the rest.
-func Signature(accessKey, connectionID string) string {
-	m := hmac.New(sha256.New, []byte(accessKey))
-	m.Write([]byte(connectionID))
-	return signaturePrefix + hex.EncodeToString(m.Sum(nil))
-}
-
-// signer computes signatures of one key. Its pool keeps keyed hashes, which
-// cost more to set up than to use.
+// signer computes signatures with one key. Its pool keeps keyed hashes, which are
+// more expensive to create than to use.
 type signer struct{ pool sync.Pool }
 
 type signState struct {
@@ -42,8 +29,8 @@ func newSigner(accessKey string) *signer {
 	return s
 }
 
-// matches reports whether any value of the header fits the key. A header may
-// come as several lines and each line may be a comma list.
+// matches reports whether any signature in the header matches the key. There can
+// be several header lines, and each can be a list separated by commas.
 func (s *signer) matches(header []string, connectionID string) bool {
 	st := s.pool.Get().(*signState)
 	defer s.pool.Put(st)
@@ -55,7 +42,7 @@ func (s *signer) matches(header []string, connectionID string) bool {
 	for _, line := range header {
 		for entry := range strings.SplitSeq(line, ",") {
 			var given [sha256.Size]byte
-			// No early exit: the time must not tell which entry fitted.
+			// No early return: the time must not depend on which entry matches.
 			if parseSignature(strings.TrimSpace(entry), &given) && hmac.Equal(given[:], st.sum[:]) {
 				ok = true
 			}
@@ -64,23 +51,23 @@ func (s *signer) matches(header []string, connectionID string) bool {
 	return ok
 }
 
-// parseSignature reads "sha256=" and 64 hex digits of either case.
+// parseSignature parses "sha256=" and 64 hex digits in either case.
 func parseSignature(s string, out *[sha256.Size]byte) bool {
-	if len(s) != len(signaturePrefix)+2*sha256.Size || !strings.EqualFold(s[:len(signaturePrefix)], signaturePrefix) {
+	if len(s) != len(webhook.SignaturePrefix)+2*sha256.Size || !strings.EqualFold(s[:len(webhook.SignaturePrefix)], webhook.SignaturePrefix) {
 		return false
 	}
 	var digits [2 * sha256.Size]byte
-	copy(digits[:], s[len(signaturePrefix):])
+	copy(digits[:], s[len(webhook.SignaturePrefix):])
 	_, err := hex.Decode(out[:], digits[:])
 	return err == nil
 }
 
 // verifySignature checks ce-signature against every configured key.
-func (h *Handler) verifySignature(header http.Header, connectionID string) *refusal {
+func (h *Handler) verifySignature(header http.Header, connectionID string) *rejection {
 	given := header[headerSignature]
 	if len(given) == 0 {
-		return refuse(http.StatusUnauthorized, "the event has no ce-signature",
-			"only Web PubSub may call this URL; where a resource has its access keys disabled, configure Options.Entra and no key")
+		return reject(http.StatusUnauthorized, "the event has no ce-signature",
+			"only Web PubSub may call this URL; if the access keys of the resource are disabled, configure Options.Entra and no key")
 	}
 	ok := false
 	for _, s := range h.signers {
@@ -89,7 +76,7 @@ func (h *Handler) verifySignature(header http.Header, connectionID string) *refu
 		}
 	}
 	if !ok {
-		return refuse(http.StatusUnauthorized, "ce-signature fits none of the configured access keys",
+		return reject(http.StatusUnauthorized, "ce-signature does not match any configured access key",
 			"compare Options.AccessKeys and Options.ConnectionStrings with the keys of the resource that sends the events")
 	}
 	return nil

@@ -6,81 +6,58 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 )
 
-// MaxState is the largest connection state in bytes, in its encoded form. The
-// state travels as one HTTP header of every event, and servers commonly bound
-// all headers together to 8 or 16 KiB.
-const MaxState = 4 << 10
+// MaxStateSize is the maximum size of a connection state in bytes, in its encoded
+// form. The state is one HTTP header of each event, and servers commonly limit all
+// headers together to 8 or 16 KiB.
+const MaxStateSize = 4 << 10
 
-// ErrStateTooLarge is the error of [ConnectionState.Set] for a state above [MaxState].
-var ErrStateTooLarge = errors.New("handler: the connection state exceeds 4 KiB: keep a key here and the value in a store")
+var errStateTooLarge = errors.New("the connection state exceeds 4 KiB: store large values externally and keep only a reference")
 
-// ErrStateReadOnly is the error of [ConnectionState.Set] on an event whose answer the
-// service does not read: only connect and user events can change the state.
-var ErrStateReadOnly = errors.New("handler: the connection state can be changed on connect and user events only")
-
-// State is one value of a connection's state, with its name and its type:
+// ConnectionState is the state of a connection as an event carries it: named JSON
+// values that the service stores for the connection. It is read-only; the
+// responses to connect and user events change it, see [EventResponse].State and
+// [ConnectResponse].State.
 //
-//	const visits handler.State[int] = "visits"
-//
-//	n, err := visits.Get(e.State())
-//	…
-//	err = visits.Set(e.State(), n+1)
-//
-// What it reads and writes, and when it fails, is told at [ConnectionState].
-type State[T any] string
-
-// Get returns the value, or the zero value where there is none.
-func (k State[T]) Get(s *ConnectionState) (T, error) {
-	var v T
-	_, err := s.Get(string(k), &v)
-	return v, err
-}
-
-// Set stores the value.
-func (k State[T]) Set(s *ConnectionState, v T) error { return s.Set(string(k), v) }
-
-// Delete removes the value.
-func (k State[T]) Delete(s *ConnectionState) { s.Delete(string(k)) }
-
-// ConnectionState is the state of a connection: named JSON values that the
-// service keeps and sends with every event of the connection. Changes travel
-// with the answer of a successful connect or user event; an error leaves the
-// state as it was.
-//
-// On the wire it is a JSON object in base64, which is what web-pubsub-express
-// for JavaScript reads and writes. The .NET library makes each value the base64
-// text of its bytes, and takes a state with any other value for empty. What
-// either wrote can be read here; Options.DotNetState writes for the second,
-// where .NET handlers get events of the same connections.
-//
-// Events of one connection may be handled at the same time; then the last
-// answer wins.
+// The encoding is a JSON object in base64, as web-pubsub-express for JavaScript
+// reads and writes it. Microsoft's .NET library writes each value as the base64
+// text of its bytes, and reads a state with any other value as empty. Get reads
+// both; with Options.DotNetStateFormat the handler writes the second.
 type ConnectionState struct {
-	header   string
-	dotNet   bool // Options.DotNetState
-	parsed   bool
-	writable bool
-	changed  bool
-	entries  []stateEntry
+	header  string
+	dotNet  bool // Options.DotNetStateFormat
+	parsed  bool
+	entries []stateEntry
 }
 
-// stateEntry keeps the order of the object: the state is written as it was
-// read, with new values at the end.
+// stateEntry keeps the order of the object: the state is written as it was read,
+// with new values at the end.
 type stateEntry struct {
 	key   string
 	value json.RawMessage
 }
 
-// Get stores the value of key in v, as [json.Unmarshal] does, and reports
-// whether there is one. v may also point to a json.RawMessage.
+// StateValue returns the value of key, or the zero value if there is none.
 //
-// A value that the .NET library wrote is a base64 string: a []byte receives its
-// bytes, and a number, bool or struct the JSON in them. A string receives the
-// base64 text, since nothing tells it from a text that was meant so; with
-// Options.DotNetState it receives the text inside.
+//	visits, err := handler.StateValue[int](e.State(), "visits")
+//	...
+//	return &handler.EventResponse{State: map[string]any{"visits": visits + 1}}, nil
+func StateValue[T any](s *ConnectionState, key string) (T, error) {
+	var v T
+	_, err := s.Get(key, &v)
+	return v, err
+}
+
+// Get stores the value of key in v, as [json.Unmarshal] does, and reports whether
+// the state contains the key. v can also be a *json.RawMessage.
+//
+// A value that the .NET library wrote is a base64 string. Get decodes it into a
+// []byte, and the JSON in it into a number, bool or struct. A string receives the
+// base64 text, which cannot be distinguished from other text; with
+// Options.DotNetStateFormat it receives the decoded text.
 func (s *ConnectionState) Get(key string, v any) (bool, error) {
 	s.parse()
 	i := s.index(key)
@@ -98,8 +75,8 @@ func (s *ConnectionState) Get(key string, v any) (bool, error) {
 	return true, fmt.Errorf("handler: connection state %q: %w", key, err)
 }
 
-// getDotNet reads a value in the form of the .NET library, and reports false
-// where it is none.
+// getDotNet decodes a value in the format of the .NET library. It returns false if
+// the value is not in this format.
 func getDotNet(raw json.RawMessage, v any) bool {
 	var inner []byte
 	if json.Unmarshal(raw, &inner) != nil {
@@ -110,7 +87,7 @@ func getDotNet(raw json.RawMessage, v any) bool {
 		*v = inner
 		return true
 	case *string:
-		if json.Unmarshal(inner, v) != nil { // bytes of a text without quotes
+		if json.Unmarshal(inner, v) != nil { // text without quotes
 			*v = string(inner)
 		}
 		return true
@@ -118,56 +95,7 @@ func getDotNet(raw json.RawMessage, v any) bool {
 	return json.Unmarshal(inner, v) == nil
 }
 
-// Set stores v under key, encoded as JSON. It fails, and changes nothing, for a
-// value that is not JSON, for a state above [MaxState] ([ErrStateTooLarge]) and
-// on events whose answer is not read ([ErrStateReadOnly]).
-func (s *ConnectionState) Set(key string, v any) error {
-	if !s.writable {
-		return ErrStateReadOnly
-	}
-	s.parse()
-	raw, err := marshal(v)
-	if err != nil {
-		return fmt.Errorf("handler: connection state %q: %w", key, err)
-	}
-	if _, isBytes := v.([]byte); s.dotNet && !isBytes {
-		if raw, err = marshal([]byte(raw)); err != nil {
-			return fmt.Errorf("handler: connection state %q: %w", key, err)
-		}
-	}
-	before := slices.Clone(s.entries)
-	if i := s.index(key); i >= 0 {
-		s.entries[i].value = raw
-	} else {
-		s.entries = append(s.entries, stateEntry{key, raw})
-	}
-	if base64.StdEncoding.EncodedLen(len(s.json())) > MaxState {
-		s.entries = before
-		return ErrStateTooLarge
-	}
-	s.changed = true
-	return nil
-}
-
-// Delete removes key. It does nothing where the state is read-only.
-func (s *ConnectionState) Delete(key string) {
-	s.parse()
-	if i := s.index(key); i >= 0 && s.writable {
-		s.entries = slices.Delete(s.entries, i, i+1)
-		s.changed = true
-	}
-}
-
-// Clear removes everything. It does nothing where the state is read-only.
-func (s *ConnectionState) Clear() {
-	s.parse()
-	if (len(s.entries) > 0 || s.header != "") && s.writable {
-		s.entries = nil
-		s.changed = true
-	}
-}
-
-// Keys returns the names of the values, in the order in which they were set.
+// Keys returns the names of the values in the order in which they were set.
 func (s *ConnectionState) Keys() []string {
 	s.parse()
 	keys := make([]string, len(s.entries))
@@ -177,16 +105,16 @@ func (s *ConnectionState) Keys() []string {
 	return keys
 }
 
-// Raw returns the state as it came, for a program that stores something else
-// than a JSON object there. Such a state reads as empty.
+// Raw returns the state as it was received, for programs that store something
+// other than a JSON object in it. Such a state has no keys.
 func (s *ConnectionState) Raw() string { return s.header }
 
 func (s *ConnectionState) index(key string) int {
 	return slices.IndexFunc(s.entries, func(e stateEntry) bool { return e.key == key })
 }
 
-// parse decodes the header at the first use: most events never look. What is
-// no JSON object counts as empty, as in the official libraries.
+// parse decodes the header when it is first needed, which for most events is
+// never. A state that is not a JSON object is empty, as in the official libraries.
 func (s *ConnectionState) parse() {
 	if s.parsed {
 		return
@@ -222,24 +150,65 @@ func (s *ConnectionState) parse() {
 	}
 }
 
-func (s *ConnectionState) json() []byte {
+// addState adds the state of the connection with the changes that a callback
+// returned, if there are any.
+func (r *response) addState(s *ConnectionState, changes map[string]any) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	s.parse()
+	entries := slices.Clone(s.entries)
+	// Sorted, so that the same changes always give the same state.
+	for _, key := range slices.Sorted(maps.Keys(changes)) {
+		i := slices.IndexFunc(entries, func(e stateEntry) bool { return e.key == key })
+		if changes[key] == nil {
+			if i >= 0 {
+				entries = slices.Delete(entries, i, i+1)
+			}
+			continue
+		}
+		raw, err := encodeStateValue(changes[key], s.dotNet)
+		if err != nil {
+			return fmt.Errorf("%q: %w", key, err)
+		}
+		if i >= 0 {
+			entries[i].value = raw
+		} else {
+			entries = append(entries, stateEntry{key, raw})
+		}
+	}
+	// A state without values is an empty object: a proxy could drop an empty
+	// header.
+	state := base64.StdEncoding.EncodeToString(encodeState(entries))
+	if len(state) > MaxStateSize {
+		return errStateTooLarge
+	}
+	r.state = state
+	return nil
+}
+
+func encodeStateValue(v any, dotNet bool) (json.RawMessage, error) {
+	raw, err := marshal(v)
+	if _, isBytes := v.([]byte); err != nil || !dotNet || isBytes {
+		return raw, err
+	}
+	return marshal([]byte(raw))
+}
+
+func encodeState(entries []stateEntry) []byte {
 	b := []byte{'{'}
-	for i, e := range s.entries {
+	for i, e := range entries {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		key, err := marshal(e.key)
-		if err != nil { // a string always encodes
+		if err != nil { // a string can always be encoded
 			continue
 		}
 		b = append(append(append(b, key...), ':'), e.value...)
 	}
 	return append(b, '}')
 }
-
-// encoded returns the header value. A cleared state is an empty object and not
-// an empty header, which a proxy might drop.
-func (s *ConnectionState) encoded() string { return base64.StdEncoding.EncodeToString(s.json()) }
 
 // marshal encodes without HTML escaping, as the official libraries do.
 func marshal(v any) (json.RawMessage, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -14,26 +13,32 @@ import (
 	"example.com/webpubsub/handler/handlertest"
 )
 
-// withState runs f on the state of a user event that came with this header, and
-// returns the state header of the answer.
-func withState(t testing.TB, header string, f func(*handler.ConnectionState)) (string, bool) {
+// changeState sends a user event with a connection state, changes it, and returns
+// the state header of the response, if there is one.
+func changeState(t testing.TB, header string, changes map[string]any) (string, bool) {
 	t.Helper()
-	return withStateOf(t, nil, header, f)
+	v, ok := respondToState(t, nil, header, 204, func(*handler.ConnectionState) map[string]any { return changes })
+	return v, ok
 }
 
-func withStateOf(t testing.TB, change func(*handler.Options), header string, f func(*handler.ConnectionState)) (string, bool) {
+// readState passes the state of a user event to f.
+func readState(t testing.TB, header string, f func(*handler.ConnectionState)) {
+	t.Helper()
+	respondToState(t, nil, header, 204, func(s *handler.ConnectionState) map[string]any { f(s); return nil })
+}
+
+func respondToState(t testing.TB, change func(*handler.Options), header string, status int, f func(*handler.ConnectionState) map[string]any) (string, bool) {
 	t.Helper()
 	h, _ := newHandler(t, change)
-	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		f(e.State())
-		return webpubsub.Message{}, nil
+	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+		return &handler.EventResponse{State: f(e.State())}, nil
 	})
 	r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("x"), nil)
 	if header != "" {
 		r.Header.Set("ce-connectionState", header)
 	}
 	res := handlertest.Do(h, r)
-	wantStatus(t, res, 204)
+	wantStatus(t, res, status)
 	v, ok := res.Header["Ce-Connectionstate"]
 	if !ok {
 		return "", false
@@ -52,38 +57,34 @@ func must(t testing.TB, err error) {
 
 func TestStateChanges(t *testing.T) {
 	const two = `{"key1":"val1","key2":{"n":1}}`
+	var none *int
 	for _, tt := range []struct {
-		name string
-		have string
-		f    func(*handler.ConnectionState)
-		want string // "" for no header
+		name    string
+		have    string
+		changes map[string]any
+		want    string // "" for no header
 	}{
-		{"untouched", two, func(*handler.ConnectionState) {}, ""},
-		{"only read", two, func(s *handler.ConnectionState) { s.Keys() }, ""},
-		{"the last of two wins, order is kept, as web-pubsub-express", "", func(s *handler.ConnectionState) {
-			must(t, s.Set("key1", "val1"))
-			must(t, s.Set("key2", "val2"))
-			must(t, s.Set("key3", ""))
-			must(t, s.Set("key1", []string{"val3"}))
-		}, `{"key1":["val3"],"key2":"val2","key3":""}`},
-		{"update", two, func(s *handler.ConnectionState) { must(t, s.Set("key1", 2)) }, `{"key1":2,"key2":{"n":1}}`},
-		{"add", two, func(s *handler.ConnectionState) { must(t, s.Set("key3", nil)) }, `{"key1":"val1","key2":{"n":1},"key3":null}`},
-		{"delete", two, func(s *handler.ConnectionState) { s.Delete("key1") }, `{"key2":{"n":1}}`},
-		{"delete nothing", two, func(s *handler.ConnectionState) { s.Delete("key9") }, ""},
-		// .NET leaves the header out here, so that the service keeps the old state.
-		{"clear", two, func(s *handler.ConnectionState) { s.Clear() }, `{}`},
-		{"clear nothing", "", func(s *handler.ConnectionState) { s.Clear() }, ""},
-		// .NET merges the old state back in here.
-		{"clear and add", two, func(s *handler.ConnectionState) { s.Clear(); must(t, s.Set("key3", 3)) }, `{"key3":3}`},
-		{"HTML is not escaped", "", func(s *handler.ConnectionState) { must(t, s.Set("<k>", "<&>")) }, `{"<k>":"<&>"}`},
-		{"duplicate keys, the last wins", `{"a":1,"b":2,"a":3}`, func(s *handler.ConnectionState) { must(t, s.Set("c", 4)) }, `{"a":3,"b":2,"c":4}`},
+		{"none", two, nil, ""},
+		{"empty", two, map[string]any{}, ""},
+		{"new", "", map[string]any{"key2": "val2", "key3": "", "key1": []string{"val3"}}, `{"key1":["val3"],"key2":"val2","key3":""}`},
+		{"update", two, map[string]any{"key1": 2}, `{"key1":2,"key2":{"n":1}}`},
+		{"add", two, map[string]any{"key0": 3}, `{"key1":"val1","key2":{"n":1},"key0":3}`},
+		{"null", two, map[string]any{"key1": json.RawMessage("null")}, `{"key1":null,"key2":{"n":1}}`},
+		{"nil pointer", two, map[string]any{"key1": none}, `{"key1":null,"key2":{"n":1}}`},
+		{"delete", two, map[string]any{"key1": nil}, `{"key2":{"n":1}}`},
+		{"delete and add", two, map[string]any{"key1": nil, "key2": nil, "key3": 3}, `{"key3":3}`},
+		// .NET omits the header in this case, so that the service keeps the old state.
+		{"delete all", two, map[string]any{"key1": nil, "key2": nil}, `{}`},
+		{"delete an unknown key", two, map[string]any{"key9": nil}, two},
+		{"HTML is not escaped", "", map[string]any{"<k>": "<&>"}, `{"<k>":"<&>"}`},
+		{"duplicate keys, the last wins", `{"a":1,"b":2,"a":3}`, map[string]any{"c": 4}, `{"a":3,"b":2,"c":4}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			header := ""
 			if tt.have != "" {
 				header = b64(tt.have)
 			}
-			got, ok := withState(t, header, tt.f)
+			got, ok := changeState(t, header, tt.changes)
 			want := ""
 			if tt.want != "" {
 				want = b64(tt.want)
@@ -96,20 +97,19 @@ func TestStateChanges(t *testing.T) {
 	}
 }
 
-// What is no JSON object in base64 reads as empty, as in the official
+// What is not a JSON object in base64 reads as empty, as in the official
 // libraries, and can be replaced.
 func TestStateUnreadable(t *testing.T) {
 	for _, header := range []string{
 		"???", "e30", b64(`[1]`), b64(`null`), b64(`"x"`), b64(`{"a":`), b64(`{} {}`), b64(`1`), b64("\xff"),
 		b64(strings.Repeat(`{"a":`, 20000)),
 	} {
-		got, _ := withState(t, header, func(s *handler.ConnectionState) {
+		readState(t, header, func(s *handler.ConnectionState) {
 			if len(s.Keys()) != 0 || s.Raw() != header {
 				t.Errorf("%.20q: keys %v, raw %.20q", header, s.Keys(), s.Raw())
 			}
-			must(t, s.Set("a", 1))
 		})
-		if got != b64(`{"a":1}`) {
+		if got, _ := changeState(t, header, map[string]any{"a": 1}); got != b64(`{"a":1}`) {
 			t.Errorf("%.20q: %s", header, got)
 		}
 	}
@@ -123,7 +123,7 @@ func TestStateGet(t *testing.T) {
 	// The first half is what web-pubsub-express writes, the second what .NET does.
 	header := b64(`{"text":"val3","n":7,"session":{"room":"a","n":1},"list":["x"],"null":null,` +
 		`"netText":"` + b64("hello") + `","netNumber":"` + b64("7") + `","netSession":"` + b64(`{"room":"b","n":2}`) + `"}`)
-	withState(t, header, func(s *handler.ConnectionState) {
+	readState(t, header, func(s *handler.ConnectionState) {
 		var text string
 		var n int
 		var v session
@@ -158,23 +158,20 @@ func TestStateGet(t *testing.T) {
 	})
 }
 
-// The .NET library takes a state for empty unless every value is the base64 of
+// The .NET library reads a state as empty unless every value is the base64 of
 // bytes, and reads JSON from those.
 func TestStateForDotNet(t *testing.T) {
-	dotNet := func(o *handler.Options) { o.DotNetState = true }
+	dotNet := func(o *handler.Options) { o.DotNetStateFormat = true }
 	type session struct {
 		Room string `json:"room"`
 	}
-	header, _ := withStateOf(t, dotNet, "", func(s *handler.ConnectionState) {
-		must(t, s.Set("bytes", []byte("1")))
-		must(t, s.Set("n", 1))
-		must(t, s.Set("text", "hi"))
-		must(t, s.Set("session", session{"a"}))
+	header, _ := respondToState(t, dotNet, "", 204, func(*handler.ConnectionState) map[string]any {
+		return map[string]any{"bytes": []byte("1"), "n": 1, "text": "hi", "session": session{"a"}}
 	})
-	if want := b64(`{"bytes":"` + b64("1") + `","n":"` + b64("1") + `","text":"` + b64(`"hi"`) + `","session":"` + b64(`{"room":"a"}`) + `"}`); header != want {
+	if want := b64(`{"bytes":"` + b64("1") + `","n":"` + b64("1") + `","session":"` + b64(`{"room":"a"}`) + `","text":"` + b64(`"hi"`) + `"}`); header != want {
 		t.Errorf("header %s, want %s", header, want)
 	}
-	read := func(s *handler.ConnectionState) {
+	read := func(s *handler.ConnectionState) map[string]any {
 		t.Helper()
 		var b []byte
 		var n int
@@ -188,74 +185,76 @@ func TestStateForDotNet(t *testing.T) {
 		if string(b) != "1" || n != 1 || text != "hi" || v.Room != "a" {
 			t.Errorf("read %q %d %q %v", b, n, text, v)
 		}
+		return nil
 	}
-	withStateOf(t, dotNet, header, read)
-	// A bare text, as BinaryData.FromString makes it, and what JavaScript wrote.
-	withStateOf(t, dotNet, b64(`{"bytes":"`+b64("1")+`","n":1,"text":"`+b64("hi")+`","session":{"room":"a"}}`), read)
+	respondToState(t, dotNet, header, 204, read)
+	// Text without quotes, as BinaryData.FromString creates it, and what JavaScript
+	// writes.
+	respondToState(t, dotNet, b64(`{"bytes":"`+b64("1")+`","n":1,"text":"`+b64("hi")+`","session":{"room":"a"}}`), 204, read)
 
-	// []byte is the same in either form.
-	if header, _ = withState(t, "", func(s *handler.ConnectionState) { must(t, s.Set("b", []byte("1"))) }); header != b64(`{"b":"MQ=="}`) {
+	// []byte is the same in both formats.
+	if header, _ = changeState(t, "", map[string]any{"b": []byte("1")}); header != b64(`{"b":"MQ=="}`) {
 		t.Errorf("header %s", header)
 	}
 }
 
-func TestTypedState(t *testing.T) {
-	const visits handler.State[int] = "visits"
-	const tags handler.State[[]string] = "tags"
-	header, _ := withState(t, "", func(s *handler.ConnectionState) {
-		if n, err := visits.Get(s); n != 0 || err != nil {
-			t.Errorf("before the first: %d, %v", n, err)
-		}
-		must(t, visits.Set(s, 2))
-		must(t, tags.Set(s, []string{"a"}))
-	})
-	if header != b64(`{"visits":2,"tags":["a"]}`) {
-		t.Errorf("header %s", header)
-	}
-	header, _ = withState(t, header, func(s *handler.ConnectionState) {
-		if n, err := visits.Get(s); n != 2 || err != nil {
+func TestStateValue(t *testing.T) {
+	readState(t, b64(`{"visits":2,"tags":["a"]}`), func(s *handler.ConnectionState) {
+		if n, err := handler.StateValue[int](s, "visits"); n != 2 || err != nil {
 			t.Errorf("visits %d, %v", n, err)
 		}
-		if got, err := tags.Get(s); !slices.Equal(got, []string{"a"}) || err != nil {
+		if got, err := handler.StateValue[[]string](s, "tags"); !slices.Equal(got, []string{"a"}) || err != nil {
 			t.Errorf("tags %v, %v", got, err)
 		}
-		if _, err := handler.State[int]("tags").Get(s); err == nil || !strings.Contains(err.Error(), `"tags"`) {
-			t.Errorf("of another type: %v", err)
+		if n, err := handler.StateValue[int](s, "unknown"); n != 0 || err != nil {
+			t.Errorf("unknown key: %d, %v", n, err)
 		}
-		tags.Delete(s)
+		if _, err := handler.StateValue[int](s, "tags"); err == nil || !strings.Contains(err.Error(), `"tags"`) {
+			t.Errorf("wrong type: %v", err)
+		}
 	})
-	if header != b64(`{"visits":2}`) {
-		t.Errorf("header %s", header)
-	}
 }
 
+// A state that cannot be stored fails the event, and its response has no state.
 func TestStateLimits(t *testing.T) {
-	got, _ := withState(t, "", func(s *handler.ConnectionState) {
-		must(t, s.Set("small", 1))
-		if err := s.Set("big", strings.Repeat("x", handler.MaxState)); !errors.Is(err, handler.ErrStateTooLarge) {
-			t.Errorf("big: %v", err)
-		}
-		if err := s.Set("chan", make(chan int)); err == nil {
-			t.Error("a channel is no JSON")
-		}
-		if err := s.Set("small", strings.Repeat("x", handler.MaxState)); !errors.Is(err, handler.ErrStateTooLarge) {
-			t.Errorf("small: %v", err)
-		}
-		// 3072 bytes of JSON make 4096 of base64.
-		must(t, s.Set("rest", strings.Repeat("x", 3072-len(`{"small":1,"rest":""}`))))
-		if err := s.Set("more", ""); !errors.Is(err, handler.ErrStateTooLarge) {
-			t.Errorf("more: %v", err)
-		}
-	})
-	if len(got) != handler.MaxState {
+	header := b64(`{"small":1}`)
+	// 3072 bytes of JSON make 4096 of base64.
+	rest := strings.Repeat("x", 3072-len(`{"small":1,"rest":""}`))
+	if got, _ := changeState(t, header, map[string]any{"rest": rest}); len(got) != handler.MaxStateSize {
 		t.Errorf("header of %d bytes", len(got))
+	}
+	for name, changes := range map[string]map[string]any{
+		"exceeds 4 KiB":    {"rest": rest + "x"},
+		"unsupported type": {"small": 2, "chan": make(chan int)},
+	} {
+		h, log := newHandler(t, nil)
+		h.OnEvent("message", func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) {
+			return &handler.EventResponse{Message: webpubsub.Text("not sent"), State: changes}, nil
+		})
+		h.OnConnect(func(context.Context, *handler.ConnectRequest) (*handler.ConnectResponse, error) {
+			return &handler.ConnectResponse{UserID: "not sent", State: changes}, nil
+		})
+		user := handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("x"), nil)
+		user.Header.Set("ce-connectionState", header)
+		connect := handlertest.Connect("chat", "conn1", nil)
+		connect.Header.Set("ce-connectionState", header)
+		for _, res := range []*handlertest.Response{handlertest.Do(h, user), handlertest.Do(h, connect)} {
+			if wantStatus(t, res, 500); strings.Contains(string(res.Body), "not sent") || res.Header.Get("ce-connectionState") != "" {
+				t.Errorf("%s: body %q, header %v", name, res.Body, res.Header)
+			}
+		}
+		for _, field := range []string{"EventResponse.State: ", "ConnectResponse.State: "} {
+			if !strings.Contains(log.String(), field) || !strings.Contains(log.String(), name) {
+				t.Errorf("log: %s", log)
+			}
+		}
 	}
 }
 
 func TestStateOnConnect(t *testing.T) {
 	h, _ := newHandler(t, nil)
-	h.OnConnect(func(_ context.Context, r *handler.ConnectRequest) (*handler.ConnectResponse, error) {
-		return nil, r.State().Set("room", "lobby")
+	h.OnConnect(func(context.Context, *handler.ConnectRequest) (*handler.ConnectResponse, error) {
+		return &handler.ConnectResponse{State: map[string]any{"room": "lobby"}}, nil
 	})
 	res := handlertest.Do(h, handlertest.Connect("chat", "conn1", nil))
 	wantStatus(t, res, 204)
@@ -264,13 +263,10 @@ func TestStateOnConnect(t *testing.T) {
 	}
 }
 
-// A state of an event that is not from a handler can be read, not written.
+// The state of an event that does not come from a handler is empty.
 func TestStateZero(t *testing.T) {
 	var e handler.UserEvent
 	if found, err := e.State().Get("k", new(int)); found || err != nil {
 		t.Errorf("%v %v", found, err)
-	}
-	if err := e.State().Set("k", 1); !errors.Is(err, handler.ErrStateReadOnly) {
-		t.Error(err)
 	}
 }

@@ -3,39 +3,39 @@ package handler
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"net/http"
 	"strings"
 )
 
-// ConnectedEvent tells that a client is connected. Messages reach it from now
-// on. A client that recovers a lost connection is not told again.
+// ConnectedEvent is sent when a client has connected. Messages can be sent to it
+// from now on. It is not sent again when a client recovers its connection.
 type ConnectedEvent struct{ Event }
 
-// DisconnectedEvent tells that a connection has ended for good.
+// DisconnectedEvent is sent when a connection has ended and cannot be recovered.
 type DisconnectedEvent struct {
 	Event
-	// Reason is why, in the words of the client or the service; often empty.
+	// Reason is the close reason reported by the client or the service; often
+	// empty.
 	Reason string
 	// MQTT is set for MQTT clients.
 	MQTT *MQTTDisconnect
 }
 
-// GroupEvent tells that a connection joined or left a group; Event.Name says
-// which.
+// GroupEvent is sent when a connection has joined or left a group. Event.Name is
+// "joined" or "left".
 type GroupEvent struct {
 	Event
 	// Group is the name of the group.
 	Group string
 }
 
-// notification handles an event whose answer the service does not read beyond
-// its status.
-func (h *Handler) notification(ctx context.Context, hub *Hub, e *Event) (reply, error) {
+// notification handles an event whose response is not read except for its status.
+func (h *Handler) notification(ctx context.Context, hub *HubCallbacks, e *Event) (response, error) {
 	var call func() error
 	switch e.Type {
 	case typeConnected:
-		if f := pick(hub, h.all, func(h *Hub) func(context.Context, *ConnectedEvent) error { return h.connected }); f != nil {
+		if f := pick(hub, h.all, func(h *HubCallbacks) func(context.Context, *ConnectedEvent) error { return h.connected }); f != nil {
 			call = func() error { return f(ctx, &ConnectedEvent{*e}) }
 		}
 	case typeDisconnected:
@@ -44,9 +44,9 @@ func (h *Handler) notification(ctx context.Context, hub *Hub, e *Event) (reply, 
 			MQTT   *MQTTDisconnect `json:"mqtt"`
 		}
 		if err := unmarshal(e.body, &body); err != nil {
-			return badBody(e.Type, err), nil
+			return invalidBody(e.Type, err), nil
 		}
-		if f := pick(hub, h.all, func(h *Hub) func(context.Context, *DisconnectedEvent) error { return h.disconnected }); f != nil {
+		if f := pick(hub, h.all, func(h *HubCallbacks) func(context.Context, *DisconnectedEvent) error { return h.disconnected }); f != nil {
 			call = func() error { return f(ctx, &DisconnectedEvent{*e, body.Reason, body.MQTT}) }
 		}
 	case typeGroupJoined, typeGroupLeft:
@@ -54,12 +54,12 @@ func (h *Handler) notification(ctx context.Context, hub *Hub, e *Event) (reply, 
 			Group string `json:"group"`
 		}
 		if err := unmarshal(e.body, &body); err != nil {
-			return badBody(e.Type, err), nil
+			return invalidBody(e.Type, err), nil
 		}
 		if body.Group == "" {
-			return badBody(e.Type, fmt.Errorf("it names no group")), nil
+			return invalidBody(e.Type, errors.New("the group is missing")), nil
 		}
-		f := pick(hub, h.all, func(h *Hub) func(context.Context, *GroupEvent) error {
+		f := pick(hub, h.all, func(h *HubCallbacks) func(context.Context, *GroupEvent) error {
 			if e.Type == typeGroupJoined {
 				return h.joined
 			}
@@ -70,24 +70,14 @@ func (h *Handler) notification(ctx context.Context, hub *Hub, e *Event) (reply, 
 		}
 	}
 	if call != nil {
-		if err := protect(call); err != nil {
-			return rejected(err), err
+		if err := callSafely(call); err != nil {
+			return failureResponse(err), err
 		}
 	}
-	return reply{status: http.StatusNoContent}, nil
+	return response{status: http.StatusNoContent}, nil
 }
 
-// pick returns the hub's own callback, or the one for all hubs.
-func pick[F any](hub, all *Hub, field func(*Hub) func(context.Context, F) error) func(context.Context, F) error {
-	if hub != nil {
-		if f := field(hub); f != nil {
-			return f
-		}
-	}
-	return field(all)
-}
-
-// unmarshal accepts an empty body as an empty object.
+// unmarshal decodes an empty body as an empty object.
 func unmarshal(body []byte, v any) error {
 	if len(body) == 0 {
 		return nil
@@ -95,8 +85,8 @@ func unmarshal(body []byte, v any) error {
 	return json.Unmarshal(body, v)
 }
 
-func badBody(eventType string, err error) reply {
-	r := refuse(http.StatusBadRequest, "the body of "+strings.TrimPrefix(eventType, typePrefix)+" is not what it should be", "the body is the JSON of the event")
-	r.cause = err
-	return refused(r)
+func invalidBody(eventType string, err error) response {
+	rej := reject(http.StatusBadRequest, "invalid body of "+strings.TrimPrefix(eventType, typePrefix), "the body must be the JSON of the event")
+	rej.err = err
+	return rejectionResponse(rej)
 }

@@ -10,6 +10,7 @@ import (
 	"example.com/webpubsub/handler"
 	"example.com/webpubsub/handler/handlertest"
 	"example.com/webpubsub/internal/viatunnel"
+	"example.com/webpubsub/internal/webhook"
 )
 
 // What arrives through the tunnel is accepted only with the option, and a request
@@ -30,7 +31,7 @@ func TestTrustTunnel(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			h.OnEvent("message", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) { return webpubsub.Message{}, nil })
+			h.OnEvent("message", func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) { return nil, nil })
 			event := func(signature string) *http.Request {
 				r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), nil)
 				r.Header["Webhook-Request-Origin"] = []string{"a.example"}
@@ -39,10 +40,10 @@ func TestTrustTunnel(t *testing.T) {
 			}
 			r := event("none of any key")
 			wantStatus(t, handlertest.Do(h, r.WithContext(viatunnel.Mark(r.Context()))), tt.tunnel)
-			wantStatus(t, handlertest.Do(h, event(handler.Signature(handlertest.AccessKey, "conn1"))), tt.signed)
+			wantStatus(t, handlertest.Do(h, event(webhook.Signature(handlertest.AccessKey, "conn1"))), tt.signed)
 			wantStatus(t, handlertest.Do(h, event("none of any key")), tt.invalid)
 
-			preflight := handlertest.Preflight("unheard-of.example")
+			preflight := handlertest.ValidationRequest("unheard-of.example")
 			got := handlertest.Do(h, preflight.WithContext(viatunnel.Mark(preflight.Context()))).Header.Get("WebHook-Allowed-Origin")
 			if accepted := got == "unheard-of.example" || got == "*"; accepted != (tt.tunnel == 204) {
 				t.Errorf("the tunnel's validation request is answered with the origin %q", got)
@@ -50,7 +51,7 @@ func TestTrustTunnel(t *testing.T) {
 		})
 	}
 	_, err := handler.New(handler.Options{TrustTunnel: true, DangerouslySkipVerification: true})
-	if err == nil || !strings.Contains(err.Error(), "mutually exclusive") {
+	if err == nil || !strings.Contains(err.Error(), "cannot be combined") {
 		t.Errorf("with DangerouslySkipVerification: %v", err)
 	}
 }

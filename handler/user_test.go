@@ -44,11 +44,11 @@ func TestUserEventPayloads(t *testing.T) {
 	} {
 		t.Run(tt.contentType, func(t *testing.T) {
 			h, _ := newHandler(t, nil)
-			h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+			h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
 				if e.Message.Type != tt.want || string(e.Message.Data) != `{"a":1}` || e.ContentType != tt.contentType || e.MQTT != nil {
 					t.Errorf("%+v", e.Message)
 				}
-				return webpubsub.Message{}, nil
+				return nil, nil
 			})
 			r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text(`{"a":1}`), nil)
 			r.Header.Set("Content-Type", tt.contentType)
@@ -82,17 +82,17 @@ func TestReplies(t *testing.T) {
 		{"bad metadata key", webpubsub.Text("a").WithMetadata("a b", "v"), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
 		{"bad metadata value", webpubsub.Text("a").WithMetadata("a", "v\r\nce-connectionState: x"), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
 		{"metadata with a comma would arrive cut", webpubsub.Text("a").WithMetadata("a", "1,2"), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
-		// The service drops such a reply, and its client's connection may go with
-		// it, without a word to anybody: the handler has to find it.
-		{"JSON that is none", webpubsub.Message{Type: webpubsub.DataTypeJSON, Data: []byte("{")}, 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
+		// The service drops such a reply without reporting why, and may close the
+		// client's connection.
+		{"invalid JSON", webpubsub.Message{Type: webpubsub.DataTypeJSON, Data: []byte("{")}, 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
 		{"JSON that is not UTF-8", webpubsub.Message{Type: webpubsub.DataTypeJSON, Data: []byte("\"\xff\"")}, 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
 		{"text that is not UTF-8", webpubsub.Text("\xff"), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
-		{"a type that is none", webpubsub.Message{Type: "weird", Data: []byte("a")}, 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
+		{"unknown type", webpubsub.Message{Type: "weird", Data: []byte("a")}, 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
 		{"above 16 MiB", webpubsub.Binary(make([]byte, 16<<20+1)), 500, "text/plain; charset=utf-8", "Internal Server Error", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h, log := newHandler(t, nil)
-			h.OnEvent("message", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) { return tt.reply, nil })
+			h.OnEvent("message", func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) { return reply(tt.reply), nil })
 			res := handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), nil))
 			wantStatus(t, res, tt.status)
 			if got := res.Header.Get("Content-Type"); got != tt.contentType || string(res.Body) != tt.body {
@@ -110,11 +110,11 @@ func TestReplies(t *testing.T) {
 
 func TestMetadataOfClient(t *testing.T) {
 	h, _ := newHandler(t, nil)
-	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
 		if !maps.Equal(e.Message.Metadata, map[string]string{"trace": "abc", "b-c": "1"}) {
 			t.Errorf("metadata %v", e.Message.Metadata)
 		}
-		return webpubsub.Message{}, nil
+		return nil, nil
 	})
 	m := webpubsub.Text("hi").WithMetadata("Trace", "abc").WithMetadata("b-c", "1")
 	wantStatus(t, handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "message", m, nil)), 204)
@@ -132,26 +132,21 @@ func TestUserEventErrors(t *testing.T) {
 		{"reject 503", fail(handler.Reject(503, "later")), 503, "later", "level=INFO"},
 		{"MQTT code", fail(handler.RejectMQTT(handler.MQTT5QuotaExceeded, "full")), 429, "full", "level=INFO"},
 		{"any error", fail(errors.New("secret path")), 500, "Internal Server Error", "secret path"},
-		{"panic", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) { panic("boom") }, 500, "Internal Server Error", "callback panicked"},
-		{"panic of an error", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
+		{"panic", func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) { panic("boom") }, 500, "Internal Server Error", "panic in callback"},
+		{"panic of an error", func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) {
 			var none []string
-			return webpubsub.Text(none[len(none)]), nil
+			return &handler.EventResponse{Message: webpubsub.Text(none[len(none)])}, nil
 		}, 500, "Internal Server Error", "user_test.go"}, // the stack
-		{"nil panic", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
+		{"nil panic", func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) {
 			panic(nil) //nolint:govet // the case that is tested
-		}, 500, "Internal Server Error", "callback panicked"},
-		{"own deadline", func(ctx context.Context, _ *handler.UserEvent) (webpubsub.Message, error) {
-			return webpubsub.Message{}, context.DeadlineExceeded
+		}, 500, "Internal Server Error", "panic in callback"},
+		{"own deadline", func(ctx context.Context, _ *handler.UserEvent) (*handler.EventResponse, error) {
+			return nil, context.DeadlineExceeded
 		}, 500, "Internal Server Error", "deadline"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h, log := newHandler(t, nil)
-			h.OnEvent("message", func(ctx context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-				if err := e.State().Set("k", 1); err != nil {
-					t.Error(err)
-				}
-				return tt.f(ctx, e)
-			})
+			h.OnEvent("message", tt.f)
 			res := handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), nil))
 			wantStatus(t, res, tt.status)
 			if string(res.Body) != tt.body || res.Header.Get("ce-connectionState") != "" {
@@ -160,15 +155,15 @@ func TestUserEventErrors(t *testing.T) {
 			if !strings.Contains(log.String(), tt.log) || !strings.Contains(log.String(), "event=message") {
 				t.Errorf("log: %s", log)
 			}
-			// The handler lives on.
+			// The handler still works.
 			wantStatus(t, handlertest.Do(h, handlertest.Connect("chat", "conn1", nil)), 204)
 		})
 	}
 }
 
 func fail(err error) handler.EventFunc {
-	return func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
-		return webpubsub.Text("not sent"), err
+	return func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) {
+		return &handler.EventResponse{Message: webpubsub.Text("not sent"), State: map[string]any{"k": 1}}, err
 	}
 }
 
@@ -179,7 +174,7 @@ func fail(err error) handler.EventFunc {
 func TestPanicKeepsTheConnection(t *testing.T) {
 	var broken *nilError
 	for name, f := range map[string]handler.EventFunc{
-		"ErrAbortHandler": func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
+		"ErrAbortHandler": func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) {
 			panic(http.ErrAbortHandler)
 		},
 		"an error that is a nil pointer": fail(broken),
@@ -208,7 +203,7 @@ func TestPanicKeepsTheConnection(t *testing.T) {
 			if len(connections) != 1 {
 				t.Errorf("%d connections", len(connections))
 			}
-			if !strings.Contains(log.String(), "panicked") || !strings.Contains(log.String(), "connection=conn1") || !strings.Contains(log.String(), "_test.go") {
+			if !strings.Contains(log.String(), "panic in") || !strings.Contains(log.String(), "connection=conn1") || !strings.Contains(log.String(), "_test.go") {
 				t.Errorf("log: %s", log)
 			}
 		})
@@ -225,9 +220,9 @@ func (e *nilError) Error() string { return e.text }
 // connection without completing the response, so the handler completes it.
 func TestGoexit(t *testing.T) {
 	h, log := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{} })
-	h.OnEvent("message", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
+	h.OnEvent("message", func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) {
 		runtime.Goexit()
-		return webpubsub.Message{}, nil
+		return nil, nil
 	})
 	s := httptest.NewServer(h)
 	defer s.Close()
@@ -253,27 +248,27 @@ func TestGoexit(t *testing.T) {
 func TestContext(t *testing.T) {
 	h, _ := newHandler(t, func(o *handler.Options) { o.Timeout = time.Hour })
 	ctx, cancel := context.WithCancel(t.Context())
-	h.OnEvent("message", func(ctx context.Context, _ *handler.UserEvent) (webpubsub.Message, error) {
+	h.OnEvent("message", func(ctx context.Context, _ *handler.UserEvent) (*handler.EventResponse, error) {
 		if d, ok := ctx.Deadline(); !ok || time.Until(d) > time.Hour {
 			t.Errorf("deadline %v %v", d, ok)
 		}
-		cancel() // the service hangs up
+		cancel() // the service closes the request
 		<-ctx.Done()
-		return webpubsub.Message{}, ctx.Err()
+		return nil, ctx.Err()
 	})
 	r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), nil).WithContext(ctx)
 	wantStatus(t, handlertest.Do(h, r), 500)
 }
 
-// The context is like one of context.WithTimeout in all that a callback can see.
-func TestContextIsLikeAnyOther(t *testing.T) {
+// The context behaves like one of context.WithTimeout.
+func TestCallbackContext(t *testing.T) {
 	type key struct{}
 	handle := func(t *testing.T, timeout time.Duration, r *http.Request, f func(context.Context)) {
 		t.Helper()
 		h, _ := newHandler(t, func(o *handler.Options) { o.Timeout = timeout })
-		h.OnEvent("message", func(ctx context.Context, _ *handler.UserEvent) (webpubsub.Message, error) {
+		h.OnEvent("message", func(ctx context.Context, _ *handler.UserEvent) (*handler.EventResponse, error) {
 			f(ctx)
-			return webpubsub.Message{}, nil
+			return nil, nil
 		})
 		wantStatus(t, handlertest.Do(h, r), 204)
 	}
@@ -323,7 +318,7 @@ func TestContextIsLikeAnyOther(t *testing.T) {
 	})
 }
 
-func TestJSON(t *testing.T) {
+func TestJSONEvent(t *testing.T) {
 	type order struct {
 		Item  string `json:"item"`
 		Count int    `json:"count"`
@@ -337,19 +332,19 @@ func TestJSON(t *testing.T) {
 		{"JSON", webpubsub.MustJSON(order{"tea", 2}), 200, "2 tea"},
 		{"text of a plain client", webpubsub.Text(`{"item":"tea","count":2}`), 200, "2 tea"},
 		{"unknown fields", webpubsub.Text(`{"item":"tea","count":2,"x":1}`), 200, "2 tea"},
-		{"damaged", webpubsub.Text(`{"item":`), 400, "event order: the payload is not the JSON that is expected"},
-		{"empty", webpubsub.Text(``), 400, "event order: the payload is not the JSON that is expected"},
-		{"other type", webpubsub.Text(`{"count":"two"}`), 400, "event order: the payload is not the JSON that is expected"},
-		{"trailing text", webpubsub.Text(`{} {}`), 400, "event order: the payload is not the JSON that is expected"},
-		{"binary", webpubsub.Binary([]byte(`{}`)), 400, "event order takes JSON, not binary"},
+		{"damaged", webpubsub.Text(`{"item":`), 400, "event order: invalid JSON payload"},
+		{"empty", webpubsub.Text(``), 400, "event order: invalid JSON payload"},
+		{"other type", webpubsub.Text(`{"count":"two"}`), 400, "event order: invalid JSON payload"},
+		{"trailing text", webpubsub.Text(`{} {}`), 400, "event order: invalid JSON payload"},
+		{"binary", webpubsub.Binary([]byte(`{}`)), 400, "event order requires JSON, not binary"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h, _ := newHandler(t, nil)
-			h.OnEvent("order", handler.JSON(func(_ context.Context, e *handler.UserEvent, o order) (webpubsub.Message, error) {
+			h.OnEvent("order", handler.JSONEvent(func(_ context.Context, e *handler.UserEvent, o order) (*handler.EventResponse, error) {
 				if tt.status != 200 {
 					t.Error("called")
 				}
-				return webpubsub.Text(string(rune('0'+o.Count)) + " " + o.Item), nil
+				return &handler.EventResponse{Message: webpubsub.Text(string(rune('0'+o.Count)) + " " + o.Item)}, nil
 			}))
 			res := handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "order", tt.give, nil))
 			wantStatus(t, res, tt.status)
@@ -363,8 +358,8 @@ func TestJSON(t *testing.T) {
 // A body is exactly what the client sent, whatever it is.
 func TestPayloadIsVerbatim(t *testing.T) {
 	h, _ := newHandler(t, nil)
-	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		return e.Message, nil
+	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+		return reply(e.Message), nil
 	})
 	all := make([]byte, 256)
 	for i := range all {

@@ -19,6 +19,7 @@ import (
 	"example.com/webpubsub"
 	"example.com/webpubsub/handler"
 	"example.com/webpubsub/handler/handlertest"
+	"example.com/webpubsub/internal/webhook"
 )
 
 // The first vector is from the tests of the .NET library; the others were
@@ -29,7 +30,7 @@ func TestSignature(t *testing.T) {
 		{handlertest.AccessKey, "conn1", "sha256=8de7281e588e23b0a30a7180ffa240257b8176e983004c240c9f3f7a7233c993"},
 		{strings.Repeat("a", 44), "client/é", "sha256=c18891bfd62738aed5a1a0df4bb604547a2898c1f46b3048086627d3fea4bc66"},
 	} {
-		if got := handler.Signature(tt.key, tt.connectionID); got != tt.want {
+		if got := webhook.Signature(tt.key, tt.connectionID); got != tt.want {
 			t.Errorf("Signature(%q, %q) = %s, want %s", tt.key, tt.connectionID, got, tt.want)
 		}
 	}
@@ -37,9 +38,9 @@ func TestSignature(t *testing.T) {
 
 func TestVerifySignature(t *testing.T) {
 	const conn = "conn1"
-	good := handler.Signature(handlertest.AccessKey, conn)
-	second := handler.Signature("secondary", conn)
-	other := handler.Signature("other", conn)
+	good := webhook.Signature(handlertest.AccessKey, conn)
+	second := webhook.Signature("secondary", conn)
+	other := webhook.Signature("other", conn)
 	for _, tt := range []struct {
 		name  string
 		lines []string
@@ -58,13 +59,13 @@ func TestVerifySignature(t *testing.T) {
 		{"none", nil, 401},
 		{"empty", []string{""}, 401},
 		{"another key", []string{other}, 401},
-		{"of another connection", []string{handler.Signature(handlertest.AccessKey, "conn2")}, 401},
+		{"of another connection", []string{webhook.Signature(handlertest.AccessKey, "conn2")}, 401},
 		{"without prefix", []string{good[7:]}, 401},
 		{"another algorithm", []string{"sha1=" + good[7:]}, 401},
 		{"cut", []string{good[:len(good)-1]}, 401},
 		{"longer", []string{good + "0"}, 401},
 		{"not hex", []string{"sha256=" + strings.Repeat("g", 64)}, 401},
-		{"of an empty key", []string{handler.Signature("", conn)}, 401},
+		{"of an empty key", []string{webhook.Signature("", conn)}, 401},
 		{"separated by semicolon", []string{good + ";" + good}, 401},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -76,10 +77,10 @@ func TestVerifySignature(t *testing.T) {
 			wantStatus(t, res, tt.want)
 			if tt.want == 401 {
 				if string(res.Body) != "Unauthorized" {
-					t.Errorf("the body tells a stranger: %s", res.Body)
+					t.Errorf("the body of a 401 has details: %s", res.Body)
 				}
-				if !strings.Contains(log.String(), "ce-signature") || !strings.Contains(log.String(), "remedy=") {
-					t.Errorf("the log does not say why: %s", log)
+				if !strings.Contains(log.String(), "ce-signature") || !strings.Contains(log.String(), "hint=") {
+					t.Errorf("the log does not contain the reason: %s", log)
 				}
 			}
 		})
@@ -102,11 +103,11 @@ func TestVerifyOrigin(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h, _ := newHandler(t, nil)
-			h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+			h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
 				if want := strings.Join(tt.lines, ", "); e.Origin != want {
 					t.Errorf("Origin %q, want %q", e.Origin, want)
 				}
-				return webpubsub.Text("ok"), nil
+				return &handler.EventResponse{Message: webpubsub.Text("ok")}, nil
 			})
 			r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), nil)
 			r.Header["Webhook-Request-Origin"] = tt.lines
@@ -115,24 +116,24 @@ func TestVerifyOrigin(t *testing.T) {
 	}
 }
 
-func TestNewRefuses(t *testing.T) {
+func TestInvalidOptions(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		o    handler.Options
 		want string
 	}{
 		{"nothing", handler.Options{}, "Options.ConnectionStrings, Options.AccessKeys or Options.Entra"},
-		{"origins only", handler.Options{AllowedOrigins: []string{"a.example"}}, "nothing verifies"},
+		{"origins only", handler.Options{AllowedOrigins: []string{"a.example"}}, "no event verification configured"},
 		{"key without origin", handler.Options{AccessKeys: []string{"k"}}, "Options.AllowedOrigins"},
 		{"empty key", handler.Options{AccessKeys: []string{""}, AllowedOrigins: []string{"*"}}, "Options.AccessKeys[0]"},
 		{"key with line end", handler.Options{AccessKeys: []string{"k", "k\n"}, AllowedOrigins: []string{"*"}}, "Options.AccessKeys[1]"},
 		{"bad connection string", handler.Options{ConnectionStrings: []string{"Endpoint=https://a.example"}}, "Options.ConnectionStrings[0]: connection string: AccessKey is missing"},
 		{"bad origin", handler.Options{AccessKeys: []string{"k"}, AllowedOrigins: []string{"ftp://x"}}, "Options.AllowedOrigins"},
 		{"origin that is not ASCII", handler.Options{AccessKeys: []string{"k"}, AllowedOrigins: []string{"ö.example"}}, "xn--"},
-		{"skip and key", handler.Options{AccessKeys: []string{"k"}, DangerouslySkipVerification: true}, "excludes"},
+		{"skip and key", handler.Options{AccessKeys: []string{"k"}, DangerouslySkipVerification: true}, "cannot be combined"},
 		{"bad hub", handler.Options{DangerouslySkipVerification: true, Hubs: []string{"1"}}, "Options.Hubs"},
 		{"negative", handler.Options{DangerouslySkipVerification: true, Timeout: -1}, "negative"},
-		{"negative replies", handler.Options{DangerouslySkipVerification: true, Dedup: &handler.DedupOptions{MaxReplies: -1}}, "Options.Dedup"},
+		{"negative replies", handler.Options{DangerouslySkipVerification: true, Dedup: &handler.DedupOptions{MaxEntries: -1}}, "Options.Dedup"},
 		{"negative bytes", handler.Options{DangerouslySkipVerification: true, Dedup: &handler.DedupOptions{MaxBytes: -1}}, "Options.Dedup"},
 		{"negative TTL", handler.Options{DangerouslySkipVerification: true, Dedup: &handler.DedupOptions{TTL: -1}}, "Options.Dedup"},
 		{"Entra without tenant", handler.Options{Entra: &handler.EntraOptions{}}, "Options.Entra.TenantID"},
@@ -148,7 +149,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// In development nothing is configured and everything is let in.
+// Without verification every event is accepted.
 func TestSkipVerification(t *testing.T) {
 	h, _ := newHandler(t, func(o *handler.Options) {
 		o.ConnectionStrings, o.DangerouslySkipVerification = nil, true
@@ -158,20 +159,20 @@ func TestSkipVerification(t *testing.T) {
 	r.Header.Del("ce-signature")
 	r.Header.Del("WebHook-Request-Origin")
 	wantStatus(t, handlertest.Do(h, r), 200)
-	if got := handlertest.Do(h, handlertest.Preflight("a.example")).Header.Get("WebHook-Allowed-Origin"); got != "*" {
+	if got := handlertest.Do(h, handlertest.ValidationRequest("a.example")).Header.Get("WebHook-Allowed-Origin"); got != "*" {
 		t.Errorf("allowed %q", got)
 	}
 }
 
-// bodyThatMustRest fails the test when it is read.
-type bodyThatMustRest struct{ t *testing.T }
+// unreadBody fails the test when it is read.
+type unreadBody struct{ t *testing.T }
 
-func (b bodyThatMustRest) Read([]byte) (int, error) {
+func (b unreadBody) Read([]byte) (int, error) {
 	b.t.Error("the body was read before the event was verified")
 	return 0, io.EOF
 }
 
-func TestBodyIsReadLast(t *testing.T) {
+func TestBodyNotReadBeforeVerification(t *testing.T) {
 	h, _ := newHandler(t, func(o *handler.Options) { o.Hubs = []string{"chat"} })
 	for name, change := range map[string]func(*http.Request){
 		"signature":    func(r *http.Request) { r.Header.Set("ce-signature", "sha256=00") },
@@ -182,7 +183,7 @@ func TestBodyIsReadLast(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := handlertest.Connect("chat", "conn1", nil)
-			r.Body = io.NopCloser(bodyThatMustRest{t})
+			r.Body = io.NopCloser(unreadBody{t})
 			change(r)
 			if res := handlertest.Do(h, r); res.OK() {
 				t.Errorf("status %d", res.Status)
@@ -207,7 +208,7 @@ func TestMalformed(t *testing.T) {
 		want   int
 		log    string
 	}{
-		{"nothing", func(*http.Request) {}, 200, "event answered"},
+		{"nothing", func(*http.Request) {}, 200, "event handled"},
 		{"no ce-awpsversion, as the Functions tests have it", drop("ce-awpsversion"), 200, ""},
 		{"no ce-specversion", drop("ce-specversion"), 200, ""},
 		{"no ce-id", drop("ce-id"), 200, ""},
@@ -216,7 +217,7 @@ func TestMalformed(t *testing.T) {
 		{"no ce-eventName, as the tests of web-pubsub-express", drop("ce-eventName"), 200, ""},
 		{"no user", drop("ce-userId"), 200, ""},
 		{"date of HTTP", set("ce-time", "Fri, 02 Jan 2026 03:04:05 GMT"), 200, ""},
-		{"time that is none", set("ce-time", "yesterday"), 200, ""},
+		{"invalid time", set("ce-time", "yesterday"), 200, ""},
 		{"a header that crashes the CloudEvents SDK", func(r *http.Request) { r.Header["Ce-"] = []string{"x"} }, 200, ""},
 		{"an attribute that the CloudEvents SDK refuses", set("ce-foo-bar", "x"), 200, ""},
 		{"a source with a bad escape", set("ce-source", "/hubs/chat/client/my%zz"), 200, ""},
@@ -225,19 +226,19 @@ func TestMalformed(t *testing.T) {
 		{"no hub", drop("ce-hub"), 400, "ce-hub"},
 		{"no type", drop("ce-type"), 400, "ce-type"},
 		{"specversion 0.3", set("ce-specversion", "0.3"), 400, "0.3"},
-		{"type of somebody else", set("ce-type", "com.example.user.message"), 400, "azure.webpubsub"},
+		{"type of another system", set("ce-type", "com.example.user.message"), 400, "azure.webpubsub"},
 		{"type without event", set("ce-type", "azure.webpubsub.user."), 400, "azure.webpubsub"},
-		{"unknown system event", set("ce-type", "azure.webpubsub.sys.upgraded"), 400, "not known"},
-		{"unknown kind", set("ce-type", "azure.webpubsub.box.opened"), 400, "not known"},
+		{"unknown system event", set("ce-type", "azure.webpubsub.sys.upgraded"), 400, "unknown event type"},
+		{"unknown kind", set("ce-type", "azure.webpubsub.box.opened"), 400, "unknown event type"},
 		{"two connection ids", func(r *http.Request) { r.Header.Add("ce-connectionId", "conn2") }, 400, "more than once"},
 		{"two users", twice("ce-userId"), 400, "more than once"},
 		{"two types", twice("ce-type"), 400, "more than once"},
 		{"two content types", twice("Content-Type"), 400, "more than once"},
-		{"event nobody takes", set("ce-type", "azure.webpubsub.user.unknown"), 404, "OnEvent"},
-		{"hub nobody serves", set("ce-hub", "other"), 404, "Options.Hubs"},
-		{"content type of nobody", set("Content-Type", "application/xml"), 415, "application/xml"},
-		{"content type that is none", set("Content-Type", "///"), 415, ""},
-		{"body shorter than announced", func(r *http.Request) { r.ContentLength = 100 }, 400, "ended early"},
+		{"event without a callback", set("ce-type", "azure.webpubsub.user.unknown"), 404, "OnEvent"},
+		{"hub that is not served", set("ce-hub", "other"), 404, "Options.Hubs"},
+		{"unsupported content type", set("Content-Type", "application/xml"), 415, "application/xml"},
+		{"invalid content type", set("Content-Type", "///"), 415, ""},
+		{"body shorter than announced", func(r *http.Request) { r.ContentLength = 100 }, 400, "incomplete"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h, log := newHandler(t, func(o *handler.Options) { o.Hubs = []string{"chat"} })
@@ -268,11 +269,11 @@ func TestBodyLimit(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h, _ := newHandler(t, func(o *handler.Options) { o.MaxBodyBytes = 10 })
-			h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+			h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
 				if len(e.Message.Data) != tt.n {
 					t.Errorf("%d bytes arrived", len(e.Message.Data))
 				}
-				return webpubsub.Text("ok"), nil
+				return &handler.EventResponse{Message: webpubsub.Text("ok")}, nil
 			})
 			r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text(strings.Repeat("x", tt.n)), nil)
 			if !tt.length {
@@ -290,7 +291,7 @@ func TestBodyLimit(t *testing.T) {
 }
 
 // Ten thousand events that are forged or damaged: none reaches a callback, none
-// crashes the handler, every one is refused with a 4xx.
+// crashes the handler, and every one is rejected with a 4xx.
 func TestForgedEvents(t *testing.T) {
 	h, _ := newHandler(t, func(o *handler.Options) { o.Hubs = []string{"chat"} })
 	reached := errors.New("a forged event reached a callback")
@@ -298,9 +299,9 @@ func TestForgedEvents(t *testing.T) {
 		t.Error(reached)
 		return nil, reached
 	})
-	h.OnEvent("*", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
+	h.OnEvent("*", func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) {
 		t.Error(reached)
-		return webpubsub.Message{}, reached
+		return nil, reached
 	})
 	for _, on := range []func(func(context.Context, *handler.GroupEvent) error){h.OnGroupJoined, h.OnGroupLeft} {
 		on(func(context.Context, *handler.GroupEvent) error { t.Error(reached); return reached })
@@ -328,12 +329,12 @@ func TestForgedEvents(t *testing.T) {
 	}
 	damages := []func(r *http.Request, conn string){
 		func(r *http.Request, _ string) { r.Header.Del("ce-signature") },
-		func(r *http.Request, c string) { r.Header.Set("ce-signature", handler.Signature(word(44), c)) },
+		func(r *http.Request, c string) { r.Header.Set("ce-signature", webhook.Signature(word(44), c)) },
 		func(r *http.Request, c string) {
-			r.Header.Set("ce-signature", handler.Signature(handlertest.AccessKey, c+word(3)))
+			r.Header.Set("ce-signature", webhook.Signature(handlertest.AccessKey, c+word(3)))
 		},
 		func(r *http.Request, c string) { // one bit of a good signature
-			s := []byte(handler.Signature(handlertest.AccessKey, c))
+			s := []byte(webhook.Signature(handlertest.AccessKey, c))
 			i := 7 + rnd.IntN(64)
 			for old := s[i]; s[i] == old; {
 				s[i] = "0123456789abcdef"[rnd.IntN(16)]
@@ -382,9 +383,9 @@ func TestLogUnderAttack(t *testing.T) {
 			return handlertest.UserEvent("chat", fmt.Sprint("conn", i), name, webpubsub.Text("x"), nil)
 		}
 		attacks := map[string]func(i int) *http.Request{
-			"ce-signature fits none": func(i int) *http.Request {
+			"ce-signature does not match": func(i int) *http.Request {
 				r := event(i, "message")
-				r.Header.Set("ce-signature", handler.Signature("guess", "x"))
+				r.Header.Set("ce-signature", webhook.Signature("guess", "x"))
 				return r
 			},
 			"is not an allowed origin": func(i int) *http.Request {
@@ -422,7 +423,7 @@ func TestLogUnderAttack(t *testing.T) {
 			}
 		}
 		suppressed := 0
-		for _, m := range regexp.MustCompile(`msg="log records suppressed".* count=(\d+)`).FindAllStringSubmatch(log.String(), -1) {
+		for _, m := range regexp.MustCompile(`msg="similar log records suppressed".* count=(\d+)`).FindAllStringSubmatch(log.String(), -1) {
 			c, _ := strconv.Atoi(m[1])
 			suppressed += c
 		}
@@ -432,7 +433,7 @@ func TestLogUnderAttack(t *testing.T) {
 	})
 }
 
-// What a stranger sends does not fill the log.
+// Untrusted text is truncated in the log.
 func TestLogIsShort(t *testing.T) {
 	h, log := newHandler(t, nil)
 	long := strings.Repeat("x", 100_000)

@@ -237,7 +237,7 @@ func (r *reviewer) samFunction(name string, f samFunction) (program string, err 
 	}
 	switch program {
 	case "events":
-		if res := handlertest.Do(chat.Events, handlertest.Preflight()); !res.OK() {
+		if res := handlertest.Do(chat.Events, handlertest.ValidationRequest()); !res.OK() {
 			return program, fmt.Errorf("the preflight is answered with %d", res.Status)
 		}
 	case "negotiate":

@@ -280,7 +280,7 @@ func (r *reviewer) app(verification string, d *biceptest.Deployment) {
 		r.problem("%s: the app does not start: %v", verification, err)
 		return
 	}
-	if res := handlertest.Do(chat.Events, handlertest.Preflight(endpoint)); !res.OK() {
+	if res := handlertest.Do(chat.Events, handlertest.ValidationRequest(endpoint)); !res.OK() {
 		r.problem("%s: the app does not let the service send events: %d", verification, res.Status)
 	}
 	send := func(key string) int {
@@ -358,7 +358,7 @@ func reaches(template string) error {
 	if err != nil {
 		return err
 	}
-	req := handlertest.Preflight()
+	req := handlertest.ValidationRequest()
 	req.URL.Path = u.Path
 	w := httptest.NewRecorder()
 	chat.Handler().ServeHTTP(w, req)

@@ -180,27 +180,27 @@ func newHandler(t *testing.T, connectionString string) (*handler.Handler, *event
 		log.add(e.ConnectionID, "disconnected "+e.Reason)
 		return nil
 	})
-	h.OnEvent("echo", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		return e.Message, nil
+	h.OnEvent("echo", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+		return &handler.EventResponse{Message: e.Message}, nil
 	})
-	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		return webpubsub.Text(strings.ToUpper(e.Message.String())), nil
+	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+		return &handler.EventResponse{Message: webpubsub.Text(strings.ToUpper(e.Message.String()))}, nil
 	})
-	h.OnEvent("count", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		var n int
-		if _, err := e.State().Get("n", &n); err != nil {
-			return webpubsub.Message{}, err
+	h.OnEvent("count", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+		n, err := handler.StateValue[int](e.State(), "n")
+		if err != nil {
+			return nil, err
 		}
-		if err := e.State().Set("n", n+1); err != nil {
-			return webpubsub.Message{}, err
-		}
-		return webpubsub.MustJSON(map[string]int{"count": n + 1}), nil
+		return &handler.EventResponse{
+			Message: webpubsub.MustJSON(map[string]int{"count": n + 1}),
+			State:   map[string]any{"n": n + 1},
+		}, nil
 	})
-	h.OnEvent("deny", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
-		return webpubsub.Message{}, handler.Reject(http.StatusBadRequest, "denied by the test")
+	h.OnEvent("deny", func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) {
+		return nil, handler.Reject(http.StatusBadRequest, "denied by the test")
 	})
-	h.OnEvent("publish", func(ctx context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		return webpubsub.Message{}, e.SendToGroup(ctx, e.Message.String(), e.Message, nil)
+	h.OnEvent("publish", func(ctx context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+		return nil, e.SendToGroup(ctx, e.Message.String(), e.Message, nil)
 	})
 	return h, log
 }

@@ -70,11 +70,11 @@ func sameRequests() []sameRequest {
 	state := map[string]any{"key1": "old", "list": []any{1.0, "ü"}, "object": map[string]any{"a": nil}}
 
 	return []sameRequest{
-		{"preflight", handlertest.Preflight("127.0.0.1"), "", ""},
-		{"preflight of a host that is not allowed", handlertest.Preflight("other.example"), "status 200/400, allowed 127.0.0.1/", "Express lists its hosts and leaves it to the service to compare; no is said clearly"},
-		{"preflight of two hosts, one of them allowed", handlertest.Preflight("127.0.0.1", "other.example"), "", ""},
-		{"preflight without ce-awpsversion", header(handlertest.Preflight("127.0.0.1"), del("ce-awpsversion")), "status 404/200, allowed /127.0.0.1", "the origin is what is asked about"},
-		{"preflight by GET", method(handlertest.Preflight("127.0.0.1"), http.MethodGet), "status 404/200, allowed /127.0.0.1", "the service falls back to GET"},
+		{"preflight", handlertest.ValidationRequest("127.0.0.1"), "", ""},
+		{"preflight of a host that is not allowed", handlertest.ValidationRequest("other.example"), "status 200/400, allowed 127.0.0.1/", "Express lists its hosts and leaves it to the service to compare; no is said clearly"},
+		{"preflight of two hosts, one of them allowed", handlertest.ValidationRequest("127.0.0.1", "other.example"), "", ""},
+		{"preflight without ce-awpsversion", header(handlertest.ValidationRequest("127.0.0.1"), del("ce-awpsversion")), "status 404/200, allowed /127.0.0.1", "the origin is what is asked about"},
+		{"preflight by GET", method(handlertest.ValidationRequest("127.0.0.1"), http.MethodGet), "status 404/200, allowed /127.0.0.1", "the service falls back to GET"},
 
 		{"connect", connect("as=carol", nil), "", ""},
 		{"connect that changes nothing", connect("nothing=1", nil), "", ""},

@@ -3,7 +3,7 @@ package interop_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -41,36 +41,39 @@ func startTwin(t *testing.T, connectionString string) string {
 	h.OnGroupJoined(func(_ context.Context, e *handler.GroupEvent) error { return seen.add("joined", e.UserID, e.Group) })
 	h.OnGroupLeft(func(_ context.Context, e *handler.GroupEvent) error { return seen.add("left", e.UserID, e.Group) })
 	for name, f := range map[string]handler.EventFunc{
-		"deny": func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
-			return webpubsub.Message{}, handler.Reject(http.StatusBadRequest, "denied by the test")
+		"deny": func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) {
+			return nil, handler.Reject(http.StatusBadRequest, "denied by the test")
 		},
-		"fail": func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
-			return webpubsub.Message{}, handler.Reject(http.StatusInternalServerError, "")
+		"fail": func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) {
+			return nil, handler.Reject(http.StatusInternalServerError, "")
 		},
-		"quiet": func(context.Context, *handler.UserEvent) (webpubsub.Message, error) { return webpubsub.Message{}, nil },
-		"throw": func(context.Context, *handler.UserEvent) (webpubsub.Message, error) { panic("thrown by the test") },
-		"states": func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-			if err := setStates(e.State()); err != nil {
-				return webpubsub.Message{}, err
-			}
-			all := make(map[string]json.RawMessage)
+		"quiet": func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) { return nil, nil },
+		"throw": func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) { panic("thrown by the test") },
+		"states": func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+			all := make(map[string]any)
 			for _, key := range e.State().Keys() {
 				var v json.RawMessage
 				if _, err := e.State().Get(key, &v); err != nil {
-					return webpubsub.Message{}, err
+					return nil, err
 				}
 				all[key] = v
 			}
-			return webpubsub.MustJSON(all), nil
+			maps.Copy(all, newStates)
+			return &handler.EventResponse{Message: webpubsub.MustJSON(all), State: newStates}, nil
 		},
-		"count": func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-			var visits int
-			if _, err := e.State().Get("visits", &visits); err != nil {
-				return webpubsub.Message{}, err
+		"count": func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+			visits, err := handler.StateValue[int](e.State(), "visits")
+			if err != nil {
+				return nil, err
 			}
-			return webpubsub.MustJSON(map[string]int{"count": visits + 1}), e.State().Set("visits", visits+1)
+			return &handler.EventResponse{
+				Message: webpubsub.MustJSON(map[string]int{"count": visits + 1}),
+				State:   map[string]any{"visits": visits + 1},
+			}, nil
 		},
-		"*": func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) { return e.Message, nil },
+		"*": func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+			return &handler.EventResponse{Message: e.Message}, nil
+		},
 	} {
 		h.OnEvent(name, f)
 	}
@@ -96,22 +99,21 @@ func twinConnect(_ context.Context, r *handler.ConnectRequest) (*handler.Connect
 	case q.Has("nothing"):
 		return nil, nil
 	case q.Has("mqtt"):
-		return &handler.ConnectResponse{UserID: "u", MQTT: &handler.MQTTConnectReply{
+		return &handler.ConnectResponse{UserID: "u", MQTT: &handler.MQTTConnectResponse{
 			UserProperties: []handler.MQTTUserProperty{{Name: "a", Value: "b"}},
 		}}, nil
 	case q.Has("states"):
-		return nil, setStates(r.State())
+		return &handler.ConnectResponse{State: newStates}, nil
 	}
 	return &handler.ConnectResponse{
 		UserID: q.Get("as"),
 		Groups: []string{"welcome"},
 		Roles:  []string{webpubsub.RoleSendToAnyGroup},
-	}, r.State().Set("visits", 0)
+		State:  map[string]any{"visits": 0},
+	}, nil
 }
 
-func setStates(s *handler.ConnectionState) error {
-	return errors.Join(s.Set("key1", "val1"), s.Set("key1", []string{"val3"}), s.Set("key2", "val2"), s.Set("key3", ""))
-}
+var newStates = map[string]any{"key1": []string{"val3"}, "key2": "val2", "key3": ""}
 
 func number(s string) int {
 	n, _ := strconv.Atoi(s)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"time"
@@ -104,8 +105,8 @@ func (c Config) nameKeys() nameKeys {
 
 // OnConnect registers the callback for the connect event. Unlike
 // Events.OnConnect it rejects a client without a user ID with 401 and one whose
-// name in the query of its URL is not signed by negotiate with 403, and sets the
-// name for [UserName].
+// name in the query of its URL is not signed by negotiate with 403. It stores the
+// name in the connection state, where [UserName] finds it in later events.
 func (a *App) OnConnect(f handler.ConnectFunc) {
 	a.Events.OnConnect(func(ctx context.Context, r *handler.ConnectRequest) (*handler.ConnectResponse, error) {
 		if r.UserID == "" {
@@ -115,12 +116,20 @@ func (a *App) OnConnect(f handler.ConnectFunc) {
 		if err != nil {
 			return nil, handler.Reject(http.StatusForbidden, err.Error())
 		}
-		if name != "" {
-			if err := stateName.Set(r.State(), name); err != nil {
-				return nil, err
-			}
+		res, err := f(ctx, r)
+		if err != nil || name == "" {
+			return res, err
 		}
-		return f(ctx, r)
+		var named handler.ConnectResponse
+		if res != nil {
+			named = *res
+		}
+		named.State = maps.Clone(named.State)
+		if named.State == nil {
+			named.State = make(map[string]any)
+		}
+		named.State[stateName] = name
+		return &named, nil
 	})
 }
 

@@ -53,7 +53,7 @@ func TestEventRoutes(t *testing.T) {
 			t.Errorf("%s: status %d", path, res.Status)
 		}
 	}
-	r := handlertest.Preflight(someOrigin)
+	r := handlertest.ValidationRequest(someOrigin)
 	r.URL.Path = "/api/events/validate"
 	if res := handlertest.Do(a.Handler(), r); !res.OK() || res.Header.Get("WebHook-Allowed-Origin") != someOrigin {
 		t.Errorf("preflight: %d %v", res.Status, res.Header)
@@ -78,9 +78,9 @@ func TestOnConnect(t *testing.T) {
 func TestRetriedEvent(t *testing.T) {
 	a, _ := newApp(t, nil)
 	called := 0
-	a.Events.OnEvent("count", func(context.Context, *handler.UserEvent) (webpubsub.Message, error) {
+	a.Events.OnEvent("count", func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) {
 		called++
-		return webpubsub.MustJSON(called), nil
+		return &handler.EventResponse{Message: webpubsub.MustJSON(called)}, nil
 	})
 	for range 2 {
 		o := by("alice")

@@ -18,8 +18,8 @@ func newEcho(c webapp.Config) (*webapp.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Events.OnEvent("echo", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		return e.Message, nil
+	a.Events.OnEvent("echo", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+		return &handler.EventResponse{Message: e.Message}, nil
 	})
 	return a, nil
 }

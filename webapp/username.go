@@ -80,13 +80,13 @@ func nameMAC(key, hub, userID, name, expires string) []byte {
 	return mac.Sum(nil)
 }
 
-// stateName is the readable name in a connection's state.
-const stateName = handler.State[string]("userName")
+// stateName is the key of the readable name in the connection state.
+const stateName = "userName"
 
 // UserName returns the readable name of the user of an event: the name that
 // negotiate has signed, or what the user ID encodes.
 func UserName(e *handler.Event) string {
-	if name, err := stateName.Get(e.State()); err == nil && name != "" {
+	if name, err := handler.StateValue[string](e.State(), stateName); err == nil && name != "" {
 		return name
 	}
 	return DecodeUserID(e.UserID)

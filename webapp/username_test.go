@@ -57,8 +57,8 @@ func names(t *testing.T, edit func(*webapp.Config)) *webapp.App {
 	a.OnConnect(func(context.Context, *handler.ConnectRequest) (*handler.ConnectResponse, error) {
 		return &handler.ConnectResponse{Groups: []string{"g"}}, nil
 	})
-	a.Events.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		return webpubsub.Text(webapp.UserName(&e.Event)), nil
+	a.Events.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+		return &handler.EventResponse{Message: webpubsub.Text(webapp.UserName(&e.Event))}, nil
 	})
 	return a
 }
@@ -148,6 +148,28 @@ func TestNameExpires(t *testing.T) {
 			t.Errorf("a second later: status %d: %s", res.Status, res.Body)
 		}
 	})
+}
+
+// The name is added to the response of the callback, whatever that contains.
+func TestNameAndResponse(t *testing.T) {
+	for name, tt := range map[string]struct {
+		give *handler.ConnectResponse
+		want string
+	}{
+		"nil":   {nil, `{"userName":"Ada"}`},
+		"zero":  {&handler.ConnectResponse{}, `{"userName":"Ada"}`},
+		"state": {&handler.ConnectResponse{State: map[string]any{"n": 1}}, `{"n":1,"userName":"Ada"}`},
+		// Only negotiate signs names.
+		"another name": {&handler.ConnectResponse{State: map[string]any{"userName": "Eve"}}, `{"userName":"Ada"}`},
+	} {
+		a, _ := newApp(t, trusting)
+		a.OnConnect(func(context.Context, *handler.ConnectRequest) (*handler.ConnectResponse, error) { return tt.give, nil })
+		res := connectWith(a, "0a1b", signIn(t, a, "0a1b", "Ada"))
+		state, _ := res.State()
+		if got, err := json.Marshal(state); string(got) != tt.want || err != nil {
+			t.Errorf("%s: state %s, want %s", name, got, tt.want)
+		}
+	}
 }
 
 // A key can be replaced while names that it has signed are under way.

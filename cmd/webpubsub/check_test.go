@@ -18,6 +18,7 @@ import (
 	"example.com/webpubsub/internal/connstr"
 	"example.com/webpubsub/internal/functionapp"
 	"example.com/webpubsub/internal/test/testapp"
+	"example.com/webpubsub/internal/webhook"
 	"example.com/webpubsub/webapp"
 )
 
@@ -240,7 +241,7 @@ func TestCheck(t *testing.T) {
 
 // upstreamSignature is the right signature of an event.
 func upstreamSignature(r *http.Request) string {
-	return handler.Signature(checkKey, r.Header.Get("ce-connectionId"))
+	return webhook.Signature(checkKey, r.Header.Get("ce-connectionId"))
 }
 
 // The emulator's key is public, so for a handler on this machine nothing needs

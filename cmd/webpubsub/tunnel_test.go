@@ -9,9 +9,9 @@ import (
 	"testing"
 
 	"example.com/webpubsub"
-	"example.com/webpubsub/handler"
 	"example.com/webpubsub/handler/handlertest"
 	"example.com/webpubsub/internal/emulator/tunnels"
+	"example.com/webpubsub/internal/webhook"
 )
 
 // remote is the service's end of tunnels.
@@ -83,12 +83,12 @@ func TestTunnel(t *testing.T) {
 	if want := strings.TrimPrefix(local.URL, "http://") + " /base/api/events?code=the-key"; status != http.StatusAccepted || body != want {
 		t.Errorf("response %d %q, want %q", status, body, want)
 	}
-	status, _ = r.send(t, handlertest.Preflight("contoso.webpubsub.azure.com"))
+	status, _ = r.send(t, handlertest.ValidationRequest("contoso.webpubsub.azure.com"))
 	if status != http.StatusAccepted {
 		t.Errorf("validation: %d", status)
 	}
 	local.Close()
-	if status, _ = r.send(t, handlertest.Preflight("contoso.webpubsub.azure.com")); status != http.StatusBadGateway {
+	if status, _ = r.send(t, handlertest.ValidationRequest("contoso.webpubsub.azure.com")); status != http.StatusBadGateway {
 		t.Errorf("a server that is gone: %d", status)
 	}
 	for _, line := range []string{
@@ -170,7 +170,7 @@ func testDevThroughTunnel(t *testing.T, unsignedStatus int, flags ...string) {
 		t.Errorf("an event through the tunnel: %d %s", status, body)
 	}
 	signed := unsigned("tunnel:///api/events")
-	signed.Header["Ce-Signature"] = []string{handler.Signature("the-secret", "conn1")}
+	signed.Header["Ce-Signature"] = []string{webhook.Signature("the-secret", "conn1")}
 	signed.Header["Webhook-Request-Origin"] = []string{"127.0.0.1"}
 	if status, body := r.send(t, signed); status != http.StatusOK || !strings.Contains(body, "alice") {
 		t.Errorf("a signed event through the tunnel: %d %s", status, body)

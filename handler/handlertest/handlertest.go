@@ -1,12 +1,15 @@
-// Package handlertest makes the requests that Azure Web PubSub sends to an event
-// handler, signed as the service signs them, so that a program can test its own
-// callbacks without a service and without a network.
+// Package handlertest provides the HTTP requests that Azure Web PubSub sends to an
+// event handler, signed as the service signs them, for testing callbacks without
+// the service and without a network.
 //
-//	h, _ := handler.New(handler.Options{ConnectionStrings: []string{handlertest.ConnectionString}})
+//	h, err := handler.New(handler.Options{ConnectionStrings: []string{handlertest.ConnectionString}})
+//	...
 //	h.OnEvent("message", echo)
 //
 //	res := handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), nil))
-//	if res.Message().String() != "hi" { … }
+//	if res.Message().String() != "hi" {
+//		t.Errorf("got %v", res.Message())
+//	}
 package handlertest
 
 import (
@@ -20,58 +23,61 @@ import (
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/handler"
+	"example.com/webpubsub/internal/names"
 	"example.com/webpubsub/internal/payload"
+	"example.com/webpubsub/internal/webhook"
 )
 
-// The connection that requests are signed for unless [Options] say otherwise. It
-// is the one of the local emulator.
+// The connection string that requests are signed with, unless [Options] contain
+// other values. It is the one of the emulator.
 const (
 	AccessKey        = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789ABCDEFGH"
 	ConnectionString = "Endpoint=http://localhost:8080;AccessKey=" + AccessKey + ";Version=1.0;"
 	Origin           = "localhost"
 )
 
-// Options say more about an event. Nil, like the zero value, is an anonymous
-// WebSocket client without state.
+// Options sets optional attributes of a test event. The zero value, like nil, is an
+// event of an anonymous WebSocket client without connection state.
 type Options struct {
-	// AccessKeys sign the event, each with a header line of its own. Empty means
-	// [AccessKey].
+	// AccessKeys are the keys that sign the event, each in a header line of its own.
+	// Default: [AccessKey].
 	AccessKeys []string
-	// Origin is the service's host. Empty means [Origin].
+	// Origin is the host of the service. Default: [Origin].
 	Origin string
-	// URL is where the request goes. Empty means "/eventhandler".
+	// URL is the URL of the request. Default: "/eventhandler".
 	URL string
-	// ID is the event id. Empty means "0" for connect and "1" for others.
+	// ID is the event ID. Default: "0" for connect, "1" for other events.
 	ID string
-	// Time is when the event happened. Zero means 2026-01-02T03:04:05Z, so that
-	// tests repeat.
+	// Time is when the event occurred. Default: 2026-01-02T03:04:05Z, so that tests
+	// are reproducible.
 	Time time.Time
-	// UserID is the user of the connection.
+	// UserID is the user of the connection. Default: none, an anonymous client.
 	UserID string
-	// Subprotocol is the one that was selected.
+	// Subprotocol is the selected subprotocol. Default: none, or "mqtt" with
+	// PhysicalConnectionID.
 	Subprotocol string
-	// State is the connection's state, as a handler has set it before.
+	// State is the state of the connection. Default: none.
 	State map[string]any
-	// PhysicalConnectionID and SessionID are those of an MQTT connection; the
-	// first makes the event one of an MQTT client.
+	// PhysicalConnectionID and SessionID are those of an MQTT connection. With the
+	// first, the event is one of an MQTT client.
 	PhysicalConnectionID, SessionID string
-	// Header is set last and replaces what is there.
+	// Header is set last and replaces other headers.
 	Header http.Header
 
-	// Claims, Query, ClientHeader, Subprotocols, ClientCertificates and
-	// MQTTConnect are what a connect event tells about the client.
+	// Claims, Query, ClientHeader, Subprotocols, ClientCertificates and MQTTConnect
+	// are the content of a connect event.
 	Claims             handler.Claims
 	Query              url.Values
 	ClientHeader       http.Header
 	Subprotocols       []string
 	ClientCertificates []handler.ClientCertificate
 	MQTTConnect        *handler.MQTTConnect
-	// MQTTDisconnect is what a disconnected event tells about an MQTT client.
+	// MQTTDisconnect is the MQTT part of a disconnected event.
 	MQTTDisconnect *handler.MQTTDisconnect
-	// MQTTProperties are the user properties of an MQTT client's user event.
+	// MQTTProperties are the user properties of a user event of an MQTT client.
 	MQTTProperties []handler.MQTTUserProperty
-	// ContentType is the content type of a user event. Empty means that of the
-	// message's data type; an MQTT client may send any.
+	// ContentType is the content type of a user event. Default: the content type for
+	// the data type of the message. An MQTT client can send any.
 	ContentType string
 }
 
@@ -80,9 +86,9 @@ const (
 	subprotocolMQTT = "mqtt"
 )
 
-// Preflight returns the request by which a service with these host names asks
-// whether it may send events. No name means [Origin].
-func Preflight(origins ...string) *http.Request {
+// ValidationRequest returns the abuse protection request (webhook validation) of a
+// service with the given host names. Default: [Origin].
+func ValidationRequest(origins ...string) *http.Request {
 	if len(origins) == 0 {
 		origins = []string{Origin}
 	}
@@ -92,7 +98,7 @@ func Preflight(origins ...string) *http.Request {
 	return r
 }
 
-// Connect returns the event that asks whether a client may connect.
+// Connect returns a connect event.
 func Connect(hub, connectionID string, o *Options) *http.Request {
 	o = defaults(o, "0")
 	body := map[string]any{
@@ -108,12 +114,12 @@ func Connect(hub, connectionID string, o *Options) *http.Request {
 	return event(hub, connectionID, "sys", "connect", contentJSON, encode(body), o)
 }
 
-// Connected returns the event that tells that a client is connected.
+// Connected returns a connected event.
 func Connected(hub, connectionID string, o *Options) *http.Request {
 	return event(hub, connectionID, "sys", "connected", contentJSON, []byte("{}"), defaults(o, "1"))
 }
 
-// Disconnected returns the event that tells that a client is gone.
+// Disconnected returns a disconnected event.
 func Disconnected(hub, connectionID, reason string, o *Options) *http.Request {
 	o = defaults(o, "1")
 	body := map[string]any{"reason": reason}
@@ -123,17 +129,17 @@ func Disconnected(hub, connectionID, reason string, o *Options) *http.Request {
 	return event(hub, connectionID, "sys", "disconnected", contentJSON, encode(body), o)
 }
 
-// GroupJoined returns the event that tells that a connection joined a group.
+// GroupJoined returns a joined event: the connection has joined the group.
 func GroupJoined(hub, connectionID, group string, o *Options) *http.Request {
 	return event(hub, connectionID, "gp", "joined", contentJSON, encode(map[string]any{"group": group}), defaults(o, "1"))
 }
 
-// GroupLeft returns the event that tells that a connection left a group.
+// GroupLeft returns a left event: the connection has left the group.
 func GroupLeft(hub, connectionID, group string, o *Options) *http.Request {
 	return event(hub, connectionID, "gp", "left", contentJSON, encode(map[string]any{"group": group}), defaults(o, "1"))
 }
 
-// UserEvent returns an event that a client sent.
+// UserEvent returns a user event with the given name.
 func UserEvent(hub, connectionID, name string, m webpubsub.Message, o *Options) *http.Request {
 	o = defaults(o, "1")
 	contentType := o.ContentType
@@ -142,10 +148,10 @@ func UserEvent(hub, connectionID, name string, m webpubsub.Message, o *Options) 
 	}
 	r := event(hub, connectionID, "user", name, contentType, m.Data, o)
 	for _, p := range o.MQTTProperties {
-		r.Header.Add("mqtt-"+p.Name, p.Value)
+		r.Header.Add(webhook.MQTTPrefix+p.Name, p.Value)
 	}
 	for k, v := range m.Metadata {
-		r.Header.Set("X-WebPubSub-Metadata-"+k, v)
+		r.Header.Set(names.MetadataPrefix+k, v)
 	}
 	return r
 }
@@ -176,7 +182,7 @@ func defaults(o *Options, id string) *Options {
 	return &out
 }
 
-// event makes the request with the headers of the Azure Web PubSub reference,
+// event returns a request with the headers of the Azure Web PubSub reference,
 // CloudEvents extension.
 func event(hub, connectionID, kind, name, contentType string, body []byte, o *Options) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, o.URL, bytes.NewReader(body))
@@ -197,7 +203,7 @@ func event(hub, connectionID, kind, name, contentType string, body []byte, o *Op
 	h.Set("ce-hub", hub)
 	h.Set("ce-eventName", name)
 	for _, key := range o.AccessKeys {
-		h.Add("ce-signature", handler.Signature(key, connectionID))
+		h.Add("ce-signature", webhook.Signature(key, connectionID))
 	}
 	for key, v := range map[string]string{
 		"ce-userId":               o.UserID,
@@ -225,7 +231,7 @@ func orEmpty[M ~map[string][]string](m M) M {
 	return m
 }
 
-// encode panics for what is not JSON: the test itself is wrong then.
+// encode panics if v cannot be encoded, which is a mistake in the test.
 func encode(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"example.com/webpubsub"
 	"example.com/webpubsub/handler"
 	"example.com/webpubsub/handler/handlertest"
+	"example.com/webpubsub/internal/webhook"
 )
 
 func newHandler(t testing.TB) *handler.Handler {
@@ -67,7 +68,7 @@ func TestGolden(t *testing.T) {
 				`{"mqtt":{"initiatedByClient":true,"disconnectPacket":null},"reason":""}`,
 		},
 		{
-			"preflight", handlertest.Preflight(),
+			"preflight", handlertest.ValidationRequest(),
 			"OPTIONS /eventhandler HTTP/1.1\r\nHost: example.com\r\nCe-Awpsversion: 1.0\r\n" + origin + "\r\n",
 		},
 	} {
@@ -86,7 +87,7 @@ func TestGolden(t *testing.T) {
 func TestOptions(t *testing.T) {
 	o := &handlertest.Options{AccessKeys: []string{"a", "b"}, Origin: "x.example", Header: http.Header{"ce-id": {"9"}, "Ce-Hub": nil}}
 	r := handlertest.Connected("chat", "conn1", o)
-	if got := r.Header.Values("ce-signature"); len(got) != 2 || got[1] != handler.Signature("b", "conn1") {
+	if got := r.Header.Values("ce-signature"); len(got) != 2 || got[1] != webhook.Signature("b", "conn1") {
 		t.Errorf("signatures %v", got)
 	}
 	if r.Header.Get("ce-id") != "9" || r.Header.Get("ce-hub") != "" || r.Header.Get("WebHook-Request-Origin") != "x.example" {
@@ -101,8 +102,8 @@ func TestResponse(t *testing.T) {
 	h := newHandler(t)
 	reply := webpubsub.Message{}
 	var fail error
-	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		return reply, fail
+	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+		return &handler.EventResponse{Message: reply}, fail
 	})
 	do := func() *handlertest.Response {
 		return handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("x"), nil))
@@ -170,9 +171,9 @@ func TestRoundTrip(t *testing.T) {
 	h.OnDisconnected(func(_ context.Context, e *handler.DisconnectedEvent) error { note(&e.Event, e.Reason); return nil })
 	h.OnGroupJoined(func(_ context.Context, e *handler.GroupEvent) error { note(&e.Event, e.Group); return nil })
 	h.OnGroupLeft(func(_ context.Context, e *handler.GroupEvent) error { note(&e.Event, e.Group); return nil })
-	h.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+	h.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
 		note(&e.Event, e.Message.String())
-		return e.Message, nil
+		return &handler.EventResponse{Message: e.Message}, nil
 	})
 	o := &handlertest.Options{
 		UserID: "alice", Claims: handler.Claims{"c": {"1"}}, Query: map[string][]string{"q": {"2"}},
@@ -207,8 +208,11 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		return webpubsub.Text("hello " + e.UserID), e.State().Set("greeted", true)
+	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+		return &handler.EventResponse{
+			Message: webpubsub.Text("hello " + e.UserID),
+			State:   map[string]any{"greeted": true},
+		}, nil
 	})
 
 	res := handlertest.Do(h, handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), &handlertest.Options{UserID: "alice"}))

@@ -5,46 +5,37 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/handler"
+	"example.com/webpubsub/internal/names"
 	"example.com/webpubsub/internal/payload"
 )
 
-// Response is what a handler answered, and what the service makes of it.
+// Response is the response of a handler. Its methods return what the service reads
+// from it.
 type Response struct {
-	// Status, Header and Body are the answer as it is on the wire.
+	// Status, Header and Body are those of the HTTP response.
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
-// Do sends a request to a handler, without a network, and returns its answer.
+// Do passes a request to a handler, without a network, and returns the response.
 func Do(h http.Handler, r *http.Request) *Response {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return &Response{Status: w.Code, Header: w.Header(), Body: w.Body.Bytes()}
 }
 
-// OK reports whether the answer is a success: the connection was accepted, the
+// OK reports whether the response is a success: the connection was accepted, or the
 // event was handled.
 func (r *Response) OK() bool { return r.Status >= 200 && r.Status < 300 }
 
-// Message returns the reply to a user event as the service reads it. The zero
-// Message means that the client gets nothing: there is no reply, or the event
-// failed.
+// Message returns the reply to a user event. It returns the zero Message if there is
+// no reply or the event failed.
 func (r *Response) Message() webpubsub.Message {
-	const prefix = "X-Webpubsub-Metadata-"
-	var metadata map[string]string
-	for k, v := range r.Header {
-		if name, ok := strings.CutPrefix(k, prefix); ok && len(v) > 0 {
-			if metadata == nil {
-				metadata = make(map[string]string)
-			}
-			metadata[strings.ToLower(name)] = v[len(v)-1]
-		}
-	}
+	metadata := names.MetadataFrom(r.Header, true)
 	if !r.OK() || len(r.Body) == 0 && metadata == nil {
 		return webpubsub.Message{}
 	}
@@ -59,18 +50,18 @@ func (r *Response) Message() webpubsub.Message {
 	return m
 }
 
-// Accepted is the body of an answer that accepts a connection. What is nil was
-// left out, which keeps what the client's token says.
+// Accepted is the body of a response that accepts a connection. A nil field is not
+// in the body: the connection has the value of the client's access token.
 type Accepted struct {
-	UserID      *string                   `json:"userId"`
-	Groups      []string                  `json:"groups"`
-	Roles       []string                  `json:"roles"`
-	Subprotocol *string                   `json:"subprotocol"`
-	MQTT        *handler.MQTTConnectReply `json:"mqtt"`
+	UserID      *string                      `json:"userId"`
+	Groups      []string                     `json:"groups"`
+	Roles       []string                     `json:"roles"`
+	Subprotocol *string                      `json:"subprotocol"`
+	MQTT        *handler.MQTTConnectResponse `json:"mqtt"`
 }
 
-// Accepted returns what the answer to a connect event changes. It is zero where
-// the connection was refused, or accepted without a change.
+// Accepted returns the body of the response to a connect event. It is zero if the
+// connection was rejected, or accepted without a body.
 func (r *Response) Accepted() Accepted {
 	var a Accepted
 	if r.OK() && len(r.Body) > 0 {
@@ -81,8 +72,8 @@ func (r *Response) Accepted() Accepted {
 	return a
 }
 
-// State returns the connection state that the service keeps from now on, and
-// false where the answer leaves it as it was.
+// State returns the new state of the connection, and false if the response does not
+// change it.
 func (r *Response) State() (map[string]json.RawMessage, bool) {
 	values, ok := r.Header["Ce-Connectionstate"]
 	if !ok || len(values) == 0 || !r.OK() {

@@ -147,3 +147,8 @@ func claimText(v any) string {
 	}
 	return string(b)
 }
+
+// LongName returns the name that the .NET JWT library gives to a claim, or "" if
+// it does not rename it. The service lists such a claim under both names, or under
+// the long one only.
+func LongName(claim string) string { return longNames[claim] }

@@ -14,9 +14,9 @@ import (
 	"example.com/webpubsub/internal/emulator/broker"
 	"example.com/webpubsub/internal/emulator/frame"
 	"example.com/webpubsub/internal/emulator/journal"
-	"example.com/webpubsub/internal/emulator/mqtt"
 	"example.com/webpubsub/internal/emulator/session"
 	"example.com/webpubsub/internal/emulator/transport"
+	"example.com/webpubsub/internal/mqtt"
 	"example.com/webpubsub/internal/names"
 	"example.com/webpubsub/internal/upstream"
 )

@@ -10,8 +10,8 @@ import (
 	"example.com/webpubsub/internal/emulator/broker"
 	"example.com/webpubsub/internal/emulator/frame"
 	"example.com/webpubsub/internal/emulator/journal"
-	"example.com/webpubsub/internal/emulator/mqtt"
 	"example.com/webpubsub/internal/emulator/transport"
+	"example.com/webpubsub/internal/mqtt"
 )
 
 // mqttMessage is one message for MQTT clients. It is immutable once made.

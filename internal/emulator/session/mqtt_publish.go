@@ -12,7 +12,7 @@ import (
 	"example.com/webpubsub"
 	"example.com/webpubsub/internal/emulator/broker"
 	"example.com/webpubsub/internal/emulator/journal"
-	"example.com/webpubsub/internal/emulator/mqtt"
+	"example.com/webpubsub/internal/mqtt"
 	"example.com/webpubsub/internal/names"
 	"example.com/webpubsub/internal/payload"
 	"example.com/webpubsub/internal/upstream"

@@ -11,8 +11,8 @@ import (
 
 	"example.com/webpubsub/internal/emulator/fault"
 	"example.com/webpubsub/internal/emulator/journal"
-	"example.com/webpubsub/internal/emulator/mqtt"
 	"example.com/webpubsub/internal/emulator/transport"
+	"example.com/webpubsub/internal/mqtt"
 	"example.com/webpubsub/internal/names"
 )
 

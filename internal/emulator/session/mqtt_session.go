@@ -8,8 +8,8 @@ import (
 	"example.com/webpubsub/internal/emulator/broker"
 	"example.com/webpubsub/internal/emulator/events"
 	"example.com/webpubsub/internal/emulator/journal"
-	"example.com/webpubsub/internal/emulator/mqtt"
 	"example.com/webpubsub/internal/emulator/transport"
+	"example.com/webpubsub/internal/mqtt"
 	"example.com/webpubsub/internal/upstream"
 )
 

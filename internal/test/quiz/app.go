@@ -37,7 +37,7 @@ type (
 
 // round is the number of the question that a player is at, in the state of the
 // connection.
-const round = handler.State[int]("round")
+const round = "round"
 
 // New returns the quiz.
 func New(c webapp.Config) (*webapp.App, error) {
@@ -48,21 +48,24 @@ func New(c webapp.Config) (*webapp.App, error) {
 	a.OnConnect(func(context.Context, *handler.ConnectRequest) (*handler.ConnectResponse, error) {
 		return &handler.ConnectResponse{Groups: []string{players}}, nil
 	})
-	a.Events.OnEvent("next", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		n, err := round.Get(e.State())
+	a.Events.OnEvent("next", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+		n, err := handler.StateValue[int](e.State(), round)
 		if err != nil {
-			return webpubsub.Message{}, err
+			return nil, err
 		}
 		n = n%len(questions) + 1
-		return webpubsub.MustJSON(question{"question", questions[n-1].Text}), round.Set(e.State(), n)
+		return &handler.EventResponse{
+			Message: webpubsub.MustJSON(question{"question", questions[n-1].Text}),
+			State:   map[string]any{round: n},
+		}, nil
 	})
-	a.Events.OnEvent("answer", func(ctx context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		n, err := round.Get(e.State())
+	a.Events.OnEvent("answer", func(ctx context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+		n, err := handler.StateValue[int](e.State(), round)
 		right := err == nil && n > 0 && strings.EqualFold(strings.TrimSpace(e.Message.String()), questions[n-1].answer)
 		if right {
 			err = e.SendToGroup(ctx, players, webpubsub.MustJSON(winner{"winner", webapp.UserName(&e.Event)}), nil)
 		}
-		return webpubsub.MustJSON(result{"result", right}), err
+		return &handler.EventResponse{Message: webpubsub.MustJSON(result{"result", right})}, err
 	})
 	return a, nil
 }

@@ -38,31 +38,32 @@ func New(c webapp.Config) (*webapp.App, error) {
 		return nil, err
 	}
 	a.OnConnect(func(_ context.Context, r *handler.ConnectRequest) (*handler.ConnectResponse, error) {
-		if err := visits.Set(r.State(), 1); err != nil {
-			return nil, err
-		}
-		return &handler.ConnectResponse{Groups: []string{Group}, Roles: []string{webpubsub.RoleSendToGroup(Group)}}, nil
+		return &handler.ConnectResponse{
+			Groups: []string{Group},
+			Roles:  []string{webpubsub.RoleSendToGroup(Group)},
+			State:  map[string]any{visits: 1},
+		}, nil
 	})
 	a.Events.OnConnected(func(ctx context.Context, e *handler.ConnectedEvent) error {
 		return e.SendToGroup(ctx, Group, webpubsub.Text(e.UserID+" connected"), nil)
 	})
 	a.Events.OnDisconnected(func(ctx context.Context, e *handler.DisconnectedEvent) error {
-		if n, err := visits.Get(e.State()); n == 0 || err != nil {
+		if n, err := handler.StateValue[int](e.State(), visits); n == 0 || err != nil {
 			return err // the connect event has not seen this connection
 		}
 		return e.SendToGroup(ctx, Group, webpubsub.Text(e.UserID+" disconnected"), nil)
 	})
-	a.Events.OnEvent("say", func(ctx context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
+	a.Events.OnEvent("say", func(ctx context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
 		others := &webpubsub.SendOptions{Excluded: []string{e.ConnectionID}}
 		if err := e.SendToGroup(ctx, Group, webpubsub.Text(webapp.UserName(&e.Event)+": "+e.Message.String()), others); err != nil {
-			return webpubsub.Message{}, err
+			return nil, err
 		}
-		return webpubsub.Text(Said), nil
+		return &handler.EventResponse{Message: webpubsub.Text(Said)}, nil
 	})
-	a.Events.OnEvent("who", func(_ context.Context, e *handler.UserEvent) (webpubsub.Message, error) {
-		return webpubsub.Text(webapp.UserName(&e.Event)), nil
+	a.Events.OnEvent("who", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
+		return &handler.EventResponse{Message: webpubsub.Text(webapp.UserName(&e.Event))}, nil
 	})
 	return a, nil
 }
 
-const visits = handler.State[int]("visits")
+const visits = "visits" // key in the connection state

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"example.com/webpubsub/internal/emulator/mqtt"
+	"example.com/webpubsub/internal/mqtt"
 )
 
 func ptr[T any](v T) *T { return &v }

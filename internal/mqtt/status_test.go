@@ -3,7 +3,7 @@ package mqtt_test
 import (
 	"testing"
 
-	"example.com/webpubsub/internal/emulator/mqtt"
+	"example.com/webpubsub/internal/mqtt"
 )
 
 // The table of web-pubsub-express and of the .NET library.
