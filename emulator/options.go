@@ -19,61 +19,61 @@ const DefaultAddr = "localhost:8080"
 type Options struct {
 	// Addr is the address to listen on. Default: a free loopback port.
 	Addr string
-	// Listener, where given, is listened on instead, and closed with the server;
-	// Addr then only says by which name clients know it. See [NewMemoryListener].
+	// Listener is used instead of a listener on Addr, and closed with the server;
+	// Addr is then only the name by which clients know it. See [NewMemoryListener].
 	// Default: a TCP listener on Addr.
 	Listener net.Listener
 	// AccessKey signs and verifies tokens. Default: DefaultAccessKey.
 	AccessKey string
-	// SecondaryKey is accepted beside AccessKey, as for key rotation. Default: none.
+	// SecondaryKey is accepted in addition to AccessKey, as during key rotation.
+	// Default: none.
 	SecondaryKey string
-	// SeparateSignatureHeaders sends ce-signature as one header line for each key, where the
-	// default is one line with a list. Event handlers meet both shapes.
+	// SeparateSignatureHeaders sends ce-signature as one header line for each key.
+	// Event handlers receive both forms. Default: one line with a list.
 	SeparateSignatureHeaders bool
-	// TLS serves https and wss instead of http and ws, with a certificate made at
-	// the start for whatever name a client asks for. [Server.Client] trusts it;
-	// see [Server.CertificatePEM] for programs in other languages. Token
-	// credentials need it, since the SDKs do not send them in the clear.
+	// TLS serves https and wss instead of http and ws, with a certificate that is
+	// generated for the name that a client requests. [Server.Client] trusts it; see
+	// [Server.CertificatePEM] for programs in other languages. Token credentials
+	// require it, since the SDKs do not send them unencrypted. Default: false.
 	TLS bool
 	// AllowUnverifiedEntra accepts any unexpired token whose audience is Web
 	// PubSub as one of Microsoft Entra, with all rights and without looking at
-	// its signature, so that code with a token credential runs here. New refuses
+	// its signature, so that code with a token credential runs here. Start rejects
 	// it on an address that other machines can reach. Default: such tokens are
-	// refused, as access keys are the only secret here.
+	// rejected.
 	AllowUnverifiedEntra bool
 	// AllowHosts are host names by which requests may address the emulator, besides
 	// localhost, the name in Addr and every IP address, for example the name of its
 	// container. They are compared without port and case; "*" stands for any name.
-	// A request with another name in Host is refused with 403, so that web pages
+	// A request with another name in Host is rejected with 403, so that web pages
 	// cannot reach the emulator through a name of their own (DNS rebinding). The
 	// service has no such rule. Default: none.
 	AllowHosts []string
 	// AllowOrigins are origins, such as "https://app.example", of web pages that may
 	// open a WebSocket, besides pages of localhost, of the IP addresses of this
 	// machine and of the names in Addr and AllowHosts. "*" stands for any origin, and
-	// "null" for sandboxed pages and files. Another Origin is refused with 403, since
+	// "null" for sandboxed pages and files. Another Origin is rejected with 403, since
 	// any page could sign a token with the public default key; clients that send
 	// none, which are not browsers, are accepted. The service accepts any origin.
 	// Default: none.
 	AllowOrigins []string
-	// Hubs holds settings by hub name, compared without case. A hub that is not
-	// named here works all the same, without event handlers. [Server.SetHub]
-	// changes them later.
+	// Hubs contains settings by hub name, compared without case. A hub that is not
+	// listed works too, without event handlers. [Server.SetHub] changes them later.
+	// Default: none.
 	Hubs map[string]HubSettings
 	// HubsFile names a file of hub settings in the form of [ReadHubs]. A hub in it
 	// replaces that hub in Hubs, and its allowedHosts and allowedOrigins are added to
 	// AllowHosts and AllowOrigins. The file is read again when it changes, within a
-	// second; while it is missing or broken, which the journal tells, what was
-	// read before remains in force. Default: no file.
+	// second; while it is missing or invalid, which the journal reports, the previous
+	// settings remain in force. Default: no file.
 	HubsFile string
-	// Logger gets one record for each thing that happens: refusals and failures
-	// as warnings that name the rule and the remedy, the rest as debug records.
+	// Logger receives one record for each journal entry: rejections and failures as
+	// warnings that name the rule and the remedy, the rest as debug records.
 	// Default: nothing is logged.
 	Logger *slog.Logger
-	// Observe is called with each journal entry as it is made, from several
-	// goroutines at once. It may ask the server, but must not block, end
-	// connections or close the server: what happens waits for it. Default: nobody
-	// watches.
+	// Observe is called with each journal entry when it is added, from several
+	// goroutines concurrently. It may query the server, but must not block, close
+	// connections or close the server: processing waits for it. Default: none.
 	Observe func(Entry)
 	// Dashboard serves a page that shows connections, groups and what happens,
 	// and can send messages and end connections: see [Server.DashboardURL]. It

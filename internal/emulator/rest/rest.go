@@ -164,7 +164,11 @@ func noOperation() error {
 	return &apiError{status: http.StatusNotFound, hidden: "there is no such operation: compare the path with the REST reference of the data plane; it begins with /api/hubs/{hub}/"}
 }
 
-// splitPath cuts a path and decodes the parts. As in the service, an encoded
+// splitPath splits a path and decodes the segments. [http.ServeMux] does not fit:
+// it redirects paths with an empty segment, . or .., and decodes %2F, and answers
+// 405 before the caller is authorized.
+//
+// As in the service, an encoded
 // slash stays the three characters %2F: it is the documented limit of names
 // that hold a slash.
 func splitPath(escaped string) []string {
