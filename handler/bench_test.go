@@ -60,7 +60,7 @@ func wireRequest(b *testing.B, kind, name, contentType, body string) *http.Reque
 
 // serve runs a verified request again and again. What it measures begins where
 // net/http calls the handler and ends where the handler has written: parsing
-// the request and sending the answer are net/http's own.
+// the request and sending the response are net/http's own.
 func serve(b *testing.B, h *handler.Handler, r *http.Request, body string) {
 	b.Helper()
 	ctx, cancel := context.WithCancel(b.Context()) // as net/http gives a request one

@@ -38,7 +38,7 @@ func cloudEvent(t *testing.T, change func(*http.Request)) (string, error) {
 
 func TestCloudEvent(t *testing.T) {
 	got, err := cloudEvent(t, nil)
-	// No signature: whoever gets the event must not be able to forge others.
+	// No signature: the receiver of the event must not be able to forge others.
 	const want = `{"specversion":"1.0","id":"1","source":"/hubs/chat/client/conn1","type":"azure.webpubsub.user.message",` +
 		`"datacontenttype":"application/json","time":"2026-01-02T03:04:05Z","data":{"a":1},` +
 		`"awpsversion":"1.0","connectionid":"conn1","connectionstate":"eyJuIjoxfQ==","eventname":"message","hub":"chat","userid":"ünï"}`

@@ -125,8 +125,9 @@ func TestClientCertificate(t *testing.T) {
 	}
 }
 
-// The asymmetries of the service: a user can be replaced or taken away, groups
-// only replaced, roles replaced or taken away, and what is left out stays.
+// The service treats the fields differently: a user can be replaced or removed,
+// groups can only be replaced, roles can be replaced or removed. What is omitted
+// keeps the value of the token.
 func TestConnectResponses(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -141,12 +142,12 @@ func TestConnectResponses(t *testing.T) {
 		{"groups", &handler.ConnectResponse{Groups: []string{"a", "b"}}, 200, `{"groups":["a","b"]}`},
 		{"empty groups keep the token's", &handler.ConnectResponse{Groups: []string{}}, 204, ``},
 		{"roles", &handler.ConnectResponse{Roles: []string{webpubsub.RoleSendToAnyGroup}}, 200, `{"roles":["webpubsub.sendToGroup"]}`},
-		{"empty roles take all away", &handler.ConnectResponse{Roles: []string{}}, 200, `{"roles":[]}`},
+		{"empty roles remove all", &handler.ConnectResponse{Roles: []string{}}, 200, `{"roles":[]}`},
 		{"nil roles keep the token's", &handler.ConnectResponse{Roles: nil}, 204, ``},
 		{"subprotocol", &handler.ConnectResponse{Subprotocol: "protocol2"}, 200, `{"subprotocol":"protocol2"}`},
 		{"HTML is not escaped", &handler.ConnectResponse{UserID: "<a&b>"}, 200, `{"userId":"<a&b>"}`},
 		{"all", &handler.ConnectResponse{UserID: "u", Groups: []string{"g"}, Roles: []string{"r"}, Subprotocol: "protocol1"}, 200, `{"groups":["g"],"roles":["r"],"subprotocol":"protocol1","userId":"u"}`},
-		{"MQTT is left out for WebSocket", &handler.ConnectResponse{MQTT: &handler.MQTTConnectResponse{}}, 204, ``},
+		{"MQTT is omitted for WebSocket", &handler.ConnectResponse{MQTT: &handler.MQTTConnectResponse{}}, 204, ``},
 
 		{"user and none", &handler.ConnectResponse{Anonymous: true, UserID: "u"}, 500, `Internal Server Error`},
 		{"subprotocol not offered", &handler.ConnectResponse{Subprotocol: "other"}, 500, `Internal Server Error`},
@@ -167,7 +168,7 @@ func TestConnectResponses(t *testing.T) {
 				t.Errorf("content type %q", res.Header.Get("Content-Type"))
 			}
 			if tt.status == 500 && !strings.Contains(log.String(), "ConnectResponse.") {
-				t.Errorf("the log does not say what is wrong: %s", log)
+				t.Errorf("the log does not name the field: %s", log)
 			}
 		})
 	}
@@ -185,8 +186,8 @@ func TestConnectErrors(t *testing.T) {
 		{"reject without reason", handler.Reject(429, ""), 429, ""},
 		{"wrapped", errors.Join(cause, handler.Reject(403, "no")), 403, "no"},
 		{"with cause", &handler.RejectError{Status: 400, Reason: "bad", Err: cause}, 400, "bad"},
-		{"success is no rejection", handler.Reject(200, "x"), 500, "x"},
-		{"redirect is no rejection", handler.Reject(302, "x"), 500, "x"},
+		{"a success status is 500", handler.Reject(200, "x"), 500, "x"},
+		{"a redirect status is 500", handler.Reject(302, "x"), 500, "x"},
 		{"MQTT code for WebSocket", handler.RejectMQTT(handler.MQTT5Banned, "banned"), 403, "banned"},
 		{"any error", cause, 500, "Internal Server Error"},
 	} {
@@ -222,9 +223,9 @@ func TestConnectWithoutCallback(t *testing.T) {
 // the connection is accepted.
 func TestUnaddressableNames(t *testing.T) {
 	for _, tt := range []struct {
-		name   string
-		answer *handler.ConnectResponse
-		want   []string
+		name string
+		give *handler.ConnectResponse
+		want []string
 	}{
 		{"none", nil, nil},
 		{"good names", &handler.ConnectResponse{UserID: "a.b", Groups: []string{"a%2Fb"}, Roles: []string{"webpubsub.joinLeaveGroup", "webpubsub.sendToGroups.a.*"}}, nil},
@@ -236,7 +237,7 @@ func TestUnaddressableNames(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			h, log := newHandler(t, nil)
 			h.OnConnect(func(context.Context, *handler.ConnectRequest) (*handler.ConnectResponse, error) {
-				return tt.answer, nil
+				return tt.give, nil
 			})
 			if res := handlertest.Do(h, handlertest.Connect("chat", "conn1", nil)); !res.OK() {
 				t.Errorf("status %d", res.Status)

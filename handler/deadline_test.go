@@ -7,8 +7,7 @@ import (
 )
 
 // BenchmarkDeadline compares the context of a callback that only looks at the
-// deadline with an ordinary one. It is why deadlineContext exists: remove it when
-// the difference is gone.
+// deadline with an ordinary one: deadlineContext exists because of the difference.
 func BenchmarkDeadline(b *testing.B) {
 	parent, cancel := context.WithCancel(b.Context()) // as net/http gives a request one
 	defer cancel()

@@ -18,7 +18,7 @@ import (
 	"example.com/webpubsub/handler/handlertest"
 )
 
-// counting returns a handler whose callback answers with the number of its call
+// counting returns a handler whose callback replies with the number of its call
 // and fails while fails is positive.
 func counting(t testing.TB, d *handler.DedupOptions, fails *int) *handler.Handler {
 	h, _ := newHandler(t, func(o *handler.Options) { o.Dedup = d })
@@ -53,11 +53,11 @@ func TestDedup(t *testing.T) {
 		want     string
 	}{
 		{"a", "1", none, "200 1 v 1"},
-		{"a", "1", none, "200 1 v 1"}, // repeated: the whole answer again
+		{"a", "1", none, "200 1 v 1"}, // retry: the whole response again
 		{"a", "2", none, "200 2 v 2"},
 		{"b", "1", none, "200 3 v 3"}, // ids count per connection
 		{"a", "1", none, "200 1 v 1"},
-		// An MQTT client id counts anew with each connection.
+		// The event IDs of an MQTT client ID start over with each connection.
 		{"m", "1", handlertest.Options{PhysicalConnectionID: "p1"}, "200 4 v 4"},
 		{"m", "1", handlertest.Options{PhysicalConnectionID: "p2"}, "200 5 v 5"},
 		{"m", "1", handlertest.Options{PhysicalConnectionID: "p1"}, "200 4 v 4"},
@@ -68,7 +68,7 @@ func TestDedup(t *testing.T) {
 	}
 }
 
-// A host or a proxy adds headers of its own to each try, such as the invocation
+// A host or a proxy adds headers to each request, such as the invocation
 // id of the Azure Functions host. They do not make a retry another event.
 func TestDedupThroughHosts(t *testing.T) {
 	h := counting(t, &handler.DedupOptions{}, nil)
@@ -94,7 +94,7 @@ func TestDedupThroughHosts(t *testing.T) {
 
 // ce-signature covers the connection id only. With one that was captured, the
 // ids of a client's next events could be used in advance: the client's own
-// events with these ids were then taken for retries, and lost.
+// events with these IDs were then treated as retries, and lost.
 func TestDedupIsNotPoisoned(t *testing.T) {
 	h, _ := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{} })
 	var seen []string
@@ -129,7 +129,7 @@ func TestDedupIsNotPoisoned(t *testing.T) {
 		before := len(seen)
 		for range 2 { // and a retry
 			if res := handlertest.Do(h, genuine(fmt.Sprint(id))); res.Message().String() != "reply to pay bob" {
-				t.Errorf("forged %s: the genuine event was answered with %q", what, res.Body)
+				t.Errorf("forged %s: the response to the genuine event is %q", what, res.Body)
 			}
 		}
 		if len(seen) != before+1 || seen[before] != "pay bob" {
@@ -190,7 +190,7 @@ func TestDedupKeepsACopy(t *testing.T) {
 	}
 }
 
-// Without the option, every delivery counts.
+// Without the option, the callback is called for every delivery.
 func TestNoDedup(t *testing.T) {
 	h := counting(t, nil, nil)
 	deliver(h, "a", "1", handlertest.Options{})
@@ -199,7 +199,7 @@ func TestNoDedup(t *testing.T) {
 	}
 }
 
-// An event without an id cannot be recognised.
+// An event without an ID is not deduplicated.
 func TestDedupWithoutID(t *testing.T) {
 	h := counting(t, &handler.DedupOptions{}, nil)
 	for want := range 2 {
@@ -211,7 +211,7 @@ func TestDedupWithoutID(t *testing.T) {
 	}
 }
 
-// A failure is what the service repeats for, so it must not be remembered.
+// The service retries after a failure, so a failure must not be cached.
 func TestDedupForgetsFailures(t *testing.T) {
 	fails := 2
 	h := counting(t, &handler.DedupOptions{}, &fails)
@@ -287,15 +287,15 @@ func TestDedupBounds(t *testing.T) {
 				deliver(h, "a", fmt.Sprint(i), handlertest.Options{})
 			}
 			if got := deliver(h, "a", "2", handlertest.Options{}); got != "200 3 v 3" {
-				t.Errorf("the newest was forgotten: %s", got)
+				t.Errorf("the newest was removed: %s", got)
 			}
 			if got := deliver(h, "a", "0", handlertest.Options{}); got != "200 4 v 4" {
 				t.Errorf("the oldest was kept: %s", got)
 			}
 		})
 	}
-	// An answer above the bound is sent and not remembered, and pushes out none
-	// that is.
+	// A response above the limit is sent and not cached, and does not displace
+	// others.
 	big, _ := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{MaxBytes: 1000} })
 	calls := 0
 	big.OnEvent("*", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
@@ -316,8 +316,8 @@ func TestDedupBounds(t *testing.T) {
 	}
 }
 
-// The service may repeat an event while the first delivery is still being
-// handled: the callback runs once and both get its answer.
+// The service can retry an event while the first delivery is still being handled:
+// the callback is called once, and both receive its response.
 func TestDedupInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, _ := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{} })
@@ -346,8 +346,8 @@ func TestDedupInFlight(t *testing.T) {
 	})
 }
 
-// One that waits gives up with its own caller, and 503 makes the service try
-// again; when the first delivery fails, the one that waits takes over.
+// A retry that waits ends with its own request, with 503, so that the service
+// retries. If the first delivery fails, the waiting retry calls the callback.
 func TestDedupWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, log := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{} })

@@ -15,12 +15,11 @@ import (
 	"example.com/webpubsub/service"
 )
 
-// The service client is what Options.Sender is for.
+// The service client implements Sender.
 var _ handler.Sender = (*service.Client)(nil)
 
-// TestDelivery lets the emulator's own delivery, which behaves like the
-// service's, talk to a handler over real HTTP: preflight, signatures, cookies
-// of state, retries.
+// TestDelivery delivers events of the emulator to a handler over HTTP: preflight,
+// signatures, connection state, retries.
 func TestDelivery(t *testing.T) {
 	h, _ := newHandler(t, func(o *handler.Options) { o.Dedup = &handler.DedupOptions{} })
 	h.OnConnect(func(_ context.Context, r *handler.ConnectRequest) (*handler.ConnectResponse, error) {
@@ -76,7 +75,7 @@ func TestDelivery(t *testing.T) {
 		}
 		var status *upstream.StatusError
 		if _, err := connect(map[string][]string{"ban": {"1"}}); !errors.As(err, &status) {
-			t.Errorf("refused connection: %v", err)
+			t.Errorf("rejected connection: %v", err)
 		}
 		res, err := connect(map[string][]string{"access_token": {"eyJ"}})
 		must(t, err)
@@ -86,7 +85,7 @@ func TestDelivery(t *testing.T) {
 			t.Fatalf("accepted %+v, state %v", accepted, res.State)
 		}
 
-		// Two failures are repeated by the service and the third try succeeds.
+		// The service retries two failures, and the third attempt succeeds.
 		event := upstream.Event{
 			Kind: upstream.User, Name: "message", ID: 2, UserID: "ünï", State: res.State,
 			ContentType: "text/plain", Body: []byte("hi"), Metadata: map[string]string{"Kind": "greeting"},
@@ -101,11 +100,11 @@ func TestDelivery(t *testing.T) {
 		if res.State == nil || *res.State != b64(`{"n":2}`) {
 			t.Errorf("state %v", res.State)
 		}
-		// The same event once more, as after a lost answer.
+		// The same event again, as after a lost response.
 		again, err := deliver(event)
 		must(t, err)
 		if string(again.Body) != string(res.Body) || *again.State != *res.State {
-			t.Errorf("repeated: %s", again.Body)
+			t.Errorf("retry: %s", again.Body)
 		}
 		for _, e := range []upstream.Event{
 			{Kind: upstream.Connected, ID: 1},

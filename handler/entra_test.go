@@ -54,7 +54,7 @@ type keyServer struct {
 	kids  []string // what is published now
 	down  bool
 	calls []string      // addresses asked
-	hold  chan struct{} // no answer comes before it is closed; nil holds nothing
+	hold  chan struct{} // if not nil, responses wait until it is closed
 }
 
 func (s *keyServer) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -208,7 +208,7 @@ func TestEntraForgeries(t *testing.T) {
 		input := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + parts[1]
 		return input + "." + base64.RawURLEncoding.EncodeToString(sign(input))
 	}
-	// The classic: the public key, which everybody has, used as an HMAC secret.
+	// The public key used as an HMAC secret.
 	public := testKeys()["k1"].N.Bytes()
 	hs := jwt.NewWithClaims(jwt.SigningMethodHS256, goodClaims())
 	hs.Header["kid"] = "k1"
@@ -263,7 +263,7 @@ func TestEntraForgeries(t *testing.T) {
 			wantStatus(t, handlertest.Do(h, r), 401)
 			for _, call := range s.calls {
 				if !strings.HasPrefix(call, "https://login.microsoftonline.com/"+tenant) {
-					t.Errorf("a token made the handler ask %s", call)
+					t.Errorf("a token made the handler request %s", call)
 				}
 			}
 		})
@@ -356,9 +356,9 @@ func TestEntraNationalCloud(t *testing.T) {
 	}
 }
 
-// A new key is noticed by its unknown id, and at once: keys that were fetched
-// right before a rotation once made the handler refuse events for a minute.
-// Made-up ids do not make it ask more than once a minute.
+// An unknown key ID makes the handler fetch the keys immediately: keys that were
+// fetched right before a rotation once made it reject events for a minute. Forged
+// IDs do not make it fetch more than once a minute.
 func TestEntraRotation(t *testing.T) {
 	testKeys() // outside of the bubble: making keys takes real time
 	synctest.Test(t, func(t *testing.T) {
@@ -426,8 +426,8 @@ func TestEntraOutage(t *testing.T) {
 	})
 }
 
-// A slow refresh of old keys holds nobody up who can do with them: events once
-// waited ten seconds, one after the other, while Entra did not answer.
+// A slow refresh of old keys does not delay events that the old keys verify: they
+// once waited ten seconds, one after the other, while Entra did not respond.
 func TestEntraSlowRefresh(t *testing.T) {
 	testKeys()
 	synctest.Test(t, func(t *testing.T) {
@@ -482,8 +482,8 @@ func TestEntraFetchOutlivesItsEvent(t *testing.T) {
 	})
 }
 
-// Made-up key ids that queue up while Entra does not answer get their answer
-// from one fetch: each once waited for a fetch of its own, ten seconds long.
+// Forged key IDs that wait while Entra does not respond share one fetch: each once
+// waited for a fetch of its own, ten seconds long.
 func TestEntraUnknownKeyIDsDuringOutage(t *testing.T) {
 	testKeys()
 	synctest.Test(t, func(t *testing.T) {
@@ -501,7 +501,7 @@ func TestEntraUnknownKeyIDsDuringOutage(t *testing.T) {
 	})
 }
 
-// endless is a body of blanks that counts what is read of it.
+// endless is a body of blanks that counts the bytes that are read.
 type endless struct{ read *int }
 
 func (e endless) Read(p []byte) (int, error) {
@@ -516,7 +516,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// A key set was read to its end, whatever its size: 4.1 GB in ten seconds.
+// A key set of any size was read to its end: 4.1 GB in ten seconds.
 func TestEntraKeySetIsBounded(t *testing.T) {
 	read := 0
 	o := entraOptions(nil)

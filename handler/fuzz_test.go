@@ -20,8 +20,8 @@ import (
 
 func quiet(o *handler.Options) { o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
-// FuzzEvent sends whatever past verification: the handler may refuse it, but it
-// must neither crash nor fail.
+// FuzzEvent: the handler rejects or handles any event, but it does not crash or
+// fail.
 func FuzzEvent(f *testing.F) {
 	f.Add("azure.webpubsub.user.message", "conn1", "chat", "text/plain", "Ce-Foo", "x", []byte("hello"))
 	f.Add("azure.webpubsub.user.e", "my%zz", "chat", "///", "Ce-Physicalconnectionid", "p", []byte{0xff})
@@ -34,8 +34,7 @@ func FuzzEvent(f *testing.F) {
 		f.Fatal(err)
 	}
 	look := func(e *handler.Event) {
-		// An error is a fair answer, a crash is not. What it calls valid must be
-		// JSON.
+		// An error is fine, a crash is not. A valid event must encode as JSON.
 		if ce, err := e.CloudEvent(); err == nil {
 			if b, err := ce.MarshalJSON(); err != nil || !json.Valid(b) {
 				panic("CloudEvent is not JSON: " + string(b))
@@ -100,8 +99,8 @@ func FuzzSignature(f *testing.F) {
 	})
 }
 
-// FuzzPreflight: whatever is asked for, nothing but the configured host is
-// allowed, and only when it was asked for.
+// FuzzPreflight: only the configured host is allowed, and only if the request
+// contains it.
 func FuzzPreflight(f *testing.F) {
 	for _, s := range []string{"localhost", "LOCALHOST:8080", "a, localhost", "localhost.evil", "[localhost]", "[::1]:1", ":", "[", "*", ", \t"} {
 		f.Add(s, "")
@@ -126,7 +125,7 @@ func FuzzPreflight(f *testing.F) {
 	})
 }
 
-// FuzzState: any header can be read, and what is written reads back.
+// FuzzState: any header can be read, and what is written can be read.
 func FuzzState(f *testing.F) {
 	for _, s := range []string{`{}`, `{"a":1,"a":2}`, `{"a":"MQ=="}`, `[]`, `{"a":{"b":[]}} `, `{"\ud800":1}`, "\xff", `{"":""}`} {
 		f.Add(b64(s), "k", "v")
@@ -173,7 +172,7 @@ func FuzzState(f *testing.F) {
 	})
 }
 
-// FuzzBearer: no text is a token.
+// FuzzBearer: no other text is accepted as a token.
 func FuzzBearer(f *testing.F) {
 	good := signed(f, "k1", goodClaims())
 	f.Add("Bearer " + good[:len(good)-1] + "x")
@@ -196,8 +195,8 @@ func FuzzBearer(f *testing.F) {
 	})
 }
 
-// FuzzConnect: a connect event with any body is refused or understood: no token
-// is left in the query, and the client's headers are found by their names.
+// FuzzConnect: a connect event with any body is rejected or handled: no token is
+// left in the query, and the client's headers are found by their names.
 func FuzzConnect(f *testing.F) {
 	f.Add([]byte(`{"claims":{"sub":["a"]},"query":{"q":["1"],"Access_Token":["t"]},"headers":{"x-a":["1"],"X-A":["2"]},"subprotocols":["p"],"clientCertificates":[{"thumbprint":"t","content":"c"}]}`))
 	f.Add([]byte(`{"query":null,"headers":null,"mqtt":{"protocolVersion":5,"username":null,"password":"cA==","userProperties":[{"name":"a","value":"b"}]}}`))
@@ -240,7 +239,7 @@ func FuzzConnect(f *testing.F) {
 	})
 }
 
-// FuzzReply: whatever a callback returns, the response is one that the service
+// FuzzReply: for any result of a callback, the response is one that the service
 // and the Azure Functions host accept: its headers are printable ASCII.
 func FuzzReply(f *testing.F) {
 	f.Add([]byte("a"), "key", "value", "property", "value", "text/plain")
@@ -293,8 +292,8 @@ func FuzzClientCertificate(f *testing.F) {
 	})
 }
 
-// FuzzKeySet: of a key set that is not Entra's own, no token is accepted, and
-// none fails in another way than by 401 or 503.
+// FuzzKeySet: with any other key set than Entra's, a token is rejected with 401 or
+// 503.
 func FuzzKeySet(f *testing.F) {
 	f.Add([]byte(`{"keys":[{"kty":"RSA","kid":"k1","n":"AQAB","e":"AQAB"}]}`))
 	f.Add([]byte(`{"keys":[{"kty":"oct","kid":"k1","k":"AQAB","alg":"HS256"},{"kty":"EC","crv":"P-256","x":"","y":""}]}`))

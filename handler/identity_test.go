@@ -60,8 +60,8 @@ func runIdentity(t *testing.T, sent string, change func(*handler.EntraOptions)) 
 	return run
 }
 
-// connect returns the status of a handshake. A client that was let in has also
-// got an answer to a message.
+// connect returns the status of a handshake. It checks that an accepted client
+// receives a reply to a message.
 func (run *identityRun) connect(t *testing.T) int {
 	t.Helper()
 	ws, res, err := websocket.DefaultDialer.Dial(run.srv.ClientURL("chat"), nil)
@@ -75,7 +75,7 @@ func (run *identityRun) connect(t *testing.T) int {
 	must(t, ws.WriteMessage(websocket.TextMessage, []byte("x")))
 	_ = ws.SetReadDeadline(time.Now().Add(10 * time.Second))
 	if _, got, err := ws.ReadMessage(); string(got) != "ok" {
-		t.Errorf("answer %q, %v", got, err)
+		t.Errorf("reply %q, %v", got, err)
 	}
 	return res.StatusCode
 }

@@ -13,12 +13,12 @@ import (
 func TestPreflight(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
-		allowed []string // beside localhost
+		allowed []string // in addition to localhost
 		origins []string // header lines
 		status  int
 		want    []string
 	}{
-		{"own endpoint without port, as the emulator asks", nil, []string{"localhost"}, 200, []string{"localhost"}},
+		{"own endpoint without port, as the emulator sends", nil, []string{"localhost"}, 200, []string{"localhost"}},
 		{"with a port", nil, []string{"localhost:8080"}, 200, []string{"localhost:8080"}},
 		{"case differs", []string{"Name.WebPubSub.azure.com"}, []string{"NAME.webpubsub.azure.com"}, 200, []string{"NAME.webpubsub.azure.com"}},
 		{"configured as URL with port", []string{"https://a.example:444/x"}, []string{"a.example"}, 200, []string{"a.example"}},
@@ -30,7 +30,7 @@ func TestPreflight(t *testing.T) {
 		{"IPv6", []string{"http://[::1]:8080"}, []string{"[::1]"}, 200, []string{"[::1]"}},
 		{"IPv6 with a port", []string{"http://[::1]:8080"}, []string{"[::1]:1"}, 200, []string{"[::1]:1"}},
 		{"IPv6 without brackets", []string{"http://[::1]:8080"}, []string{"::1"}, 200, []string{"::1"}},
-		{"any", []string{"*"}, []string{"whoever.example"}, 200, []string{"*"}},
+		{"any", []string{"*"}, []string{"any.example"}, 200, []string{"*"}},
 
 		{"unknown", nil, []string{"evil.example"}, 400, nil},
 		{"prefix of an allowed host", []string{"a.example"}, []string{"a.exampl"}, 400, nil},
@@ -46,7 +46,7 @@ func TestPreflight(t *testing.T) {
 		{"a URL", nil, []string{"http://localhost"}, 400, nil},
 		{"empty", nil, []string{""}, 400, nil},
 		{"only separators", nil, []string{" , ,"}, 400, nil},
-		{"a star is no host", nil, []string{"*"}, 400, nil},
+		{"a star is not a host", nil, []string{"*"}, 400, nil},
 		{"missing", nil, nil, 400, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestPreflightNeedsNoMore(t *testing.T) {
 	wantStatus(t, handlertest.Do(h, r), 200)
 }
 
-// The service asks by GET where the host answered OPTIONS with 404.
+// The service sends GET if the host responded to OPTIONS with 404.
 func TestPreflightByGet(t *testing.T) {
 	h, _ := newHandler(t, nil)
 	r := handlertest.ValidationRequest()
@@ -97,7 +97,7 @@ func TestOtherMethods(t *testing.T) {
 	}
 }
 
-// A callback URL would make the handler fetch whatever a stranger names.
+// A callback URL would make the handler request any URL that a caller names.
 func TestPreflightFetchesNothing(t *testing.T) {
 	fetched := false
 	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { fetched = true }))

@@ -11,7 +11,7 @@ import (
 	"example.com/webpubsub/handler/handlertest"
 )
 
-// fakeSender notes what it was told to send.
+// fakeSender records what is sent.
 type fakeSender struct {
 	name string
 	sent []string

@@ -12,7 +12,7 @@ import (
 	"example.com/webpubsub/handler/handlertest"
 )
 
-// notifications are the events that only tell.
+// notifications are the non-blocking events.
 var notifications = map[string]func(o *handlertest.Options) *http.Request{
 	"connected":    func(o *handlertest.Options) *http.Request { return handlertest.Connected("chat", "conn1", o) },
 	"disconnected": func(o *handlertest.Options) *http.Request { return handlertest.Disconnected("chat", "conn1", "bye", o) },
@@ -62,8 +62,8 @@ func TestNotifications(t *testing.T) {
 	}
 }
 
-// An error is answered with 500, so that the service tells again; a rejection
-// with 4xx ends it.
+// The response to an error is 500, so that the service retries; after a rejection
+// with 4xx it does not.
 func TestNotificationErrors(t *testing.T) {
 	for name, request := range notifications {
 		for _, tt := range []struct {
@@ -200,7 +200,7 @@ func TestRegistrationPanics(t *testing.T) {
 	h.OnConnect(connect)
 	h.OnConnected(connected)
 	h.OnEvent("message", replyText(""))
-	h.Hub("CHAT").OnConnect(connect) // another hub's is no duplicate
+	h.Hub("CHAT").OnConnect(connect) // not a duplicate: another hub
 	for name, f := range map[string]func(){
 		"connect twice":     func() { h.OnConnect(connect) },
 		"connected twice":   func() { h.OnConnected(connected) },

@@ -75,7 +75,7 @@ func TestReplies(t *testing.T) {
 		{"JSON", webpubsub.MustJSON(map[string]int{"a": 1}), 200, "application/json; charset=utf-8", `{"a":1}`, nil},
 		{"binary", webpubsub.Binary([]byte{0, 1}), 200, "application/octet-stream", "\x00\x01", nil},
 		{"protobuf", webpubsub.Protobuf([]byte{8, 1}), 200, "application/x-protobuf", "\x08\x01", nil},
-		{"empty text is no reply to the service", webpubsub.Text(""), 204, "", "", nil},
+		{"empty text is not a reply for the service", webpubsub.Text(""), 204, "", "", nil},
 		{"metadata", webpubsub.Text("a").WithMetadata("K", "v"), 200, "text/plain; charset=utf-8", "a", meta},
 		{"metadata only", webpubsub.Message{Metadata: meta}, 200, "", "", meta},
 
@@ -355,7 +355,7 @@ func TestJSONEvent(t *testing.T) {
 	}
 }
 
-// A body is exactly what the client sent, whatever it is.
+// A payload is passed on byte for byte.
 func TestPayloadIsVerbatim(t *testing.T) {
 	h, _ := newHandler(t, nil)
 	h.OnEvent("message", func(_ context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {

@@ -128,9 +128,9 @@ func TestResponse(t *testing.T) {
 	}
 }
 
-// What another program answers may be anything.
-func TestForeignAnswers(t *testing.T) {
-	for name, answer := range map[string]http.HandlerFunc{
+// The response of another program can be anything.
+func TestForeignResponses(t *testing.T) {
+	for name, respond := range map[string]http.HandlerFunc{
 		"bad JSON": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{") },
 		"bad state": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("ce-connectionState", "???")
@@ -139,7 +139,7 @@ func TestForeignAnswers(t *testing.T) {
 			w.Header().Set("ce-connectionState", "W10=")
 		},
 	} {
-		res := handlertest.Do(answer, handlertest.Connect("chat", "conn1", nil))
+		res := handlertest.Do(respond, handlertest.Connect("chat", "conn1", nil))
 		if a := res.Accepted(); a.UserID != nil || a.Groups != nil {
 			t.Errorf("%s: %+v", name, a)
 		}

@@ -1,6 +1,5 @@
 // Package loglimit bounds the number of log records that a flood of requests
-// causes: whoever can reach a public URL can otherwise fill the disk or the bill
-// of the log.
+// causes. Without a bound, any caller of a public URL can fill the disk of the log.
 //
 //	l := loglimit.New(func(key string, n int) {
 //		log.Warn("similar requests were rejected", "hint", key, "count", n)
