@@ -9,7 +9,8 @@
 //   - client: a WebSocket client that recovers its connection
 //   - emulator: a local emulator of the service, in process or as a command
 //   - hosting: runs an http.Handler on Azure Functions, AWS Lambda or as a server
-//   - app: the sample application, a group chat
+//   - webapp: an application from environment variables: event handler, negotiate, page
+//   - tunnel: receives the events of a hub without a public URL
 //
 // To send a message to all connected clients:
 //
