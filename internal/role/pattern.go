@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -65,6 +66,27 @@ func (p pattern) literal() (string, bool) {
 		return "", false
 	}
 	return string(p), true
+}
+
+// String returns the pattern, with a run of stars as two.
+func (p pattern) String() string {
+	var b strings.Builder
+	for _, t := range p {
+		switch t {
+		case one:
+			b.WriteByte('?')
+		case star:
+			b.WriteByte('*')
+		case deep:
+			b.WriteString("**")
+		case '*', '?', '\\':
+			b.WriteByte('\\')
+			fallthrough
+		default:
+			b.WriteRune(t)
+		}
+	}
+	return b.String()
 }
 
 // match reports whether the whole group name fits. The cost is the product of

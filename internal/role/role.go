@@ -15,8 +15,10 @@
 package role
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	webpubsub "example.com/webpubsub"
@@ -231,6 +233,43 @@ func (s *Set) set(p Permission, group string, allow bool) error {
 	}
 	r.except[group] = struct{}{}
 	return nil
+}
+
+// Revoked is a permission that was taken away for one group although a role grants
+// it.
+type Revoked struct {
+	Permission Permission
+	Group      string
+}
+
+// List returns the permissions as roles in alphabetical order, and what was
+// revoked of them.
+func (s *Set) List() (roles []string, revoked []Revoked) {
+	for p, r := range s.rules {
+		if r == nil {
+			continue
+		}
+		p := Permission(p)
+		name := "webpubsub." + p.String()
+		if r.any {
+			roles = append(roles, name)
+		}
+		for _, pat := range r.patterns {
+			roles = append(roles, name+"s."+pat.String())
+		}
+		for group := range r.except {
+			if r.covers(group) {
+				revoked = append(revoked, Revoked{p, group})
+			} else {
+				roles = append(roles, name+"."+group)
+			}
+		}
+	}
+	slices.Sort(roles)
+	slices.SortFunc(revoked, func(a, b Revoked) int {
+		return cmp.Or(cmp.Compare(a.Permission, b.Permission), cmp.Compare(a.Group, b.Group))
+	})
+	return roles, revoked
 }
 
 // at returns the rules of p and creates them if necessary.

@@ -3,6 +3,7 @@ package role_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -250,6 +251,26 @@ func TestPermissionNames(t *testing.T) {
 	}
 	if role.JoinLeave.String() != "joinLeaveGroup" || role.Send.String() != "sendToGroup" || role.Permission(9).String() != "Permission(9)" {
 		t.Error("the names of the permissions changed")
+	}
+}
+
+func TestList(t *testing.T) {
+	given := []string{"webpubsub.joinLeaveGroup", "webpubsub.sendToGroups.a\\*.?.*.**", "webpubsub.sendToGroup.z", "webpubsub.sendToGroup.b"}
+	s, _ := role.Parse(given)
+	_ = s.Revoke(role.JoinLeave, "secret")
+	_ = s.Revoke(role.Send, "b")
+	_ = s.Grant(role.Send, "c")
+	roles, revoked := s.List()
+	if want := []string{"webpubsub.joinLeaveGroup", "webpubsub.sendToGroup.c", "webpubsub.sendToGroup.z", "webpubsub.sendToGroups.a\\*.?.*.**"}; !slices.Equal(roles, want) {
+		t.Errorf("got %q, want %q", roles, want)
+	}
+	if want := []role.Revoked{{Permission: role.JoinLeave, Group: "secret"}}; !slices.Equal(revoked, want) {
+		t.Errorf("got %v, want %v", revoked, want)
+	}
+	// What is listed grants the same again.
+	again, ignored := role.Parse(roles)
+	if len(ignored) > 0 || !again.Allows(role.Send, "a*.x.y.z") || again.Allows(role.Send, "a.x.y.z") || again.Allows(role.Send, "b") {
+		t.Errorf("%q grants something else: %v", roles, ignored)
 	}
 }
 

@@ -49,9 +49,19 @@ func New(j *journal.Journal) *Broker {
 // the memory otherwise.
 func (b *Broker) Hub(name string) *Hub {
 	name = strings.ToLower(name)
-	if h := b.Existing(name); h != nil {
-		return h
+	b.mu.RLock()
+	h := b.hubs[name]
+	b.mu.RUnlock()
+	if h == nil {
+		h = b.create(name)
 	}
+	if !h.used.Load() {
+		h.used.Store(true)
+	}
+	return h
+}
+
+func (b *Broker) create(name string) *Hub {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	h := b.hubs[name]
@@ -66,7 +76,21 @@ func (b *Broker) Hub(name string) *Hub {
 func (b *Broker) Existing(name string) *Hub {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return b.hubs[strings.ToLower(name)]
+	h := b.hubs[strings.ToLower(name)]
+	if h == nil || !h.used.Load() {
+		return nil
+	}
+	return h
+}
+
+// Forget makes the hubs without connections count as not in use. They continue to
+// exist: a handshake may be about to add a connection.
+func (b *Broker) Forget() {
+	for _, h := range b.Hubs() {
+		h.mu.RLock()
+		h.used.Store(len(h.conns) > 0)
+		h.mu.RUnlock()
+	}
 }
 
 // Hubs returns the hubs in use in the order of their names.
@@ -74,7 +98,9 @@ func (b *Broker) Hubs() []*Hub {
 	b.mu.RLock()
 	hubs := make([]*Hub, 0, len(b.hubs))
 	for _, h := range b.hubs {
-		hubs = append(hubs, h)
+		if h.used.Load() {
+			hubs = append(hubs, h)
+		}
 	}
 	b.mu.RUnlock()
 	slices.SortFunc(hubs, func(a, b *Hub) int { return strings.Compare(a.Name, b.Name) })

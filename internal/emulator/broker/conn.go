@@ -52,6 +52,7 @@ type Conn struct {
 	UserID      string // empty: anonymous
 	Subprotocol string // as selected, known or not
 	Session     Session
+	Since       time.Time // when it came into its hub
 
 	// Guarded by Hub.mu.
 	groups map[*group]int // with the position among the members
@@ -172,6 +173,14 @@ func (c *Conn) Allows(p role.Permission, group string) bool {
 	c.Hub.mu.RLock()
 	defer c.Hub.mu.RUnlock()
 	return c.roles.Allows(p, group)
+}
+
+// Permissions returns the permissions as roles, and those that were revoked for
+// single groups.
+func (c *Conn) Permissions() (roles []string, revoked []role.Revoked) {
+	c.Hub.mu.RLock()
+	defer c.Hub.mu.RUnlock()
+	return c.roles.List()
 }
 
 // Grant gives the client a permission for a group. It fails with

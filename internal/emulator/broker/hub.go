@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"example.com/webpubsub/internal/emulator/journal"
 )
@@ -13,6 +15,8 @@ type Hub struct {
 	// Name is in lower case.
 	Name    string
 	journal *journal.Journal
+
+	used atomic.Bool // since the last [Broker.Forget]
 
 	mu     sync.RWMutex
 	conns  map[string]*Conn
@@ -48,6 +52,8 @@ func (h *Hub) Add(c *Conn, groups []string) bool {
 		return false
 	}
 	h.conns[c.ID] = c
+	c.Since = time.Now()
+	h.used.Store(true)
 	if c.UserID != "" {
 		h.users[c.UserID] = append(h.users[c.UserID], c)
 	}

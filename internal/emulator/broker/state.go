@@ -171,6 +171,33 @@ func (h *Hub) stamp() int64 {
 	return h.stamped
 }
 
+// State returns what the members of a group have set, without items if there is no
+// such group.
+func (h *Hub) State(name string) wire.GroupState {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if g := h.groups[name]; g != nil && g.state != nil {
+		return g.state.snapshot(g)
+	}
+	return wire.GroupState{Group: name}
+}
+
+// States returns what the client has set, by group.
+func (c *Conn) States() map[string]wire.GroupStateItem {
+	c.Hub.mu.RLock()
+	defer c.Hub.mu.RUnlock()
+	out := make(map[string]wire.GroupStateItem)
+	for g := range c.groups {
+		if g.state == nil {
+			continue
+		}
+		if item, ok := g.state.items[c]; ok {
+			out[g.name] = item
+		}
+	}
+	return out
+}
+
 func (st *groupState) snapshot(g *group) wire.GroupState {
 	s := wire.GroupState{Snapshot: true, Group: g.name, Items: make([]wire.GroupStateItem, 0, len(st.items))}
 	for _, item := range st.items {

@@ -9,26 +9,44 @@ import (
 	"unicode"
 )
 
-// Kind is what an [Entry] is about.
+// Kind is what an [Entry] is about. Its text is that of the control API.
 type Kind string
 
 // The kinds of entries.
 const (
 	Connected    Kind = "connected"
-	Detached     Kind = "detached"
+	Detached     Kind = "interrupted"
 	Recovered    Kind = "recovered"
 	Disconnected Kind = "disconnected"
-	Refused      Kind = "refused"
+	Refused      Kind = "rejected"
 	Joined       Kind = "joined"
 	Left         Kind = "left"
 	Sent         Kind = "sent"
 	Event        Kind = "event"
-	EventFailed  Kind = "event failed"
-	EventRetried Kind = "event retried"
+	EventFailed  Kind = "eventFailed"
+	EventRetried Kind = "eventRetried"
 	REST         Kind = "rest"
 	Reloaded     Kind = "reloaded"
 	Fault        Kind = "fault"
+	Control      Kind = "control"
 )
+
+// Kinds are all kinds.
+var Kinds = []Kind{
+	Connected, Detached, Recovered, Disconnected, Refused, Joined, Left, Sent,
+	Event, EventFailed, EventRetried, REST, Reloaded, Fault, Control,
+}
+
+// words is the kind as the beginning of a line.
+func (k Kind) words() string {
+	switch k {
+	case EventFailed:
+		return "event failed"
+	case EventRetried:
+		return "event retried"
+	}
+	return string(k)
+}
 
 // Entry is one thing that happened. The public type of the same name documents
 // the fields.
@@ -42,6 +60,27 @@ type Entry struct {
 	Receivers, Bytes          int
 	Duration                  time.Duration
 	Reason                    string
+
+	// Cause is what the entry follows from; nil if that was not recorded.
+	Cause *Cause
+	// Detail is what the entry is about, beyond its fields; nil if nothing is kept.
+	Detail *Detail
+	// Repeats is the id of the entry whose event was replayed, and ImportedFrom the
+	// id that an imported entry had; else zero.
+	Repeats, ImportedFrom uint64
+
+	stripped bool // its detail was removed
+}
+
+// DetailState reports what is kept of an entry's detail.
+func (e Entry) DetailState() DetailState {
+	switch {
+	case e.stripped:
+		return DetailDropped
+	case e.Detail != nil || e.Cause != nil && e.Cause.recorded.Load():
+		return DetailKept
+	}
+	return DetailNone
 }
 
 // Warning reports whether the entry is about something that went wrong, or that
@@ -60,7 +99,7 @@ func (e Entry) Warning() bool {
 // and no control characters.
 func (e Entry) String() string {
 	var b strings.Builder
-	b.WriteString(string(e.Kind))
+	b.WriteString(e.Kind.words())
 	who := e.UserID
 	if who == "" {
 		who = e.ConnectionID

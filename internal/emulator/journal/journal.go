@@ -6,10 +6,11 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Size is the number of entries that are kept.
+// Size is the number of entries that are kept unless another one is set.
 const Size = 1000
 
 // Journal keeps the newest entries and hands each to its observer and logger.
@@ -17,37 +18,50 @@ const Size = 1000
 // Its lock is a leaf. Observers are called outside it, and must not be called
 // under any other lock: they may query the emulator.
 type Journal struct {
-	logger  *slog.Logger
-	observe func(Entry)
+	logger    *slog.Logger
+	observe   func(Entry)
+	size      int
+	maxDetail int // bytes of details; 0: none are kept
+	causes    atomic.Uint64
 
 	mu      sync.Mutex
-	entries []Entry
-	added   uint64        // since the start; entry n is at (n-1) % Size
+	entries []Entry       // a ring: entry n is at (n-1-base) % size
+	base    uint64        // id of the last entry before the last reset
+	added   uint64        // id of the newest entry
+	resets  int           // since the start
 	grown   chan struct{} // closed by the next entry; nil if nobody waits
+
+	detailBytes     int    // of the entries that are kept
+	nextStrip       uint64 // id of the oldest entry whose detail may be kept
+	detailsStripped uint64 // since the last reset
 }
 
-// New returns an empty journal. observe may be nil.
+// New returns an empty journal of [Size] entries without details. observe may be
+// nil.
 func New(logger *slog.Logger, observe func(Entry)) *Journal {
-	return &Journal{logger: logger, observe: observe}
+	return &Journal{logger: logger, observe: observe, size: Size, nextStrip: 1}
 }
 
-// Add completes the entry by its id and time, and records it.
-func (j *Journal) Add(e Entry) {
+// Limit sets the number of entries that are kept, and the memory in bytes that
+// their details may take. Without memory for details, causes are not recorded.
+// Call it before the first entry.
+func (j *Journal) Limit(entries, detailBytes int) { j.size, j.maxDetail = entries, detailBytes }
+
+// Detailed reports whether details are kept.
+func (j *Journal) Detailed() bool { return j.maxDetail > 0 }
+
+// Begin returns a new cause of entries, or nil if details are not kept.
+func (j *Journal) Begin(kind CauseKind) *Cause {
+	if j.maxDetail == 0 {
+		return nil
+	}
+	return &Cause{ID: j.causes.Add(1), Kind: kind, journal: j}
+}
+
+// Add completes the entry by its id and time, and records it. It returns the id.
+func (j *Journal) Add(e Entry) uint64 {
 	e.Time = time.Now()
-	e.Hub, e.Name, e.Reason = clip(e.Hub), clip(e.Name), clip(e.Reason)
-	j.mu.Lock()
-	j.added++
-	e.ID = j.added
-	if len(j.entries) < Size {
-		j.entries = append(j.entries, e)
-	} else {
-		j.entries[(e.ID-1)%Size] = e
-	}
-	if j.grown != nil {
-		close(j.grown)
-		j.grown = nil
-	}
-	j.mu.Unlock()
+	e = j.add(e)
 	if j.observe != nil {
 		j.observe(e)
 	}
@@ -58,6 +72,128 @@ func (j *Journal) Add(e Entry) {
 	if j.logger.Enabled(context.Background(), level) {
 		j.logger.LogAttrs(context.Background(), level, e.String(), slog.String("hub", e.Hub), slog.String("connection", e.ConnectionID))
 	}
+	return e.ID
+}
+
+// Import records an entry that another journal made, with its time. It is neither
+// observed nor logged.
+func (j *Journal) Import(e Entry) uint64 { return j.add(e).ID }
+
+func (j *Journal) add(e Entry) Entry {
+	e.Hub, e.Name, e.Reason = clip(e.Hub), clip(e.Name), clip(e.Reason)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.added++
+	e.ID = j.added
+	if len(j.entries) < j.size {
+		j.entries = append(j.entries, e)
+	} else {
+		at := j.at(e.ID)
+		j.release(at)
+		*at = e
+	}
+	if e.Detail != nil || e.Cause != nil {
+		j.detailBytes += e.Detail.size()
+		if c := e.Cause; c != nil {
+			if c.entries == 0 {
+				j.detailBytes += c.size
+			}
+			c.entries++
+		}
+		j.strip()
+	}
+	if j.grown != nil {
+		close(j.grown)
+		j.grown = nil
+	}
+	return e
+}
+
+// at returns the place of an entry. The lock must be held.
+func (j *Journal) at(id uint64) *Entry { return &j.entries[(id-1-j.base)%uint64(j.size)] }
+
+// oldest returns the id of the oldest entry that is kept; if there is none, that
+// of the next. The lock must be held.
+func (j *Journal) oldest() uint64 { return j.added - uint64(len(j.entries)) + 1 }
+
+// release ends the use that an entry makes of the memory for details. It reports
+// whether it did. The lock must be held.
+func (j *Journal) release(e *Entry) bool {
+	if e.stripped || e.Detail == nil && e.Cause == nil {
+		return false
+	}
+	j.detailBytes -= e.Detail.size()
+	if c := e.Cause; c != nil {
+		if c.entries--; c.entries == 0 {
+			j.detailBytes -= c.size
+		}
+	}
+	return true
+}
+
+// strip removes the oldest details until the rest fits. The lock must be held.
+func (j *Journal) strip() {
+	for ; j.detailBytes > j.maxDetail && j.nextStrip <= j.added; j.nextStrip++ {
+		if j.nextStrip < j.oldest() {
+			j.nextStrip = j.oldest()
+		}
+		e := j.at(j.nextStrip)
+		had := e.DetailState() == DetailKept
+		if !j.release(e) {
+			continue
+		}
+		e.Detail = nil
+		if c := e.Cause; c != nil { // what it recorded is for the other entries with it
+			e.Cause = &Cause{ID: c.ID, Kind: c.Kind}
+		}
+		if e.stripped = true; had {
+			j.detailsStripped++
+		}
+	}
+}
+
+// Reset removes all entries. Ids continue.
+func (j *Journal) Reset() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for i := range j.entries {
+		j.release(&j.entries[i])
+	}
+	j.entries, j.base, j.nextStrip = nil, j.added, j.added+1
+	j.detailsStripped = 0
+	j.resets++
+	if j.grown != nil {
+		close(j.grown)
+		j.grown = nil
+	}
+}
+
+// Stats describes a journal at one moment.
+type Stats struct {
+	Oldest, Newest  uint64 // ids; Oldest is 0 if there is no entry
+	Entries         int
+	MaxEntries      int
+	Dropped         uint64 // entries, since the last reset
+	DetailBytes     int
+	MaxDetailBytes  int
+	DetailsStripped uint64 // since the last reset
+	Resets          int
+}
+
+// Stats returns what is kept and what was dropped.
+func (j *Journal) Stats() Stats {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := Stats{
+		Newest: j.added, Entries: len(j.entries), MaxEntries: j.size,
+		Dropped:     j.added - j.base - uint64(len(j.entries)),
+		DetailBytes: j.detailBytes, MaxDetailBytes: j.maxDetail, DetailsStripped: j.detailsStripped,
+		Resets: j.resets,
+	}
+	if s.Entries > 0 {
+		s.Oldest = j.oldest()
+	}
+	return s
 }
 
 // clip bounds what an unauthenticated caller can write into the journal, such as
@@ -75,16 +211,33 @@ func clip(s string) string {
 func (j *Journal) Since(id uint64) ([]Entry, uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	first := max(id, j.added-uint64(len(j.entries)))
-	var out []Entry
-	for i := first; i < j.added; i++ {
-		out = append(out, j.entries[i%Size])
+	first := max(id+1, j.oldest())
+	if first > j.added {
+		return nil, j.added
+	}
+	out := make([]Entry, 0, j.added-first+1)
+	for i := first; i <= j.added; i++ {
+		out = append(out, *j.at(i))
 	}
 	return out, j.added
 }
 
+// Get returns an entry, with the frame and the request of its cause, if it is kept.
+func (j *Journal) Get(id uint64) (e Entry, frame *Frame, request *Exchange, ok bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if id < j.oldest() || id > j.added {
+		return Entry{}, nil, nil, false
+	}
+	e = *j.at(id)
+	if e.Cause != nil && !e.stripped {
+		frame, request = e.Cause.frame, e.Cause.request
+	}
+	return e, frame, request, true
+}
+
 // Grown returns a channel that is closed when there are entries after the one
-// with that id.
+// with that id, or when the journal is reset.
 func (j *Journal) Grown(id uint64) <-chan struct{} {
 	j.mu.Lock()
 	defer j.mu.Unlock()

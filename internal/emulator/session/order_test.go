@@ -131,6 +131,7 @@ func TestFramesBeforeACloseAreCarriedOut(t *testing.T) {
 		other := r.dial("id=b", jsonProtocol)
 		other.send(`{"type":"joinGroup","group":"g","ackId":1}`)
 		other.expect("connected", "ack 1")
+		synctest.Wait() // the joined event is a notification
 		c := r.dial("id=a", jsonProtocol)
 		c.send(
 			`{"type":"event","event":"slow","dataType":"text","data":"x"}`,
@@ -204,7 +205,7 @@ func TestARetryOnANewLinkIsADuplicate(t *testing.T) {
 		for _, e := range entries {
 			kinds = append(kinds, e.Kind)
 		}
-		if s := fmt.Sprint(kinds); !strings.Contains(s, "detached recovered") {
+		if s := fmt.Sprint(kinds); !strings.Contains(s, "interrupted recovered") {
 			t.Errorf("the journal has %s", s)
 		}
 	})
