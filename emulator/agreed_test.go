@@ -222,6 +222,7 @@ func TestAgreedPresenceInEvents(t *testing.T) {
 		_ = resp.Body.Close()
 		seen <- fmt.Sprint(r.Header.Get("ce-eventName"), " ", resp.StatusCode)
 	})
+	handlers[0].SystemEvents = []string{"connect", "connected"} // disconnected is raised while the server closes
 	srv = startWith(t, handlers)
 	dialJSON(t, srv, dialOptions{})
 	for _, want := range []string{"connect 404", "connected 200"} {
