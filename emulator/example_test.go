@@ -81,7 +81,7 @@ func ExampleServer_Journal() {
 	}
 	// Output:
 	// sent news in chat, 5 bytes to 0
-	// refused handshake in chat -> 401: the access token is missing: give it as the query parameter access_token, or allow anonymous clients for the hub
+	// rejected handshake in chat -> 401: the access token is missing: give it as the query parameter access_token, or allow anonymous clients for the hub
 }
 
 // Beside its own listener an emulator is an [http.Handler].
