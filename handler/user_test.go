@@ -186,18 +186,7 @@ func TestPanicKeepsTheConnection(t *testing.T) {
 			defer s.Close()
 			connections := make(map[string]bool)
 			for range 2 { // the second would wait for the first, had it not ended
-				r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), &handlertest.Options{URL: s.URL})
-				r.RequestURI = ""
-				trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { connections[c.Conn.LocalAddr().String()] = true }}
-				res, err := s.Client().Do(r.WithContext(httptrace.WithClientTrace(t.Context(), trace)))
-				if err != nil {
-					t.Fatal(err)
-				}
-				body, err := io.ReadAll(res.Body)
-				_ = res.Body.Close()
-				if res.StatusCode != 500 || string(body) != "Internal Server Error" || err != nil {
-					t.Errorf("status %d, body %q, error %v", res.StatusCode, body, err)
-				}
+				connections[wantFailure(t, s)] = true
 			}
 			s.Close() // waits for the log
 			if len(connections) != 1 {
@@ -208,6 +197,25 @@ func TestPanicKeepsTheConnection(t *testing.T) {
 			}
 		})
 	}
+}
+
+// wantFailure sends a user event over HTTP, expects a complete response with status
+// 500, and returns the address of the connection.
+func wantFailure(t *testing.T, s *httptest.Server) (connection string) {
+	t.Helper()
+	r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), &handlertest.Options{URL: s.URL})
+	r.RequestURI = ""
+	trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { connection = c.Conn.LocalAddr().String() }}
+	res, err := s.Client().Do(r.WithContext(httptrace.WithClientTrace(t.Context(), trace)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if res.StatusCode != 500 || string(body) != "Internal Server Error" || err != nil {
+		t.Errorf("status %d, body %q, error %v", res.StatusCode, body, err)
+	}
+	return connection
 }
 
 // nilError is an error of the kind that is returned as a typed nil pointer by
@@ -227,17 +235,7 @@ func TestGoexit(t *testing.T) {
 	s := httptest.NewServer(h)
 	defer s.Close()
 	for range 2 {
-		r := handlertest.UserEvent("chat", "conn1", "message", webpubsub.Text("hi"), &handlertest.Options{URL: s.URL})
-		r.RequestURI = ""
-		res, err := s.Client().Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(res.Body)
-		_ = res.Body.Close()
-		if res.StatusCode != 500 || string(body) != "Internal Server Error" || err != nil {
-			t.Errorf("status %d, body %q, error %v", res.StatusCode, body, err)
-		}
+		wantFailure(t, s)
 	}
 	s.Close() // waits for the log
 	if !strings.Contains(log.String(), "Goexit") {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -82,10 +83,12 @@ func (t *Tunnel) dial(ctx context.Context, to tunnelwire.Redirect) (*conn, error
 	if err != nil {
 		return nil, fmt.Errorf("get a token: %w", err)
 	}
-	ws, resp, err := t.dialer().DialContext(ctx, webSocket(target)+query+"&access_token="+url.QueryEscape(secret), nil)
+	dialer, bounded := t.dialer()
+	ws, resp, err := dialer.DialContext(ctx, webSocket(target)+query+"&access_token="+url.QueryEscape(secret), nil)
 	if err != nil {
 		return nil, explain(err, resp, target, secret)
 	}
+	bounded.left = -1
 	c := newConn(t, ws)
 	if err := c.awaitConnected(ctx); err != nil {
 		_ = ws.Close()
@@ -94,16 +97,67 @@ func (t *Tunnel) dial(ctx context.Context, to tunnelwire.Redirect) (*conn, error
 	return c, nil
 }
 
-func (t *Tunnel) dialer() *websocket.Dialer {
+// dialer returns a dialer for one connection, and the bound on what its handshake
+// reads.
+func (t *Tunnel) dialer() (*websocket.Dialer, *handshakeBound) {
 	d := *t.o.Dialer
 	d.Subprotocols = nil
+	bound := &handshakeBound{left: maxHandshake}
+	dial := d.NetDialContext
+	switch netDial := d.NetDial; { //nolint:staticcheck // a caller's dialer may still have it
+	case dial != nil:
+	case netDial != nil:
+		dial = func(_ context.Context, network, addr string) (net.Conn, error) { return netDial(network, addr) }
+	default:
+		dial = new(net.Dialer).DialContext
+	}
+	d.NetDialContext = bound.wrap(dial)
+	if d.NetDialTLSContext != nil {
+		d.NetDialTLSContext = bound.wrap(d.NetDialTLSContext)
+	}
 	if d.HandshakeTimeout == 0 {
 		d.HandshakeTimeout = handshakeTimeout
 	}
 	if d.WriteBufferSize == 0 && d.WriteBufferPool == nil {
 		d.WriteBufferSize = chunk
 	}
-	return &d
+	return &d, bound
+}
+
+// maxHandshake bounds what a handshake reads, in bytes: TLS certificates and the
+// headers of responses, which net/http reads whole.
+const maxHandshake = 1 << 20
+
+// handshakeBound is the number of bytes that a handshake may still read; it is
+// negative when the handshake is complete.
+type handshakeBound struct{ left int }
+
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+func (h *handshakeBound) wrap(dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &boundedConn{c, h}, nil
+	}
+}
+
+type boundedConn struct {
+	net.Conn
+	bound *handshakeBound
+}
+
+func (c *boundedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.bound.left >= 0 {
+		if c.bound.left -= n; c.bound.left < 0 {
+			c.bound.left = 0
+			return 0, errors.New("the response to the handshake exceeds 1 MiB")
+		}
+	}
+	return n, err
 }
 
 // webSocket returns an endpoint with ws for http and wss for https.
