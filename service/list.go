@@ -139,10 +139,10 @@ func (c *Client) listQuery(o *ListConnectionsInGroupOptions, last *ListConnectio
 		return nil, err
 	}
 	if o.Top < 0 || o.Top > math.MaxInt32 {
-		return nil, fmt.Errorf("Top %d: it must be from 1 to %d, or 0 for no limit", o.Top, math.MaxInt32)
+		return nil, fmt.Errorf("the option Top is %d: it must be from 1 to %d, or 0 for no limit", o.Top, math.MaxInt32)
 	}
 	if o.MaxPageSize < 0 || o.MaxPageSize > 200 {
-		return nil, fmt.Errorf("MaxPageSize %d: it must be from 1 to 200, or 0 for the default", o.MaxPageSize)
+		return nil, fmt.Errorf("the option MaxPageSize is %d: it must be from 1 to 200, or 0 for the default", o.MaxPageSize)
 	}
 	params := make(query.Values)
 	if o.Top > 0 {

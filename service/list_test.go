@@ -163,7 +163,7 @@ func TestListStops(t *testing.T) {
 	}
 	srv.take()
 	for want, o := range map[string]service.ListConnectionsInGroupOptions{
-		"Top -1": {Top: -1}, "Top 2147483648": {Top: 1 << 31}, "from 1 to 200": {MaxPageSize: 201}, "MaxPageSize -1": {MaxPageSize: -1},
+		"Top is -1": {Top: -1}, "Top is 2147483648": {Top: 1 << 31}, "from 1 to 200": {MaxPageSize: 201}, "MaxPageSize is -1": {MaxPageSize: -1},
 	} {
 		if _, err := last(t.Context(), &o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: error %v", o, err)

@@ -113,7 +113,7 @@ func (c *Client) sendQuery(to addressees, o *webpubsub.SendOptions) (map[string]
 	}
 	if o.TTL != 0 {
 		if o.TTL < 0 || o.TTL > maxTTL || o.TTL%time.Second != 0 {
-			return nil, fmt.Errorf("TTL %v: it must be whole seconds, at most %v", o.TTL, maxTTL)
+			return nil, fmt.Errorf("the option TTL is %v: it must be whole seconds, at most %v", o.TTL, maxTTL)
 		}
 		if err := c.requireVersion(v2023, "a TTL"); err != nil {
 			return nil, err

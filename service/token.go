@@ -180,7 +180,7 @@ func checkTokenOptions(o *GetClientAccessTokenOptions) (time.Duration, error) {
 	}
 	switch {
 	case o.Expiry < 0:
-		return 0, fmt.Errorf("Expiry is negative, %v: use 0 for one hour", o.Expiry)
+		return 0, fmt.Errorf("the option Expiry is negative, %v: use 0 for one hour", o.Expiry)
 	case o.Expiry == 0:
 		return defaultExpiry, nil
 	}

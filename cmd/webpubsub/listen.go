@@ -90,6 +90,9 @@ type session struct {
 // connect starts a client with these roles and joins the groups. The session is
 // nil if the context ended meanwhile.
 func (f *clientFlags) connect(ctx context.Context, e *env, fs *flag.FlagSet, roles ...string) (*session, error) {
+	if err := checkGroups(f.groups); err != nil {
+		return nil, err
+	}
 	credential, err := f.credential(e, fs, append(roles, f.roles...))
 	if err != nil {
 		return nil, err

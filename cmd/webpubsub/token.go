@@ -27,6 +27,12 @@ func runToken(ctx context.Context, e *env, args []string) error {
 	if err := parseFlags(e, fs, args); err != nil {
 		return ignoreHelp(err)
 	}
+	if *expiry <= 0 {
+		return usagef("-expiry is %v: it must be positive", *expiry)
+	}
+	if err := checkGroups(groups); err != nil {
+		return err
+	}
 	client, err := c.client(fs)
 	if err != nil {
 		return err
@@ -45,6 +51,16 @@ func runToken(ctx context.Context, e *env, args []string) error {
 	}
 	_, err = fmt.Fprintln(e.out, t.URL)
 	return err
+}
+
+// checkGroups checks the values of -group.
+func checkGroups(groups []string) error {
+	for _, g := range groups {
+		if err := names.Group(g); err != nil {
+			return usagef("-group %q: %w", g, err)
+		}
+	}
+	return nil
 }
 
 // warnGrants warns of what a client access token would grant in vain.
