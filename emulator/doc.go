@@ -63,6 +63,15 @@
 // wildcards, retained messages, topic aliases and shared subscriptions. Where the
 // documentation leaves something open, a comment in the code says what was chosen.
 //
+// # Tunnels
+//
+// An event handler with the URL tunnel:///path receives its events through a tunnel
+// that it has opened to /server/tunnel, by package tunnel, webpubsub tunnel or a
+// client of Microsoft. Without a tunnel it cannot be reached, and events are retried
+// as for any other such handler. REST calls that a client sends through its tunnel
+// are executed; what is not part of the REST API gets 501. [ReconnectTunnel] and the
+// other actions on tunnels are for tests of clients.
+//
 // # TLS and managed identity
 //
 // With [Options].TLS the endpoint is https and the client URLs are wss, and with

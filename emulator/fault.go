@@ -8,6 +8,7 @@ import (
 	"example.com/webpubsub/internal/emulator/endpoint"
 	"example.com/webpubsub/internal/emulator/fault"
 	"example.com/webpubsub/internal/emulator/journal"
+	"example.com/webpubsub/internal/tunnelwire"
 )
 
 // FaultPoint is where a [Fault] is applied.
@@ -30,35 +31,51 @@ const (
 func (p FaultPoint) String() string { return fault.Point(p).String() }
 
 // FaultAction is what a [Fault] does: use [ResetConnection], [Delay], [Stall],
-// [RejectHandshake], [CloseWith] or [FailRecovery].
-type FaultAction struct{ action fault.Action }
+// [RejectHandshake], [CloseWith] or [FailRecovery], or one of the actions on tunnels:
+// [ReconnectTunnel], [RebalanceTunnel], [CloseTunnel] and [ResetTunnel].
+type FaultAction struct {
+	action fault.Action
+	tunnel tunnelwire.Message // of an action on tunnels
+}
 
-func (a FaultAction) String() string { return a.action.String() }
+func (a FaultAction) String() string {
+	switch a.tunnel.(type) {
+	case nil:
+		return a.action.String()
+	case *tunnelwire.Reconnect:
+		return "reconnect tunnel"
+	case *tunnelwire.Rebalance:
+		return "rebalance tunnel"
+	case *tunnelwire.Close:
+		return "close tunnel"
+	}
+	return "reset tunnel"
+}
 
 // ResetConnection resets the network connection, as a lost network would: what
 // the client has not read yet may be lost too. A reliable client can recover.
-func ResetConnection() FaultAction { return FaultAction{fault.Action{Kind: fault.Cut}} }
+func ResetConnection() FaultAction { return FaultAction{action: fault.Action{Kind: fault.Cut}} }
 
 // Delay waits, and continues. At [AtSend] it makes a slow client: each frame takes
 // that long.
 func Delay(d time.Duration) FaultAction {
-	return FaultAction{fault.Action{Kind: fault.Delay, Delay: d}}
+	return FaultAction{action: fault.Action{Kind: fault.Delay, Delay: d}}
 }
 
 // Stall waits until the fault is removed. At [AtSend] it makes a client that
 // does not read, at [AtReceive] an emulator that does not.
-func Stall() FaultAction { return FaultAction{fault.Action{Kind: fault.Stall}} }
+func Stall() FaultAction { return FaultAction{action: fault.Action{Kind: fault.Stall}} }
 
 // RejectHandshake answers a handshake with the HTTP status, 400 to 599.
 func RejectHandshake(status int) FaultAction {
-	return FaultAction{fault.Action{Kind: fault.Refuse, Code: status}}
+	return FaultAction{action: fault.Action{Kind: fault.Refuse, Code: status}}
 }
 
 // CloseWith closes with the close code and reason, and ends the connection; at
 // [AtRecovery] only the attempt fails, and the connection remains. A handshake
 // succeeds first, because a WebSocket cannot be closed before.
 func CloseWith(code int, reason string) FaultAction {
-	return FaultAction{fault.Action{Kind: fault.Close, Code: code, Reason: reason}}
+	return FaultAction{action: fault.Action{Kind: fault.Close, Code: code, Reason: reason}}
 }
 
 // FailRecovery closes with the code that makes a reliable client open a new
@@ -107,6 +124,9 @@ type InjectedFault struct{ injected *fault.Injected }
 //
 // It panics if the fault is invalid: an action that the point does not support.
 func (s *Server) Inject(f Fault) *InjectedFault {
+	if f.Action.tunnel != nil {
+		panic("emulator: Inject: actions on tunnels are for InjectNow")
+	}
 	in, err := s.faults.Inject(f.internal())
 	if err != nil {
 		panic("emulator: Inject: " + err.Error())
@@ -121,12 +141,16 @@ func (f *InjectedFault) Remove() { f.injected.Remove() }
 func (f *InjectedFault) Count() int { return f.injected.Hits() }
 
 // InjectNow applies f.Action, a [ResetConnection] or [CloseWith] action,
-// immediately to all matching connections with a WebSocket, and returns their
-// number. It ignores f.At, Frame, Skip and Times.
+// immediately to all matching connections with a WebSocket, or an action on tunnels
+// to all matching tunnels, and returns their number. It ignores f.At, Frame, Skip and
+// Times.
 func (s *Server) InjectNow(f Fault) int {
+	if f.Action.tunnel != nil {
+		return s.injectTunnels(f)
+	}
 	in := f.internal()
 	if in.Do.Kind != fault.Cut && in.Do.Kind != fault.Close {
-		panic("emulator: InjectNow: Action must be ResetConnection() or CloseWith(code, reason)")
+		panic("emulator: InjectNow: Action must be ResetConnection(), CloseWith(code, reason) or an action on tunnels")
 	}
 	if !s.tasks.Enter() {
 		return 0

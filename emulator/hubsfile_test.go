@@ -82,7 +82,7 @@ func TestReadHubsErrors(t *testing.T) {
 		{replace(`: 5,`, `: 500,`), "line 5: hubs.chat.webSocketKeepAliveIntervalInSeconds: 500: 1 to 120 are allowed"},
 		{replace(`: 5,`, `: 1.5,`), "it takes a whole number"},
 		{replace(`[],`, `[{}],`), "line 6: hubs.chat.eventListeners: the emulator has no event listeners"},
-		{replace(`http://localhost:7071`, `localhost:7071`), "line 9: " + first + ".urlTemplate: the event handler URL must begin with http:// or https://"},
+		{replace(`http://localhost:7071`, `localhost:7071`), "line 9: " + first + ".urlTemplate: the event handler URL must begin with http://, https:// or tunnel:///"},
 		{replace(`e={event}`, `e={x}`), "line 9: " + first + ".urlTemplate: the event handler URL has an unknown parameter"},
 		{replace(`"*"`, `"a*"`), "line 10: " + first + ".userEventPattern: user events"},
 		{replace(`"*"`, `["a"]`), "line 10: " + first + ".userEventPattern: array is not what belongs here: it takes a text"},

@@ -27,6 +27,8 @@ const (
 	EntryREST         = EntryKind(journal.REST)         // a REST call was answered
 	EntryReloaded     = EntryKind(journal.Reloaded)     // the file of hub settings had changed
 	EntryFault        = EntryKind(journal.Fault)        // an injected fault was applied
+	EntryTunnelOpened = EntryKind(journal.TunnelOpened) // an event handler opened a tunnel
+	EntryTunnelClosed = EntryKind(journal.TunnelClosed) // a tunnel ended
 )
 
 // Entry is one entry of the journal, the in-memory log of the last 1,000 entries.

@@ -25,6 +25,8 @@ import (
 	"example.com/webpubsub/internal/emulator/settings"
 	"example.com/webpubsub/internal/emulator/task"
 	"example.com/webpubsub/internal/emulator/transport"
+	"example.com/webpubsub/internal/emulator/tunnels"
+	"example.com/webpubsub/internal/tunnelwire"
 	"example.com/webpubsub/internal/upstream"
 )
 
@@ -49,6 +51,7 @@ type Server struct {
 	identity  *entra.Issuer
 	rest      *rest.API
 	endpoint  *endpoint.Endpoint
+	tunnels   *tunnels.Registry
 	dashboard *control.Dashboard // nil without Options.Dashboard
 	access    *access.Policy
 
@@ -152,11 +155,13 @@ func (s *Server) wire(allowed access.Names) {
 	if s.outbound = o.Transport; s.outbound == nil {
 		s.outbound = upstream.NewTransport()
 	}
+	s.wireTunnels()
 	s.upstream = upstream.New(upstream.Options{
 		Client:         &http.Client{Transport: events.NewTransport(s.outbound)},
 		Origin:         strings.Trim(hostname, "[]"),
 		Keys:           o.keys(),
 		Token:          s.identity.Token,
+		Tunnel:         func(hub string) http.RoundTripper { return events.NewTransport(s.tunnels.Transport(hub)) },
 		SignatureLines: o.SeparateSignatureHeaders,
 		Observe:        func(a upstream.Attempt) { events.JournalAttempt(s.journal, a) },
 	})
@@ -257,6 +262,7 @@ func (s *Server) Close() error {
 		c.Session.Abandon()
 	}
 	s.tasks.Wait()
+	s.tunnels.Close()
 	s.upstream.Close()
 	if idle, ok := s.outbound.(interface{ CloseIdleConnections() }); ok && s.opts.Transport == nil {
 		idle.CloseIdleConnections()
@@ -344,6 +350,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.rest.ServeHTTP(w, r)
 	case endpoint.Serves(path):
 		s.endpoint.ServeHTTP(w, r)
+	case path == tunnelwire.Path:
+		s.serveTunnel(w, r)
 	case strings.HasPrefix(path, authorityPath+"/"):
 		http.StripPrefix(authorityPath, s.identity).ServeHTTP(w, r)
 	case s.dashboard != nil && (strings.HasPrefix(path, control.DashboardPath) || path == strings.TrimSuffix(control.DashboardPath, "/")):

@@ -34,6 +34,7 @@ type setCookie struct {
 // with returns the cookies after a response from u: c, or new ones if c is nil and
 // the response sets a cookie.
 func (c *Cookies) with(res *http.Response, u *url.URL) *Cookies {
+	u = cookieURL(u)
 	for _, cookie := range res.Cookies() {
 		unreadable := cookie.RawExpires != "" && cookie.Expires.IsZero()
 		if unreadable || len(cookie.Name)+len(cookie.Value) > maxCookieSize {
@@ -63,13 +64,22 @@ func (c *Cookies) add(cookie *http.Cookie, u *url.URL) {
 	}
 }
 
+// cookieURL returns a URL that a cookie jar knows for that of a tunnel, which has
+// no host.
+func cookieURL(u *url.URL) *url.URL {
+	if u.Scheme != tunnelScheme {
+		return u
+	}
+	return &url.URL{Scheme: "http", Host: "tunnel.invalid", Path: u.Path}
+}
+
 // header returns the value of the Cookie header for a request to u, "" for none.
 func (c *Cookies) header(u *url.URL) string {
 	if c == nil {
 		return ""
 	}
 	r := http.Request{Header: http.Header{}}
-	for _, cookie := range c.jar.Cookies(u) {
+	for _, cookie := range c.jar.Cookies(cookieURL(u)) {
 		r.AddCookie(cookie)
 	}
 	return r.Header.Get("Cookie")

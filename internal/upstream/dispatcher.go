@@ -29,6 +29,9 @@ type Options struct {
 	// Client supplies the Transport; its other fields are not used. Default: a
 	// transport of the dispatcher.
 	Client *http.Client
+	// Tunnel returns the way to the tunnels of a hub, for handlers whose URL has the
+	// scheme tunnel. Default: such handlers fail.
+	Tunnel func(hub string) http.RoundTripper
 	// Logger gets retries and failed background validations. Default: discard.
 	Logger *slog.Logger
 	// Now and Sleep are the clock. Default: the system's.

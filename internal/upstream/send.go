@@ -81,7 +81,7 @@ func (d *Dispatcher) try(ctx context.Context, x exchange, n int) (res Response, 
 		return Response{}, false, withoutURL(err)
 	}
 	req.Header = x.header.Clone()
-	answer, err := d.transport.RoundTrip(req)
+	answer, err := d.transportFor(x).RoundTrip(req)
 	if err != nil {
 		if ctx.Err() != nil {
 			return Response{}, false, context.Cause(ctx)
@@ -112,6 +112,14 @@ func (d *Dispatcher) try(ctx context.Context, x exchange, n int) (res Response, 
 		err = nil // the body is not used
 	}
 	return res, again, err
+}
+
+// transportFor returns the way to an event handler.
+func (d *Dispatcher) transportFor(x exchange) http.RoundTripper {
+	if x.url.Scheme == tunnelScheme && d.o.Tunnel != nil {
+		return d.o.Tunnel(x.about.Hub)
+	}
+	return d.transport
 }
 
 func readBody(r io.Reader) ([]byte, error) {

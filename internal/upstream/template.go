@@ -7,6 +7,10 @@ import (
 	"strings"
 )
 
+// tunnelScheme is the scheme of an event handler that is reached through a tunnel
+// which it has opened to the service.
+const tunnelScheme = "tunnel"
+
 // resolve fills a URL template. The values are escaped, so that they cannot
 // change the host or add a path segment or a query parameter.
 func resolve(template, hub, event string) (*url.URL, error) {
@@ -17,10 +21,10 @@ func resolve(template, hub, event string) (*url.URL, error) {
 		return nil, errors.New("the event handler URL is empty")
 	case strings.Contains(template, "{@Microsoft.KeyVault"):
 		return nil, errors.New("the event handler URL has a Key Vault reference, which only the cloud service can read: put the value in its place")
-	case ok && scheme == "tunnel":
-		return nil, errors.New("the event handler URL has the scheme tunnel, which is for the tunnel tool: give the handler's own http or https address")
-	case !ok || scheme != "http" && scheme != "https":
-		return nil, errors.New("the event handler URL must begin with http:// or https://")
+	case !ok || scheme != "http" && scheme != "https" && scheme != tunnelScheme:
+		return nil, errors.New("the event handler URL must begin with http://, https:// or tunnel:///")
+	case scheme == tunnelScheme && (rest == "" || rest[0] != '/'):
+		return nil, errors.New("the event handler URL of a tunnel has no host: write tunnel:///path")
 	}
 	host := rest
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
@@ -55,7 +59,7 @@ func resolve(template, hub, event string) (*url.URL, error) {
 		}
 		return nil, fmt.Errorf("the event handler URL cannot be parsed: %w", err)
 	}
-	if u.Hostname() == "" {
+	if u.Hostname() == "" && scheme != tunnelScheme {
 		return nil, errors.New("the event handler URL has no host")
 	}
 	for segment := range strings.SplitSeq(u.Path, "/") {

@@ -1,10 +1,12 @@
 package access
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -67,6 +69,51 @@ func (p *Policy) Client(r *http.Request, tokens []string, path string, anonymous
 	return claims, nil
 }
 
+// Tunnel checks the access token of a tunnel client, which is the parameter in the
+// query: HS256 with an access key, for the address that is called, with the query
+// but for the token, or without it; or, if that is allowed, any token of Microsoft
+// Entra. It returns why it is rejected, or "".
+func (p *Policy) Tunnel(r *http.Request) string {
+	var compact string
+	var rest []string
+	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		if name, value, _ := strings.Cut(pair, "="); strings.EqualFold(name, "access_token") {
+			compact = value
+			continue
+		}
+		rest = append(rest, pair)
+	}
+	compact, err := url.QueryUnescape(compact)
+	if err != nil || compact == "" {
+		return "the access token is missing: give it as the query parameter access_token"
+	}
+	claims, err := token.Verify(compact, p.Keys, time.Now())
+	if err != nil {
+		if token.IsEntra(compact) {
+			if e := p.entra(r, compact); e != nil {
+				return e.Reason
+			}
+			return ""
+		}
+		return err.Error()
+	}
+	path := r.URL.EscapedPath()
+	sent, _, _ := strings.Cut(r.RequestURI, "?")
+	query := "?" + strings.Join(rest, "&")
+	if !p.audienceIs(claims.Audiences, r, path, path+query, sent, sent+query) {
+		return fmt.Sprintf("the token is for %q, not for a tunnel to this server: the audience must be the address of the request without access_token", claims.Audience)
+	}
+	return ""
+}
+
+type authorityKey struct{}
+
+// WithAuthority returns a context for REST calls that need no token, because they
+// came through a tunnel.
+func WithAuthority(ctx context.Context) context.Context {
+	return context.WithValue(ctx, authorityKey{}, true)
+}
+
 // Unauthorized is why a REST call is rejected, with the parameters of the
 // challenge in WWW-Authenticate.
 type Unauthorized struct{ Reason, Challenge string }
@@ -81,6 +128,9 @@ const invalidToken = ` error="invalid_token"`
 // address that is called with or without its query, or, if that is allowed, any
 // token of Microsoft Entra.
 func (p *Policy) REST(r *http.Request) *Unauthorized {
+	if r.Context().Value(authorityKey{}) != nil {
+		return nil
+	}
 	compact := Bearer(r)
 	if compact == "" {
 		return &Unauthorized{Reason: "the bearer token is missing: sign one with the access key"}

@@ -29,12 +29,14 @@ const (
 	Reloaded     Kind = "reloaded"
 	Fault        Kind = "fault"
 	Control      Kind = "control"
+	TunnelOpened Kind = "tunnelOpened"
+	TunnelClosed Kind = "tunnelClosed"
 )
 
 // Kinds are all kinds.
 var Kinds = []Kind{
 	Connected, Detached, Recovered, Disconnected, Refused, Joined, Left, Sent,
-	Event, EventFailed, EventRetried, REST, Reloaded, Fault, Control,
+	Event, EventFailed, EventRetried, REST, Reloaded, Fault, Control, TunnelOpened, TunnelClosed,
 }
 
 // words is the kind as the beginning of a line.
@@ -44,6 +46,10 @@ func (k Kind) words() string {
 		return "event failed"
 	case EventRetried:
 		return "event retried"
+	case TunnelOpened:
+		return "tunnel opened"
+	case TunnelClosed:
+		return "tunnel closed"
 	}
 	return string(k)
 }
