@@ -97,6 +97,10 @@ func newLink(ws *websocket.Conn, m *meter, p wire.Protocol) *link {
 // next returns the next frame, nil for one that cannot be decoded, with the
 // reason. If the second error is set, the link has ended.
 func (l *link) next() (wire.Downstream, error, error) {
+	if f := l.first; f != nil {
+		l.first = nil
+		return f.frame, f.invalid, nil
+	}
 	_, r, err := l.ws.NextReader()
 	if err == nil {
 		l.scratch, err = readAll(r, l.scratch[:0])

@@ -18,12 +18,8 @@ func (r *run) read(s *session, l *link) error {
 }
 
 func (r *run) readFrames(s *session, l *link) error {
-	next := func() (wire.Downstream, error, error) { return l.first.frame, l.first.invalid, nil }
-	if l.first == nil {
-		next = l.next
-	}
-	for ; ; next = l.next {
-		d, invalid, err := next()
+	for {
+		d, invalid, err := l.next()
 		if err != nil {
 			return err
 		}

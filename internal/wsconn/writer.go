@@ -36,6 +36,7 @@ type Settings struct {
 type Writer[T any] struct {
 	settings *Settings
 	owner    Owner[T]
+	drainer  func() // drain, bound once: a go statement with a receiver allocates
 
 	mu       sync.Mutex
 	conn     net.Conn   // nil before Start
@@ -66,7 +67,9 @@ type entry[T any] struct {
 
 // Init prepares the writer. Messages can be queued from now on, and are written
 // after Start.
-func (w *Writer[T]) Init(s *Settings, owner Owner[T]) { w.settings, w.owner = s, owner }
+func (w *Writer[T]) Init(s *Settings, owner Owner[T]) {
+	w.settings, w.owner, w.drainer = s, owner, w.drain
+}
 
 // Start begins to write to conn.
 func (w *Writer[T]) Start(conn net.Conn) {
@@ -167,7 +170,7 @@ func (w *Writer[T]) wake() {
 	w.mu.Unlock()
 	if start {
 		w.owner.DrainStarted()
-		go w.drain()
+		go w.drainer()
 	}
 }
 
