@@ -22,7 +22,7 @@ func clientOurs(args []string) error {
 		if err != nil {
 			return nil, err
 		}
-		c.OnGroupMessage(func(m client.GroupMessage) { box.put(m.Message.Data) })
+		c.OnGroupMessage(func(_ context.Context, m client.GroupMessage) { box.put(m.Message.Data) })
 		return &oursEcho{client: c}, c.Start(context.Background())
 	})
 }

@@ -61,12 +61,12 @@ func BenchmarkReceive(b *testing.B) {
 		b.Fatal(err)
 	}
 	got, done := 0, make(chan bool)
-	c.OnGroupMessage(func(m client.GroupMessage) {
+	c.OnGroupMessage(func(_ context.Context, m client.GroupMessage) {
 		if got++; got == b.N {
 			close(done)
 		}
 	})
-	c.OnDisconnected(func(d client.Disconnected) {
+	c.OnDisconnected(func(_ context.Context, d client.DisconnectedEvent) {
 		if d.Err != nil {
 			b.Error(d.Err)
 			close(done)

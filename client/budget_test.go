@@ -163,9 +163,9 @@ func TestReconnectIsBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newScript(t)
-				c, p, _ := start(t, s, client.Options{ReconnectRetry: client.Retry{Max: 5}})
-				stopped := make(chan client.Stopped, 1)
-				c.OnStopped(func(v client.Stopped) { stopped <- v })
+				c, p, _ := start(t, s, client.Options{ReconnectRetry: client.RetryOptions{MaxRetries: 5}})
+				stopped := make(chan client.StoppedEvent, 1)
+				c.OnStopped(func(_ context.Context, v client.StoppedEvent) { stopped <- v })
 				s.dials()
 				s.answerAll(drop)
 				p.close(1008, "")
@@ -213,10 +213,10 @@ func TestReconnectIsBounded(t *testing.T) {
 func TestTwoClientsThatReplaceEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		o := client.Options{ReconnectRetry: client.Retry{Max: 8}}
+		o := client.Options{ReconnectRetry: client.RetryOptions{MaxRetries: 8}}
 		a, first, _ := start(t, s, o)
 		stopped := make(chan string, 2)
-		a.OnStopped(func(client.Stopped) { stopped <- "a" })
+		a.OnStopped(func(context.Context, client.StoppedEvent) { stopped <- "a" })
 		s.dials()
 		current := first
 		replaced := make(chan *peer)
@@ -235,7 +235,7 @@ func TestTwoClientsThatReplaceEachOther(t *testing.T) {
 			}
 		}()
 		b, _ := prepare(t, s, o)
-		b.OnStopped(func(client.Stopped) { stopped <- "b" })
+		b.OnStopped(func(context.Context, client.StoppedEvent) { stopped <- "b" })
 		go first.serve()
 		must(t, background(func() error { return b.Start(t.Context()) }))
 		loser := <-stopped
@@ -254,7 +254,7 @@ func TestTwoClientsThatReplaceEachOther(t *testing.T) {
 func TestCallThatBreaksEachConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		c, p, _ := start(t, s, client.Options{MessageRetry: client.Retry{Max: -1}})
+		c, p, _ := start(t, s, client.Options{MessageRetry: client.RetryOptions{MaxRetries: -1}})
 		sends := 0
 		serve := func(p *peer) {
 			for {

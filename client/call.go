@@ -57,13 +57,16 @@ func (k *call) finish(out outcome) {
 
 // callWithAck sends a frame until the service has acknowledged it, with the same
 // ack id each time.
-func (c *Client) callWithAck(ctx context.Context, k *call, frame func(ackID *uint64) wire.Upstream) error {
+func (c *Client) callWithAck(ctx context.Context, k *call, retry *RetryOptions, frame func(ackID *uint64) wire.Upstream) error {
+	policy, err := c.messagePolicy(retry)
+	if err != nil {
+		return err
+	}
 	k.ackID = c.nextAckID.Add(1)
 	k.done = make(chan outcome, 1)
 	if err := c.encode(k, frame(&k.ackID)); err != nil {
 		return err
 	}
-	policy := c.o.messagePolicy()
 	for retries, resends := 0, 0; ; {
 		err := c.roundTrip(ctx, k).err
 		if err == nil || errors.Is(err, ErrDuplicate) {
@@ -98,7 +101,7 @@ func (c *Client) callWithAck(ctx context.Context, k *call, frame func(ackID *uin
 
 // retryable reports whether the same call may succeed later.
 func retryable(err error) bool {
-	for _, final := range []error{ErrForbidden, ErrBadRequest, ErrStopped, ErrQueueFull} {
+	for _, final := range []error{ErrForbidden, ErrBadRequest, ErrNotRunning, ErrQueueFull} {
 		if errors.Is(err, final) {
 			return false
 		}
@@ -118,10 +121,10 @@ func (c *Client) encode(k *call, u wire.Upstream) error {
 func (c *Client) frame(u wire.Upstream) ([]byte, error) {
 	frame, err := protocols[c.o.Protocol].AppendUpstream(nil, u)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, fmt.Errorf("%w: %w", ErrInvalidArgument, err)
 	}
 	if len(frame) > maxFrame {
-		return nil, fmt.Errorf("%w: the encoded message has %d bytes, and the service accepts %d: split it, or store it elsewhere and send a reference", ErrInvalid, len(frame), maxFrame)
+		return nil, fmt.Errorf("%w: the encoded message has %d bytes, and the service accepts %d: split it, or store it elsewhere and send a reference", ErrInvalidArgument, len(frame), maxFrame)
 	}
 	return frame, nil
 }
@@ -174,10 +177,10 @@ func (c *Client) transmit(ctx context.Context, k *call) error {
 func (c *Client) enqueueOutbox(k *call) error {
 	switch {
 	case c.state == StateStopped || c.state == StateStopping:
-		return ErrStopped
-	case c.o.OutboundQueue == 0:
+		return ErrNotRunning
+	case c.o.OutboundQueueSize == 0:
 		return ErrNotConnected
-	case len(c.outbox) >= c.o.OutboundQueue:
+	case len(c.outbox) >= c.o.OutboundQueueSize:
 		return ErrQueueFull
 	}
 	c.outbox = append(c.outbox, k)
@@ -300,7 +303,7 @@ func (c *Client) backoff(ctx context.Context, d time.Duration, unconnected bool)
 		c.mu.Unlock()
 		switch {
 		case state == StateStopped || state == StateStopping:
-			return ErrStopped
+			return ErrNotRunning
 		case unconnected && link != nil:
 			return nil
 		}

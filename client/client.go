@@ -6,24 +6,26 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// State is what a client is doing.
+// State is the state of a [Client].
 type State int
 
-// The states of a client.
+// States of a client.
 const (
-	// StateStopped is the state before Start, and after Stop.
+	// StateStopped is the state before Start and after Stop.
 	StateStopped State = iota
-	// StateConnecting is that of a first connection.
+	// StateConnecting is the state while the first connection is made.
 	StateConnecting
-	// StateConnected means that calls are sent at once.
+	// StateConnected is the state while there is a connection.
 	StateConnected
-	// StateRecovering means that the connection is interrupted.
+	// StateRecovering is the state while the connection is interrupted.
 	StateRecovering
-	// StateReconnecting means that the connection was lost, and a new one is made.
+	// StateReconnecting is the state while a new connection is made, after one
+	// that could not be recovered.
 	StateReconnecting
-	// StateStopping is that while Stop runs.
+	// StateStopping is the state while Stop runs.
 	StateStopping
 )
 
@@ -37,32 +39,31 @@ func (s State) String() string {
 	return stateNames[s]
 }
 
-// Client is a WebSocket client of one hub. Its methods may be called from
-// several goroutines at once. Make one with [New].
+// Client is a WebSocket client of one hub. Create one with [New]. Its methods are
+// safe for concurrent use.
 type Client struct {
 	credential Credential
 	o          Options
 	callbacks  atomic.Pointer[callbacks]
-	inCallback sync.Map // ids of the goroutines that run callbacks
 
 	nextAckID      atomic.Uint64
 	nextInvocation atomic.Uint64
 
-	mu          sync.Mutex // not held while anything waits
+	mu          sync.Mutex // do not block while holding it
 	state       State
-	run         *run          // the last start
-	link        *link         // what frames are sent on; nil while there is none
-	session     *session      // the logical connection, while it may go on
-	changed     chan struct{} // closed with each change of link, session and state
+	run         *run          // of the last Start
+	link        *link         // that frames are sent on; nil while there is none
+	session     *session      // the connection, while it may be recovered
+	changed     chan struct{} // closed when link, session or state changes
 	groups      map[string]struct{}
 	pending     map[uint64]*call
 	invocations map[string]*call
 	outbox      []*call // waiting for a link
-	streams     map[string]*OutStream
-	states      map[string]*groupState // of the groups subscribed to
+	streams     map[string]*OutgoingStream
+	states      map[string]*groupState // of the groups that are subscribed to
 }
 
-// session is a logical connection: it may outlive several links.
+// session is a connection of the service. It may outlive several links.
 type session struct {
 	id, userID string
 
@@ -74,14 +75,14 @@ type session struct {
 
 	queuedSeq  atomic.Uint64 // the last message in the event queue
 	ackedSeq   atomic.Uint64 // the last one that was acknowledged
-	ackPending atomic.Bool   // something with a number was received since then
+	ackPending atomic.Bool   // a message with a number was received since then
 }
 
 // New returns a client that connects with the credential when it is started. It
-// fails where an option is out of its range.
+// returns an error if the credential is nil or an option is out of its range.
 func New(credential Credential, o Options) (*Client, error) {
 	if credential == nil {
-		return nil, errors.New("client: the credential is nil: give a function that returns the URL to connect to, or client.URL(url)")
+		return nil, errors.New("client: the credential is nil: pass a function that returns the URL to connect to, or client.URL(url)")
 	}
 	o, err := o.withDefaults()
 	if err != nil {
@@ -92,21 +93,25 @@ func New(credential Credential, o Options) (*Client, error) {
 	return c, nil
 }
 
-// Start connects, and returns when the connection stands: calls can be made,
-// and callbacks run. The context is for this first attempt only; it is not
-// repeated. It fails with [ErrStarted] unless the client is stopped, and with a
-// [*HandshakeError] where the service refuses.
+// Start connects to the service and returns once the connection is established.
+// The context limits this first attempt, which is not retried, and nothing that
+// follows; callbacks get its values.
+//
+// Start returns an error that matches [ErrAlreadyStarted] unless the client is
+// stopped, and a [*HandshakeError] if the service rejects the connection.
 func (c *Client) Start(ctx context.Context) error {
+	ctx, cancel := c.callerContext(ctx)
+	defer cancel()
 	c.mu.Lock()
 	if c.state != StateStopped {
 		c.mu.Unlock()
-		return ErrStarted
+		return wrap("start", ErrAlreadyStarted)
 	}
 	r := newRun(ctx, c)
 	c.groups = make(map[string]struct{})
 	c.pending = make(map[uint64]*call)
 	c.invocations = make(map[string]*call)
-	c.streams = make(map[string]*OutStream)
+	c.streams = make(map[string]*OutgoingStream)
 	c.states = make(map[string]*groupState)
 	c.run = r
 	c.set(StateConnecting)
@@ -115,17 +120,26 @@ func (c *Client) Start(ctx context.Context) error {
 	go r.loop(ctx)
 	if err := <-r.started; err != nil {
 		<-r.done
-		return err
+		return wrap("start", err)
 	}
 	return nil
 }
 
-// Stop closes the connection and returns when everything that the client
-// started has ended: what waits for its callback has been delivered, and
-// OnStopped has run. Groups are forgotten. It may be called at any time, more
-// than once, and in a callback, where it does not wait for the callbacks.
-// Where the context ends first, the connection is cut and Stop returns the
-// context's error.
+// stopHint is how long Stop waits for callbacks until it logs a hint.
+const stopHint = 10 * time.Second
+
+// Stop closes the connection. It returns when everything that the client started
+// has ended: queued events have been delivered, and the [Client.OnStopped]
+// callback has returned. The groups are forgotten. Stop can be called at any
+// time and more than once.
+//
+// In a callback, and in a goroutine that a callback waits for, pass the context
+// of the callback, or one derived from it: Stop then returns when the connection
+// is closed and does not wait for callbacks. That the context is canceled by
+// Stop itself does not matter.
+//
+// If the context ends first, the connection is aborted and Stop returns the
+// error of the context.
 func (c *Client) Stop(ctx context.Context) error {
 	c.mu.Lock()
 	r := c.run
@@ -140,31 +154,47 @@ func (c *Client) Stop(ctx context.Context) error {
 	r.cancel()
 
 	done := r.done
-	if _, ok := c.inCallback.Load(goroutineID()); ok {
+	if c.isCallback(ctx) {
 		done = r.disconnected
 	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
+	ctx, cancel := c.callerContext(ctx)
+	defer cancel()
+	hint := time.NewTimer(stopHint)
+	defer hint.Stop()
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-hint.C:
+			select {
+			case <-r.disconnected:
+			default:
+				continue
+			}
+			c.o.Logger.Warn("Stop of the Web PubSub client is waiting for callbacks to return",
+				"hint", "in a callback, pass the context of the callback to Stop")
+			continue
+		case <-ctx.Done():
+		}
+		break
 	}
 	c.mu.Lock()
 	if c.run == r && c.link != nil {
-		c.link.abort(ErrStopped)
+		c.link.abort(ErrNotRunning)
 	}
 	c.mu.Unlock()
-	return ctx.Err()
+	return wrap("stop", ctx.Err())
 }
 
-// State returns what the client is doing at the moment.
+// State returns the current state.
 func (c *Client) State() State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.state
 }
 
-// ConnectionID returns the id of the connection, "" while there is none. It
-// stays the same while a connection is recovered.
+// ConnectionID returns the ID of the connection, which does not change when the
+// connection is recovered. It is empty while there is no connection.
 func (c *Client) ConnectionID() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -174,12 +204,37 @@ func (c *Client) ConnectionID() string {
 	return c.session.id
 }
 
-// set changes the state, unless the client is stopping, and wakes whoever waits
-// for a change. It needs c.mu.
+// set changes the state, unless the client is stopping, and signals waiters by
+// closing c.changed. c.mu must be held.
 func (c *Client) set(s State) {
 	if c.state != StateStopping || s == StateStopped {
 		c.state = s
 	}
 	close(c.changed)
 	c.changed = make(chan struct{})
+}
+
+// callbackKey is the key under which the contexts of a client's callbacks have a
+// value.
+type callbackKey struct{ c *Client }
+
+func (c *Client) callbackContext(ctx context.Context) context.Context {
+	return context.WithValue(ctx, callbackKey{c}, true)
+}
+
+func (c *Client) isCallback(ctx context.Context) bool { return ctx.Value(callbackKey{c}) != nil }
+
+// callerContext returns the context for a call of Start or Stop. That of a
+// callback is canceled when the client stops, which must not end the call; a
+// deadline of the caller still does.
+func (c *Client) callerContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	if !c.isCallback(ctx) {
+		return ctx, func() {}
+	}
+	deadline, ok := ctx.Deadline()
+	ctx = context.WithoutCancel(ctx)
+	if !ok {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, deadline)
 }

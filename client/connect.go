@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"net"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -44,7 +44,7 @@ func (o *Options) recoveryPolicy() backoff.Policy {
 
 func (o *Options) reconnectPolicy() backoff.Policy {
 	r := o.ReconnectRetry
-	return backoff.Policy{MaxTries: r.Max, FirstDelay: r.Delay, Delay: r.Delay, MaxDelay: r.MaxDelay, MinLife: provenConnection}
+	return backoff.Policy{MaxTries: r.MaxRetries, FirstDelay: r.RetryDelay, Delay: r.RetryDelay, MaxDelay: r.MaxRetryDelay, MinLife: provenConnection}
 }
 
 // reopen makes a new connection after the first. The first attempt comes after
@@ -133,7 +133,7 @@ func (r *run) recoverable(s *session, err error) bool {
 	if errors.As(err, &closed) && closed.Code == websocketPolicy || rejectsFrame(err) {
 		return false
 	}
-	return r.ctx.Err() == nil && protocols[r.c.o.Protocol].Reliable() && s.token != "" && !errors.Is(err, ErrSlow)
+	return r.ctx.Err() == nil && protocols[r.c.o.Protocol].Reliable() && s.token != "" && !errors.Is(err, ErrSlowConsumer)
 }
 
 // rejectsFrame reports whether the service closed the connection because of a
@@ -164,7 +164,7 @@ func (r *run) recover(s *session, cause error) (*link, received, error) {
 	for {
 		if r.recovery.Wait(r.ctx) != nil {
 			if r.ctx.Err() != nil {
-				return nil, received{}, ErrStopped
+				return nil, received{}, ErrNotRunning
 			}
 			return nil, received{}, fmt.Errorf("connection not recovered within %v: %w", r.c.o.RecoveryWindow, err)
 		}
@@ -175,7 +175,7 @@ func (r *run) recover(s *session, cause error) (*link, received, error) {
 		}
 		switch {
 		case r.ctx.Err() != nil:
-			return nil, received{}, ErrStopped
+			return nil, received{}, ErrNotRunning
 		case !r.recoverable(s, err):
 			return nil, received{}, err
 		}
@@ -199,7 +199,8 @@ func (r *run) tryRecovery(s *session) (*link, received, error) {
 	if r.ctx.Err() != nil {
 		l.setDeadline(time.Now().Add(closeGrace)) // as in open
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
 		err = errNoFrame
 	}
 	if err != nil {

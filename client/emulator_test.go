@@ -80,10 +80,10 @@ func TestEmulator(t *testing.T) {
 			group := make(chan client.GroupMessage, 10)
 			server := make(chan client.ServerMessage, 10)
 			c := connect(t, srv, "alice", client.Options{Protocol: p}, func(c *client.Client) {
-				c.OnGroupMessage(func(m client.GroupMessage) { group <- m })
-				c.OnServerMessage(func(m client.ServerMessage) { server <- m })
+				c.OnGroupMessage(func(_ context.Context, m client.GroupMessage) { group <- m })
+				c.OnServerMessage(func(_ context.Context, m client.ServerMessage) { server <- m })
 			})
-			if err := c.JoinGroup(ctx, "room"); err != nil {
+			if err := c.JoinGroup(ctx, "room", nil); err != nil {
 				t.Fatal(err)
 			}
 			messages := []webpubsub.Message{
@@ -105,7 +105,7 @@ func TestEmulator(t *testing.T) {
 					t.Errorf("from %q", got.FromUserID)
 				}
 			}
-			if err := c.SendToGroup(ctx, "room", webpubsub.Text("not for me"), &client.SendOptions{NoEcho: true}); err != nil {
+			if err := c.SendToGroup(ctx, "room", webpubsub.Text("not for me"), &client.SendToGroupOptions{NoEcho: true}); err != nil {
 				t.Fatal(err)
 			}
 			if err := c.SendEvent(ctx, "say", webpubsub.Text("hi"), nil); err != nil {
@@ -114,10 +114,10 @@ func TestEmulator(t *testing.T) {
 			if m := <-server; m.Message.String() != "hi" {
 				t.Errorf("got %+v", m)
 			}
-			if m, err := c.Invoke(ctx, "say", webpubsub.MustJSON(1)); err != nil || m.String() != "1" {
+			if m, err := c.Invoke(ctx, "say", webpubsub.MustJSON(1), nil); err != nil || m.String() != "1" {
 				t.Errorf("got %+v, %v", m, err)
 			}
-			if err := c.LeaveGroup(ctx, "room"); err != nil {
+			if err := c.LeaveGroup(ctx, "room", nil); err != nil {
 				t.Fatal(err)
 			}
 			if err := c.SendToGroup(ctx, "room", webpubsub.Text("to nobody"), nil); err != nil {
@@ -143,14 +143,14 @@ func TestEmulatorWithCuts(t *testing.T) {
 			}
 			got := make(chan string, 2*total)
 			receiver := connect(t, srv, "bob", options(0), func(c *client.Client) {
-				c.OnGroupMessage(func(m client.GroupMessage) { got <- m.Message.String() })
-				c.OnDisconnected(func(d client.Disconnected) {
+				c.OnGroupMessage(func(_ context.Context, m client.GroupMessage) { got <- m.Message.String() })
+				c.OnDisconnected(func(_ context.Context, d client.DisconnectedEvent) {
 					if d.Err != nil {
 						t.Errorf("not recovered: %v", d.Err)
 					}
 				})
 			})
-			if err := receiver.JoinGroup(t.Context(), "room"); err != nil {
+			if err := receiver.JoinGroup(t.Context(), "room", nil); err != nil {
 				t.Fatal(err)
 			}
 			sender := connect(t, srv, "alice", options(1), nil)
@@ -186,9 +186,9 @@ func TestEmulatorStreamWithCuts(t *testing.T) {
 			}
 			streams := make(chan []string, 10)
 			receiver := connect(t, srv, "bob", options(0), func(c *client.Client) {
-				c.OnStream(func(s *client.InStream) {
+				c.OnStream(func(_ context.Context, s *client.IncomingStream) {
 					var all []string
-					for m, err := range s.All(context.Background()) {
+					for m, err := range s.Messages(context.Background()) {
 						if err != nil {
 							t.Error(err)
 						}
@@ -197,7 +197,7 @@ func TestEmulatorStreamWithCuts(t *testing.T) {
 					streams <- all
 				})
 			})
-			if err := receiver.JoinGroup(t.Context(), "room"); err != nil {
+			if err := receiver.JoinGroup(t.Context(), "room", nil); err != nil {
 				t.Fatal(err)
 			}
 			sender := connect(t, srv, "alice", options(1), nil)
@@ -236,7 +236,7 @@ func TestEmulatorGroupState(t *testing.T) {
 			ctx, o := t.Context(), client.Options{Protocol: p}
 			changed := make(chan string, 10)
 			bob := connect(t, srv, "bob", o, func(c *client.Client) {
-				c.OnGroupStateChanged(func(g client.GroupStateChanged) {
+				c.OnGroupStateChanged(func(_ context.Context, g client.GroupStateChangedEvent) {
 					entries, err := c.GroupState(g.Group)
 					text := fmt.Sprint(err)
 					for _, e := range entries {
@@ -246,19 +246,19 @@ func TestEmulatorGroupState(t *testing.T) {
 				})
 			})
 			alice := connect(t, srv, "alice", o, nil)
-			if err := errors.Join(alice.JoinGroup(ctx, "room"), bob.JoinGroup(ctx, "room")); err != nil {
+			if err := errors.Join(alice.JoinGroup(ctx, "room", nil), bob.JoinGroup(ctx, "room", nil)); err != nil {
 				t.Fatal(err)
 			}
-			if err := alice.SetGroupState(ctx, "room", map[string]string{"typing": "yes"}); err != nil {
+			if err := alice.SetGroupState(ctx, "room", map[string]string{"typing": "yes"}, nil); err != nil {
 				t.Fatal(err)
 			}
-			if err := bob.SubscribeGroupState(ctx, "room"); err != nil {
+			if err := bob.SubscribeGroupState(ctx, "room", nil); err != nil {
 				t.Fatal(err)
 			}
 			if got := <-changed; got != "<nil> alice map[typing:yes]" {
 				t.Errorf("got %s", got)
 			}
-			if err := alice.ClearGroupState(ctx, "room"); err != nil {
+			if err := alice.ClearGroupState(ctx, "room", nil); err != nil {
 				t.Fatal(err)
 			}
 			if got := <-changed; got != "<nil>" {
@@ -300,7 +300,7 @@ func TestTLS(t *testing.T) {
 	if err := c.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.JoinGroup(t.Context(), "g"); !errors.Is(err, client.ErrForbidden) {
+	if err := c.JoinGroup(t.Context(), "g", nil); !errors.Is(err, client.ErrForbidden) {
 		t.Error(err)
 	}
 	if err := c.Stop(t.Context()); err != nil {

@@ -69,17 +69,17 @@ func Example() {
 		return
 	}
 	arrived := make(chan bool)
-	c.OnConnected(func(e client.Connected) { fmt.Println("connected as", e.UserID) })
-	c.OnGroupMessage(func(m client.GroupMessage) {
+	c.OnConnected(func(_ context.Context, e client.ConnectedEvent) { fmt.Println("connected as", e.UserID) })
+	c.OnGroupMessage(func(_ context.Context, m client.GroupMessage) {
 		fmt.Printf("%s in %s: %s\n", m.FromUserID, m.Group, m.Message)
 		close(arrived)
 	})
-	c.OnDisconnected(func(client.Disconnected) { fmt.Println("disconnected") })
+	c.OnDisconnected(func(context.Context, client.DisconnectedEvent) { fmt.Println("disconnected") })
 	if err := c.Start(ctx); err != nil {
 		fmt.Println(err)
 		return
 	}
-	if err := c.JoinGroup(ctx, "room"); err != nil {
+	if err := c.JoinGroup(ctx, "room", nil); err != nil {
 		fmt.Println(err)
 	}
 	if err := c.SendToGroup(ctx, "room", webpubsub.Text("hello"), nil); err != nil {
@@ -112,8 +112,8 @@ func ExampleNew() {
 func ExampleClient_JoinGroup() {
 	c, stop := started()
 	defer stop()
-	fmt.Println(c.JoinGroup(context.Background(), "room"))
-	fmt.Println(c.LeaveGroup(context.Background(), "room"))
+	fmt.Println(c.JoinGroup(context.Background(), "room", nil))
+	fmt.Println(c.LeaveGroup(context.Background(), "room", nil))
 	// Output:
 	// <nil>
 	// <nil>
@@ -123,21 +123,21 @@ func ExampleClient_SendToGroup() {
 	c, stop := started()
 	defer stop()
 	ctx := context.Background()
-	o := &client.SendOptions{NoEcho: true}
+	o := &client.SendToGroupOptions{NoEcho: true}
 	fmt.Println(c.SendToGroup(ctx, "room", webpubsub.MustJSON(map[string]string{"text": "hello"}), o))
 
 	err := c.SendToGroup(ctx, "elsewhere", webpubsub.Text("hello"), o)
 	fmt.Println(errors.Is(err, client.ErrForbidden), err)
 	// Output:
 	// <nil>
-	// true client: send to group "elsewhere": the service answered Forbidden: The client does not have permission to send to group 'elsewhere'.
+	// true client: send to group "elsewhere": service error: Forbidden: The client does not have permission to send to group 'elsewhere'.
 }
 
 func ExampleClient_SendEvent() {
 	c, stop := started()
 	defer stop()
 	reply := make(chan webpubsub.Message)
-	c.OnServerMessage(func(m client.ServerMessage) { reply <- m.Message })
+	c.OnServerMessage(func(_ context.Context, m client.ServerMessage) { reply <- m.Message })
 	if err := c.SendEvent(context.Background(), "greet", webpubsub.Text("hello"), nil); err != nil {
 		fmt.Println(err)
 	}
@@ -148,7 +148,7 @@ func ExampleClient_SendEvent() {
 func ExampleClient_Invoke() {
 	c, stop := started()
 	defer stop()
-	fmt.Println(c.Invoke(context.Background(), "greet", webpubsub.Text("hello")))
+	fmt.Println(c.Invoke(context.Background(), "greet", webpubsub.Text("hello"), nil))
 	// Output: hello! <nil>
 }
 
@@ -157,9 +157,9 @@ func ExampleClient_OpenStream() {
 	defer stop()
 	ctx := context.Background()
 	done := make(chan bool)
-	c.OnStream(func(s *client.InStream) {
+	c.OnStream(func(_ context.Context, s *client.IncomingStream) {
 		defer close(done)
-		for m, err := range s.All(ctx) {
+		for m, err := range s.Messages(ctx) {
 			if err != nil {
 				fmt.Println(err)
 				return
@@ -168,7 +168,7 @@ func ExampleClient_OpenStream() {
 		}
 		fmt.Println("end")
 	})
-	if err := c.JoinGroup(ctx, "room"); err != nil {
+	if err := c.JoinGroup(ctx, "room", nil); err != nil {
 		fmt.Println(err)
 	}
 	out, err := c.OpenStream(ctx, "room", nil)
@@ -191,14 +191,14 @@ func ExampleClient_SubscribeGroupState() {
 	defer stop()
 	ctx := context.Background()
 	changed := make(chan bool, 10)
-	c.OnGroupStateChanged(func(client.GroupStateChanged) { changed <- true })
-	if err := c.JoinGroup(ctx, "room"); err != nil {
+	c.OnGroupStateChanged(func(context.Context, client.GroupStateChangedEvent) { changed <- true })
+	if err := c.JoinGroup(ctx, "room", nil); err != nil {
 		fmt.Println(err)
 	}
-	if err := c.SetGroupState(ctx, "room", map[string]string{"activity": "typing"}); err != nil {
+	if err := c.SetGroupState(ctx, "room", map[string]string{"activity": "typing"}, nil); err != nil {
 		fmt.Println(err)
 	}
-	if err := c.SubscribeGroupState(ctx, "room"); err != nil {
+	if err := c.SubscribeGroupState(ctx, "room", nil); err != nil {
 		fmt.Println(err)
 	}
 	<-changed

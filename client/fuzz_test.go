@@ -61,10 +61,10 @@ func FuzzReceive(f *testing.F) {
 		c.pending = map[uint64]*call{1: join}
 		c.invocations = map[string]*call{"1": {invocation: "1", done: make(chan outcome, 2)}}
 		c.states = map[string]*groupState{"g": {entries: map[string]*stateEntry{}}}
-		out := &OutStream{c: c, id: "s", session: s, first: 1, parts: [][]byte{nil, nil}, changed: make(chan struct{})}
-		c.streams = map[string]*OutStream{"s": out}
-		c.OnStream(func(s *InStream) {
-			for range s.All(ctx) {
+		out := &OutgoingStream{c: c, id: "s", session: s, first: 1, unacked: [][]byte{nil, nil}, changed: make(chan struct{})}
+		c.streams = map[string]*OutgoingStream{"s": out}
+		c.OnStream(func(_ context.Context, s *IncomingStream) {
+			for range s.Messages(ctx) {
 			}
 		})
 

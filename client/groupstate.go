@@ -12,36 +12,37 @@ import (
 	"example.com/webpubsub/internal/wire"
 )
 
-// What is remembered of the state of a group, beside the entries.
+// Limits of what is kept of the state of a group.
 const (
-	// realTime is how long an update counts more than a snapshot, which may have
-	// been taken before it.
-	realTime = 5 * time.Minute
-	// maxCleared bounds the entries that are remembered to have been cleared, so
-	// that an older update does not bring them back.
+	// updatePrecedence is how long an update counts more than a snapshot, which
+	// may have been taken before it.
+	updatePrecedence = 5 * time.Minute
+	// maxCleared is the number of cleared entries that are kept, so that an older
+	// update does not restore them.
 	maxCleared = 200
 )
 
 var (
-	// ErrNotJoined says that the client is not in the group.
-	ErrNotJoined = errors.New("the client is not in the group: join it first")
-	// ErrNotSubscribed says that there is no subscription to the group's state.
-	ErrNotSubscribed = errors.New("the group's state is not subscribed to: call SubscribeGroupState first")
+	// ErrNotJoined is returned if the client is not a member of the group.
+	ErrNotJoined = errors.New("client is not a member of the group: call JoinGroup first")
+	// ErrNotSubscribed is returned if the client is not subscribed to the state of
+	// the group.
+	ErrNotSubscribed = errors.New("not subscribed to the state of the group: call SubscribeGroupState first")
 )
 
 // GroupStateEntry is the state that one connection has set in a group.
 type GroupStateEntry struct {
 	ConnectionID string
-	// UserID is empty where the connection has none.
+	// UserID is empty for an anonymous client.
 	UserID string
 	State  map[string]string
 	// UpdatedAt is the time of the service.
 	UpdatedAt time.Time
 }
 
-// groupState is what is known of a group. It is guarded by Client.mu.
+// groupState is the state of one group. Client.mu guards it.
 type groupState struct {
-	entries map[string]*stateEntry // by connection id
+	entries map[string]*stateEntry // by connection ID
 }
 
 type stateEntry struct {
@@ -49,65 +50,107 @@ type stateEntry struct {
 	received time.Time // of an update; zero for a snapshot
 }
 
-// SetGroupState sets this connection's own entry in the state of the group,
-// which everybody gets who is subscribed to it. It replaces the entry that was
-// there. The client must have joined the group. The entry ends with the
-// connection: set it again in OnConnected.
+// SetGroupStateOptions are the options of [Client.SetGroupState].
+type SetGroupStateOptions struct {
+	// Retry replaces [Options.MessageRetry] for this call. Default: nil, which
+	// means Options.MessageRetry.
+	Retry *RetryOptions
+}
+
+// ClearGroupStateOptions are the options of [Client.ClearGroupState].
+type ClearGroupStateOptions struct {
+	// Retry replaces [Options.MessageRetry] for this call. Default: nil, which
+	// means Options.MessageRetry.
+	Retry *RetryOptions
+}
+
+// SubscribeGroupStateOptions are the options of [Client.SubscribeGroupState].
+type SubscribeGroupStateOptions struct {
+	// Retry replaces [Options.MessageRetry] for this call. Default: nil, which
+	// means Options.MessageRetry.
+	Retry *RetryOptions
+}
+
+// UnsubscribeGroupStateOptions are the options of
+// [Client.UnsubscribeGroupState].
+type UnsubscribeGroupStateOptions struct {
+	// Retry replaces [Options.MessageRetry] for this call. Default: nil, which
+	// means Options.MessageRetry.
+	Retry *RetryOptions
+}
+
+// SetGroupState sets the entry of this connection in the state of a group, in
+// place of the one that it had. The service sends it to all clients that are
+// subscribed to the state. The client must be a member of the group. The entry is
+// removed when the connection ends: set it again in OnConnected. The options may
+// be nil.
 //
 // Group state is a preview feature of the service.
-func (c *Client) SetGroupState(ctx context.Context, group string, state map[string]string) error {
+func (c *Client) SetGroupState(ctx context.Context, group string, state map[string]string, o *SetGroupStateOptions) error {
+	if o == nil {
+		o = &SetGroupStateOptions{}
+	}
 	if state == nil {
 		state = map[string]string{}
 	}
-	return c.setGroupState(ctx, "set", group, state)
-}
-
-// ClearGroupState removes this connection's own entry.
-func (c *Client) ClearGroupState(ctx context.Context, group string) error {
-	return c.setGroupState(ctx, "clear", group, nil)
-}
-
-func (c *Client) setGroupState(ctx context.Context, verb, group string, state map[string]string) error {
-	return c.stateCall(ctx, verb+" state of group", group, &call{}, func(id *uint64) wire.Upstream {
+	return c.stateCall(ctx, "set state of group", group, &call{}, o.Retry, func(id *uint64) wire.Upstream {
 		return wire.SetGroupState{Group: group, AckID: id, State: state}
 	})
 }
 
-// SubscribeGroupState asks for the state of a group, which the client must have
-// joined: all of it now, and what changes from then on. [Client.GroupState] has
-// it, and OnGroupStateChanged tells when it is new. A new connection subscribes
-// again.
-func (c *Client) SubscribeGroupState(ctx context.Context, group string) error {
-	return c.stateCall(ctx, "subscribe to state of group", group, &call{subscribe: group}, func(id *uint64) wire.Upstream {
+// ClearGroupState removes the entry of this connection from the state of a group.
+// The options may be nil.
+func (c *Client) ClearGroupState(ctx context.Context, group string, o *ClearGroupStateOptions) error {
+	if o == nil {
+		o = &ClearGroupStateOptions{}
+	}
+	return c.stateCall(ctx, "clear state of group", group, &call{}, o.Retry, func(id *uint64) wire.Upstream {
+		return wire.SetGroupState{Group: group, AckID: id}
+	})
+}
+
+// SubscribeGroupState subscribes to the state of a group, of which the client must
+// be a member. The service sends the whole state and, from then on, its changes.
+// Use [Client.GroupState] to read the state and [Client.OnGroupStateChanged] to be
+// notified. The client subscribes again after a reconnect. The options may be nil.
+func (c *Client) SubscribeGroupState(ctx context.Context, group string, o *SubscribeGroupStateOptions) error {
+	if o == nil {
+		o = &SubscribeGroupStateOptions{}
+	}
+	return c.stateCall(ctx, "subscribe to state of group", group, &call{subscribe: group}, o.Retry, func(id *uint64) wire.Upstream {
 		return wire.SubscribeGroupState{Group: group, AckID: id}
 	})
 }
 
-// UnsubscribeGroupState is the opposite of SubscribeGroupState.
-func (c *Client) UnsubscribeGroupState(ctx context.Context, group string) error {
-	return c.stateCall(ctx, "unsubscribe from state of group", group, &call{unsubscribe: group}, func(id *uint64) wire.Upstream {
+// UnsubscribeGroupState cancels the subscription to the state of a group. The
+// options may be nil.
+func (c *Client) UnsubscribeGroupState(ctx context.Context, group string, o *UnsubscribeGroupStateOptions) error {
+	if o == nil {
+		o = &UnsubscribeGroupStateOptions{}
+	}
+	return c.stateCall(ctx, "unsubscribe from state of group", group, &call{unsubscribe: group}, o.Retry, func(id *uint64) wire.Upstream {
 		return wire.UnsubscribeGroupState{Group: group, AckID: id}
 	})
 }
 
-func (c *Client) stateCall(ctx context.Context, op, group string, k *call, frame func(id *uint64) wire.Upstream) error {
+func (c *Client) stateCall(ctx context.Context, op, group string, k *call, retry *RetryOptions, frame func(id *uint64) wire.Upstream) error {
 	op += " " + quote(group)
 	c.mu.Lock()
 	_, joined := c.groups[group]
 	stopped := c.state == StateStopped || c.state == StateStopping
 	first := joined && k.subscribe != "" && c.states[group] == nil
 	if first {
-		// The snapshot may come before the ack.
+		// The snapshot may come before the acknowledgement.
 		c.states[group] = &groupState{entries: make(map[string]*stateEntry)}
 	}
 	c.mu.Unlock()
 	switch {
 	case stopped:
-		return wrap(op, ErrStopped)
+		return wrap(op, ErrNotRunning)
 	case !joined:
 		return wrap(op, ErrNotJoined)
 	}
-	err := c.callWithAck(ctx, k, frame)
+	err := c.callWithAck(ctx, k, retry, frame)
 	if err != nil && first {
 		c.mu.Lock()
 		delete(c.states, group)
@@ -116,14 +159,15 @@ func (c *Client) stateCall(ctx context.Context, op, group string, k *call, frame
 	return wrap(op, err)
 }
 
-// GroupState returns the state of a group as far as it is known, by connection
-// id. It fails with [ErrNotSubscribed] where SubscribeGroupState was not called.
+// GroupState returns the state of a group as it was last received, sorted by
+// connection ID. It returns an error that matches [ErrNotSubscribed] if the client
+// is not subscribed to the state.
 func (c *Client) GroupState(group string) ([]GroupStateEntry, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	g := c.states[group]
 	if g == nil {
-		return nil, wrap("state of group "+quote(group), ErrNotSubscribed)
+		return nil, wrap("get state of group "+quote(group), ErrNotSubscribed)
 	}
 	var out []GroupStateEntry
 	for _, e := range g.entries {
@@ -140,8 +184,8 @@ func (c *Client) GroupState(group string) ([]GroupStateEntry, error) {
 	return out, nil
 }
 
-// groupStateFrame takes over what the service says about a group, and reports
-// whether anybody is interested.
+// groupStateFrame applies a snapshot or an update, and reports whether the client
+// is subscribed to the state.
 func (c *Client) groupStateFrame(d wire.GroupState) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -157,7 +201,8 @@ func (c *Client) groupStateFrame(d wire.GroupState) bool {
 	return true
 }
 
-// replace takes a snapshot, which is the truth but for what changed lately.
+// replace applies a snapshot: it replaces all entries except those that have been
+// updated recently.
 func (g *groupState) replace(items []wire.GroupStateItem, now time.Time) {
 	old := g.entries
 	g.entries = make(map[string]*stateEntry, len(items))
@@ -167,14 +212,14 @@ func (g *groupState) replace(items []wire.GroupStateItem, now time.Time) {
 		}
 	}
 	for id, e := range old {
-		fresh := !e.received.IsZero() && now.Sub(e.received) < realTime
+		fresh := !e.received.IsZero() && now.Sub(e.received) < updatePrecedence
 		if n := g.entries[id]; fresh && (n == nil || n.UpdatedAt < e.UpdatedAt) {
 			g.entries[id] = e
 		}
 	}
 }
 
-// update takes changes. The newest of a connection wins.
+// update applies changes. The newest of a connection wins.
 func (g *groupState) update(items []wire.GroupStateItem, now time.Time) {
 	cleared := false
 	for _, item := range items {
@@ -184,12 +229,12 @@ func (g *groupState) update(items []wire.GroupStateItem, now time.Time) {
 		}
 	}
 	if cleared {
-		g.trim()
+		g.pruneCleared()
 	}
 }
 
-// trim forgets the oldest cleared entries.
-func (g *groupState) trim() {
+// pruneCleared removes the oldest cleared entries.
+func (g *groupState) pruneCleared() {
 	var cleared []*stateEntry
 	for _, e := range g.entries {
 		if e.State == nil {
@@ -205,8 +250,8 @@ func (g *groupState) trim() {
 	}
 }
 
-// resubscribe asks for the groups' states on a new connection. What was known is
-// forgotten: changes may have been missed. It needs c.mu.
+// resubscribe subscribes to the states of the groups on a new connection. The old
+// entries are removed, since changes may have been missed. c.mu must be held.
 func (c *Client) resubscribe(s *session, l *link) {
 	for group, g := range c.states {
 		clear(g.entries)
@@ -227,5 +272,5 @@ func stateError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("its state: %w", err)
+	return fmt.Errorf("group state: %w", err)
 }

@@ -38,8 +38,8 @@ func TestGroupState(t *testing.T) {
 		c, p, e := start(t, s, client.Options{})
 		ctx := t.Context()
 		for _, err := range []error{
-			c.SetGroupState(ctx, "room", nil), c.ClearGroupState(ctx, "room"),
-			c.SubscribeGroupState(ctx, "room"), c.UnsubscribeGroupState(ctx, "room"),
+			c.SetGroupState(ctx, "room", nil, nil), c.ClearGroupState(ctx, "room", nil),
+			c.SubscribeGroupState(ctx, "room", nil), c.UnsubscribeGroupState(ctx, "room", nil),
 		} {
 			if !errors.Is(err, client.ErrNotJoined) {
 				t.Error(err)
@@ -50,21 +50,21 @@ func TestGroupState(t *testing.T) {
 		}
 		p.join(c, "room")
 
-		done := background(func() error { return c.SetGroupState(ctx, "room", map[string]string{"k": "v"}) })
+		done := background(func() error { return c.SetGroupState(ctx, "room", map[string]string{"k": "v"}, nil) })
 		p.expect(`{"type":"setGroupState","group":"room","ackId":2,"state":{"k":"v"}}`)
 		p.ack(2)
 		must(t, done)
-		done = background(func() error { return c.SetGroupState(ctx, "room", nil) })
+		done = background(func() error { return c.SetGroupState(ctx, "room", nil, nil) })
 		p.expect(`{"type":"setGroupState","group":"room","ackId":3,"state":{}}`)
 		p.ack(3)
 		must(t, done)
-		done = background(func() error { return c.ClearGroupState(ctx, "room") })
+		done = background(func() error { return c.ClearGroupState(ctx, "room", nil) })
 		p.expect(`{"type":"setGroupState","group":"room","ackId":4}`)
 		p.ack(4)
 		must(t, done)
 
 		// A refused subscription is none.
-		done = background(func() error { return c.SubscribeGroupState(ctx, "room") })
+		done = background(func() error { return c.SubscribeGroupState(ctx, "room", nil) })
 		p.refuse(*p.read("subscribeGroupState").AckID, "Forbidden")
 		if err := <-done; !errors.Is(err, client.ErrForbidden) {
 			t.Error(err)
@@ -74,7 +74,7 @@ func TestGroupState(t *testing.T) {
 		}
 
 		// The snapshot may come before the ack.
-		done = background(func() error { return c.SubscribeGroupState(ctx, "room") })
+		done = background(func() error { return c.SubscribeGroupState(ctx, "room", nil) })
 		p.expect(`{"type":"subscribeGroupState","group":"room","ackId":6}`)
 		p.send(`{"type":"groupStateSnapshot","group":"room","items":[{"connectionId":"b","userId":"bob","state":{"a":"1"},"updatedAt":100},{"connectionId":"a","state":{},"updatedAt":50}]}`)
 		p.ack(6)
@@ -102,7 +102,7 @@ func TestGroupState(t *testing.T) {
 		p.send(`{"type":"groupStateSnapshot","group":"room","items":[{"connectionId":"c","state":{"n":"0"},"updatedAt":199}]}`)
 		expectState(t, c, "c/ map[n:0] at 199; ")
 
-		must(t, background(func() error { return c.UnsubscribeGroupState(ctx, "room") }))
+		must(t, background(func() error { return c.UnsubscribeGroupState(ctx, "room", nil) }))
 		if _, err := c.GroupState("room"); !errors.Is(err, client.ErrNotSubscribed) {
 			t.Error(err)
 		}
@@ -116,8 +116,8 @@ func TestGroupStateAfterReconnect(t *testing.T) {
 		s := newScript(t)
 		c, p, e := start(t, s, client.Options{})
 		for _, call := range []func() error{
-			func() error { return c.JoinGroup(t.Context(), "room") },
-			func() error { return c.SubscribeGroupState(t.Context(), "room") },
+			func() error { return c.JoinGroup(t.Context(), "room", nil) },
+			func() error { return c.SubscribeGroupState(t.Context(), "room", nil) },
 		} {
 			done := background(call)
 			data, _ := p.next()
@@ -144,7 +144,7 @@ func TestGroupStateAfterReconnect(t *testing.T) {
 		p.grant("joinGroup")
 		p.refuse(*p.read("subscribeGroupState").AckID, "Forbidden")
 		e.expect(t, `disconnected c2 1008 "" tried=false`, "connected c3 alice",
-			"rejoin failed room: its state: the service answered Forbidden: because")
+			"rejoin failed room: group state: service error: Forbidden: because")
 		if _, err := c.GroupState("room"); !errors.Is(err, client.ErrNotSubscribed) {
 			t.Error(err)
 		}
@@ -158,7 +158,7 @@ func TestGroupStateForgetsClearedEntries(t *testing.T) {
 		s := newScript(t)
 		c, p, _ := start(t, s, client.Options{})
 		go p.serve()
-		if err := errors.Join(c.JoinGroup(t.Context(), "room"), c.SubscribeGroupState(t.Context(), "room")); err != nil {
+		if err := errors.Join(c.JoinGroup(t.Context(), "room", nil), c.SubscribeGroupState(t.Context(), "room", nil)); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 201 {

@@ -71,7 +71,7 @@ func TestAckFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, _ := start(t, s, client.Options{})
-		c.OnGroupMessage(func(client.GroupMessage) {})
+		c.OnGroupMessage(func(context.Context, client.GroupMessage) {})
 		const n = 20_000
 		grows(t, 2<<20, func() {
 			for i := range n {
@@ -99,7 +99,7 @@ func TestStreamFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		var log lockedBuilder
-		c, p, _ := start(t, s, client.Options{MaxInStreams: 100, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		c, p, _ := start(t, s, client.Options{MaxIncomingStreams: 100, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		var mu sync.Mutex
 		running, most, total := 0, 0, 0
 		count := func(n int) {
@@ -110,10 +110,10 @@ func TestStreamFlood(t *testing.T) {
 				most = max(most, running)
 			}
 		}
-		c.OnStream(func(in *client.InStream) {
+		c.OnStream(func(_ context.Context, in *client.IncomingStream) {
 			count(1)
 			defer count(-1)
-			for range in.All(context.Background()) {
+			for range in.Messages(context.Background()) {
 			}
 		})
 		seq := 0
@@ -125,7 +125,7 @@ func TestStreamFlood(t *testing.T) {
 		if most != 100 || total != 100 {
 			t.Errorf("%d readers at the same time, %d in all", most, total)
 		}
-		if n := strings.Count(log.String(), "MaxInStreams"); n == 0 || n > 20 {
+		if n := strings.Count(log.String(), "MaxIncomingStreams"); n == 0 || n > 20 {
 			t.Errorf("%d warnings", n)
 		}
 		// The readers end by themselves, and there is room again.
@@ -149,19 +149,19 @@ func TestStreamBytes(t *testing.T) {
 		release := make(chan struct{})
 		var mu sync.Mutex
 		got := 0
-		c.OnStream(func(in *client.InStream) {
+		c.OnStream(func(_ context.Context, in *client.IncomingStream) {
 			if in.ID == "leaves" {
 				return
 			}
 			<-release
-			for m := range in.All(context.Background()) {
+			for m := range in.Messages(context.Background()) {
 				mu.Lock()
 				got += len(m.Data)
 				mu.Unlock()
 			}
 		})
 		group := 0
-		c.OnGroupMessage(func(client.GroupMessage) { group++ })
+		c.OnGroupMessage(func(context.Context, client.GroupMessage) { group++ })
 		data := strings.Repeat("x", 1<<20)
 		seq := 0
 		for i := range 13 {

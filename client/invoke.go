@@ -2,24 +2,28 @@ package client
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/internal/wire"
 )
 
-// Invoke raises a user event at the event handler of the hub, and returns what
-// the handler replies: the zero Message where it replies nothing. The message
-// may be zero too. It is sent once: an invocation that fails is not repeated,
-// and one whose connection is interrupted fails with [ErrConnectionLost]. When
-// the context ends first, the service is told to cancel.
-func (c *Client) Invoke(ctx context.Context, event string, m webpubsub.Message) (webpubsub.Message, error) {
+// InvokeOptions are the options of [Client.Invoke]. There are none yet.
+type InvokeOptions struct{}
+
+// Invoke sends a user event to the event handler of the hub and returns the reply
+// of the handler, or the zero Message if there is none. The message may be the
+// zero Message. The options may be nil.
+//
+// An invocation is sent once and not retried: if the connection is interrupted,
+// Invoke returns an error that matches [ErrConnectionLost]. If the context ends
+// first, the service is asked to cancel the invocation.
+func (c *Client) Invoke(ctx context.Context, event string, m webpubsub.Message, _ *InvokeOptions) (webpubsub.Message, error) {
 	k := &call{
 		invocation: strconv.FormatUint(c.nextInvocation.Add(1), 10),
 		done:       make(chan outcome, 1),
 	}
-	op := fmt.Sprintf("invoke %q", event)
+	op := "invoke " + quote(event)
 	err := c.encode(k, wire.Invoke{InvocationID: k.invocation, Target: wire.TargetEvent, Event: event, Message: m})
 	if err != nil {
 		return webpubsub.Message{}, wrap(op, err)
@@ -31,8 +35,8 @@ func (c *Client) Invoke(ctx context.Context, event string, m webpubsub.Message) 
 	return out.message, wrap(op, out.err)
 }
 
-// cancelInvocation tells the service, if the invocation was sent at all. The frame
-// overtakes what is queued.
+// cancelInvocation asks the service to cancel an invocation that has been sent.
+// The frame is written ahead of what is queued.
 func (c *Client) cancelInvocation(k *call) {
 	frame, err := c.frame(wire.CancelInvocation{InvocationID: k.invocation})
 	c.mu.Lock()

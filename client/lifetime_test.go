@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -27,7 +28,7 @@ func TestStartAndStop(t *testing.T) {
 		if c.State() != client.StateConnected || c.ConnectionID() != "c1" {
 			t.Errorf("state %v, id %q", c.State(), c.ConnectionID())
 		}
-		if err := c.Start(t.Context()); !errors.Is(err, client.ErrStarted) {
+		if err := c.Start(t.Context()); !errors.Is(err, client.ErrAlreadyStarted) {
 			t.Errorf("second start: %v", err)
 		}
 		e.expect(t, "connected c1 alice")
@@ -42,7 +43,7 @@ func TestStartAndStop(t *testing.T) {
 			t.Errorf("state %v, id %q", c.State(), c.ConnectionID())
 		}
 		must(t, background(func() error { return c.Stop(t.Context()) }))
-		if err := c.JoinGroup(t.Context(), "room"); !errors.Is(err, client.ErrStopped) {
+		if err := c.JoinGroup(t.Context(), "room", nil); !errors.Is(err, client.ErrNotRunning) {
 			t.Errorf("join after stop: %v", err)
 		}
 
@@ -92,8 +93,8 @@ func TestInvalidOptions(t *testing.T) {
 	for _, o := range []client.Options{
 		{Protocol: 4},
 		{Protocol: -1},
-		{EventQueue: -1},
-		{OutboundQueue: -1},
+		{EventQueueSize: -1},
+		{OutboundQueueSize: -1},
 		{RecoveryWindow: -1},
 	} {
 		if _, err := client.New(client.URL(accessURL), o); err == nil {
@@ -161,7 +162,7 @@ func TestStopInEveryState(t *testing.T) {
 func stopsStart(t *testing.T, c *client.Client) {
 	started := background(func() error { return c.Start(t.Context()) })
 	t.Cleanup(func() {
-		if err := <-started; !errors.Is(err, client.ErrStopped) {
+		if err := <-started; !errors.Is(err, client.ErrNotRunning) {
 			t.Errorf("start: %v", err)
 		}
 	})
@@ -249,22 +250,24 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 	}
 }
 
-func TestStopInCallbackAndStartAgain(t *testing.T) {
+// A callback may stop and start the client with its own context, which Stop
+// cancels.
+func TestStopAndStartInCallbacks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, e := prepare(t, s, client.Options{})
 		first := true
-		c.OnGroupMessage(func(client.GroupMessage) {
-			if err := c.Stop(context.Background()); err != nil {
+		c.OnGroupMessage(func(ctx context.Context, _ client.GroupMessage) {
+			if err := c.Stop(ctx); err != nil {
 				t.Error(err)
 			}
-			e.add("stop returned")
+			e.add("stop returned, context ended: %v", ctx.Err() != nil)
 		})
-		c.OnStopped(func(client.Stopped) {
+		c.OnStopped(func(ctx context.Context, _ client.StoppedEvent) {
 			e.add("stopped")
 			if first {
 				first = false
-				if err := c.Start(context.Background()); err != nil {
+				if err := c.Start(ctx); err != nil {
 					t.Error(err)
 				}
 			}
@@ -275,7 +278,102 @@ func TestStopInCallbackAndStartAgain(t *testing.T) {
 			t.Errorf("closed with %d", code)
 		}
 		go s.hello("c2").serve()
-		e.expect(t, "connected c1 alice", "stop returned", `disconnected c1 1000 "" tried=false`, "stopped", "connected c2 alice")
+		e.expect(t, "connected c1 alice", "stop returned, context ended: true", `disconnected c1 1000 "" tried=false`, "stopped", "connected c2 alice")
+	})
+}
+
+// Stop in a goroutine that a callback waits for used to block forever: the two
+// waited for each other. With the context of the callback, Stop does not wait for
+// callbacks, whatever was derived from it.
+func TestStopInGoroutineOfCallback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, e := start(t, s, client.Options{})
+		c.OnGroupMessage(func(ctx context.Context, m client.GroupMessage) {
+			if m.SequenceID > 1 {
+				e.add("%s, context ended: %v", m.Message, ctx.Err() != nil)
+				return
+			}
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+			defer cancel()
+			if err := <-background(func() error { return c.Stop(ctx) }); err != nil {
+				t.Error(err)
+			}
+			e.add("stop returned")
+		})
+		p.message(1, "stop")
+		p.message(2, "queued")
+		if code := p.closeCode(); code != 1000 {
+			t.Errorf("closed with %d", code)
+		}
+		must(t, background(func() error { return c.Stop(t.Context()) }))
+		e.expect(t, "connected c1 alice", "stop returned", "queued, context ended: true", `disconnected c1 1000 "" tried=false`, "stopped <nil>")
+	})
+}
+
+// The context of a callback ends when the client does, with and without Stop, and
+// carries the values of that of Start.
+func TestCallbackContext(t *testing.T) {
+	type key struct{}
+	for name, end := range map[string]func(t *testing.T, c *client.Client, p *peer){
+		"stopped": func(t *testing.T, c *client.Client, p *peer) {
+			go p.hangUp()
+			must(t, background(func() error { return c.Stop(t.Context()) }))
+		},
+		"gave up": func(_ *testing.T, _ *client.Client, p *peer) { p.close(1008, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScript(t)
+				c, e := prepare(t, s, client.Options{DisableReconnect: true})
+				c.OnGroupMessage(func(ctx context.Context, _ client.GroupMessage) {
+					e.add("called with %v, %v", ctx.Value(key{}), ctx.Err())
+					<-ctx.Done()
+					e.add("ended")
+				})
+				c.OnStream(func(ctx context.Context, in *client.IncomingStream) {
+					e.add("stream with %v", ctx.Value(key{}))
+					<-ctx.Done()
+				})
+				ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "a value"))
+				started := background(func() error { return c.Start(ctx) })
+				p := s.hello("c1")
+				must(t, started)
+				cancel() // it was for the start only
+				p.piece(1, "s", 1, "x", "")
+				p.message(2, "x")
+				synctest.Wait()
+				time.Sleep(10 * time.Second)
+				if got := e.take(); !strings.Contains(got, "called with a value, <nil>") || !strings.Contains(got, "stream with a value") || strings.Contains(got, "ended") {
+					t.Errorf("events: %s", got)
+				}
+				end(t, c, p)
+				if got := e.take(); !strings.HasPrefix(got, "ended\ndisconnected") {
+					t.Errorf("events: %s", got)
+				}
+			})
+		})
+	}
+}
+
+// Stop with another context in a callback waits for itself. The log says why.
+func TestStopThatWaitsForItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		var log lockedBuilder
+		c, p, e := start(t, s, client.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		c.OnGroupMessage(func(context.Context, client.GroupMessage) {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			e.add("stop: %v", c.Stop(ctx))
+		})
+		p.message(1, "stop")
+		go p.hangUp()
+		time.Sleep(2 * time.Minute)
+		e.expect(t, "connected c1 alice", "stop: client: stop: context deadline exceeded", `disconnected c1 1000 "" tried=false`, "stopped <nil>")
+		if !strings.Contains(log.String(), "pass the context of the callback to Stop") {
+			t.Errorf("log: %s", log.String())
+		}
 	})
 }
 
@@ -308,7 +406,7 @@ func TestReconnect(t *testing.T) {
 		f := p.read("joinGroup")
 		e.expect(t)
 		p.refuse(*f.AckID, "Forbidden")
-		e.expect(t, "connected c2 alice", "rejoin failed b: the service answered Forbidden: because", "room bob: early 1")
+		e.expect(t, "connected c2 alice", "rejoin failed b: service error: Forbidden: because", "room bob: early 1")
 
 		// A group that was refused is forgotten; one that was joined is not.
 		p.close(1008, "")
@@ -352,7 +450,7 @@ func TestReconnectWithASilentCredential(t *testing.T) {
 func TestReconnectAndRejoinCanBeTurnedOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		c, p, e := start(t, s, client.Options{NoRejoin: true})
+		c, p, e := start(t, s, client.Options{DisableRejoin: true})
 		p.join(c, "a")
 		p.close(1008, "")
 		p = s.hello("c2")
@@ -364,10 +462,10 @@ func TestReconnectAndRejoinCanBeTurnedOff(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		c, p, e := start(t, s, client.Options{NoReconnect: true})
+		c, p, e := start(t, s, client.Options{DisableReconnect: true})
 		p.close(1008, "bye")
 		e.expect(t, "connected c1 alice", `disconnected c1 1008 "bye" tried=false`,
-			"stopped the service closed the connection with 1008: bye")
+			"stopped connection closed by the service: code 1008: bye")
 		if c.State() != client.StateStopped {
 			t.Errorf("state %v", c.State())
 		}
@@ -379,11 +477,11 @@ func TestReconnectAndRejoinCanBeTurnedOff(t *testing.T) {
 func TestReconnectGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		c, p, e := start(t, s, client.Options{ReconnectRetry: client.Retry{Max: 4, Delay: time.Second, MaxDelay: 3 * time.Second}})
+		c, p, e := start(t, s, client.Options{ReconnectRetry: client.RetryOptions{MaxRetries: 4, RetryDelay: time.Second, MaxRetryDelay: 3 * time.Second}})
 		<-s.requests
 		s.setRefusal(func(*http.Request) (int, string) { return 503, "" })
-		stopped := make(chan client.Stopped, 1)
-		c.OnStopped(func(v client.Stopped) { stopped <- v })
+		stopped := make(chan client.StoppedEvent, 1)
+		c.OnStopped(func(_ context.Context, v client.StoppedEvent) { stopped <- v })
 		p.close(1008, "")
 		began := time.Now()
 		var refused *client.HandshakeError

@@ -32,7 +32,7 @@ var writerSettings = wsconn.Settings{Masked: true, MaxBytes: writeBuffer, Stall:
 type outgoing struct {
 	kind    outgoingKind
 	payload []byte // of a frame and a close frame
-	owner   any    // the *call or *OutStream that the frame belongs to, if it can be taken back
+	owner   any    // the *call or *OutgoingStream that the frame belongs to, if it can be taken back
 }
 
 type outgoingKind int

@@ -3,6 +3,9 @@ package client_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"reflect"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,13 +16,13 @@ import (
 
 // The frames of every call. Ack ids count from 1.
 func TestFrames(t *testing.T) {
-	noEcho := &client.SendOptions{NoEcho: true, TTL: 5 * time.Second}
+	noEcho := &client.SendToGroupOptions{NoEcho: true, TTL: 5 * time.Second}
 	tests := []struct {
 		call func(context.Context, *client.Client) error
 		want string
 	}{
-		{func(ctx context.Context, c *client.Client) error { return c.JoinGroup(ctx, "g") }, `{"type":"joinGroup","group":"g","ackId":1}`},
-		{func(ctx context.Context, c *client.Client) error { return c.LeaveGroup(ctx, "g") }, `{"type":"leaveGroup","group":"g","ackId":2}`},
+		{func(ctx context.Context, c *client.Client) error { return c.JoinGroup(ctx, "g", nil) }, `{"type":"joinGroup","group":"g","ackId":1}`},
+		{func(ctx context.Context, c *client.Client) error { return c.LeaveGroup(ctx, "g", nil) }, `{"type":"leaveGroup","group":"g","ackId":2}`},
 		{func(ctx context.Context, c *client.Client) error {
 			return c.SendToGroup(ctx, "g", webpubsub.Text("x"), nil)
 		}, `{"type":"sendToGroup","group":"g","ackId":3,"noEcho":false,"dataType":"text","data":"x"}`},
@@ -43,11 +46,11 @@ func TestFrames(t *testing.T) {
 			must(t, done)
 		}
 		// Fire and forget has no ack id, and waits for nothing.
-		if err := c.SendToGroup(t.Context(), "g", webpubsub.Text("x"), &client.SendOptions{FireAndForget: true}); err != nil {
+		if err := c.SendToGroup(t.Context(), "g", webpubsub.Text("x"), &client.SendToGroupOptions{FireAndForget: true}); err != nil {
 			t.Error(err)
 		}
 		p.expect(`{"type":"sendToGroup","group":"g","noEcho":false,"dataType":"text","data":"x"}`)
-		if err := c.SendEvent(t.Context(), "e", webpubsub.Text("x"), &client.EventOptions{FireAndForget: true}); err != nil {
+		if err := c.SendEvent(t.Context(), "e", webpubsub.Text("x"), &client.SendEventOptions{FireAndForget: true}); err != nil {
 			t.Error(err)
 		}
 		p.expect(`{"type":"event","event":"e","dataType":"text","data":"x"}`)
@@ -63,20 +66,20 @@ func TestInvalidCalls(t *testing.T) {
 		go p.serve()
 		ctx := t.Context()
 		for i, err := range []error{
-			c.JoinGroup(ctx, ""),
-			c.LeaveGroup(ctx, " "),
+			c.JoinGroup(ctx, "", nil),
+			c.LeaveGroup(ctx, " ", nil),
 			c.SendToGroup(ctx, "g", webpubsub.Message{}, nil),
-			c.SendToGroup(ctx, "g", webpubsub.Text("x"), &client.SendOptions{TTL: time.Millisecond}),
-			c.SendToGroup(ctx, "g", webpubsub.Text("x"), &client.SendOptions{TTL: 301 * time.Second}),
-			c.SendToGroup(ctx, "g", webpubsub.Text("x"), &client.SendOptions{TTL: -time.Second}),
+			c.SendToGroup(ctx, "g", webpubsub.Text("x"), &client.SendToGroupOptions{TTL: time.Millisecond}),
+			c.SendToGroup(ctx, "g", webpubsub.Text("x"), &client.SendToGroupOptions{TTL: 301 * time.Second}),
+			c.SendToGroup(ctx, "g", webpubsub.Text("x"), &client.SendToGroupOptions{TTL: -time.Second}),
 			c.SendEvent(ctx, "1", webpubsub.Text("x"), nil),
-			c.SendEvent(ctx, "e", webpubsub.MustJSON(nil), &client.EventOptions{FireAndForget: true}),
+			c.SendEvent(ctx, "e", webpubsub.MustJSON(nil), &client.SendEventOptions{FireAndForget: true}),
 		} {
-			if !errors.Is(err, client.ErrInvalid) {
+			if !errors.Is(err, client.ErrInvalidArgument) {
 				t.Errorf("%d: %v", i, err)
 			}
 		}
-		if _, err := c.Invoke(ctx, "", webpubsub.Text("x")); !errors.Is(err, client.ErrInvalid) {
+		if _, err := c.Invoke(ctx, "", webpubsub.Text("x"), nil); !errors.Is(err, client.ErrInvalidArgument) {
 			t.Error(err)
 		}
 	})
@@ -87,7 +90,7 @@ func TestMessagesArrive(t *testing.T) {
 		s := newScript(t)
 		c, p, e := start(t, s, client.Options{})
 		var got []client.GroupMessage
-		c.OnGroupMessage(func(m client.GroupMessage) { got = append(got, m) })
+		c.OnGroupMessage(func(_ context.Context, m client.GroupMessage) { got = append(got, m) })
 		p.send(`{"sequenceId":1,"type":"message","from":"group","group":"g","fromUserId":null,"dataType":"json","data":{"a":1},"metadata":{"k":"v"}}`)
 		p.send(`{"sequenceId":2,"type":"message","from":"group","group":"g","fromUserId":"bob","dataType":"binary","data":"eHl6"}`)
 		p.send(`{"sequenceId":3,"type":"message","from":"server","dataType":"text","data":"hi"}`)
@@ -107,7 +110,7 @@ func TestRefusals(t *testing.T) {
 		s := newScript(t)
 		c, p, _ := start(t, s, client.Options{})
 		for _, name := range []string{"Forbidden", "BadRequest"} {
-			done := background(func() error { return c.JoinGroup(t.Context(), "g") })
+			done := background(func() error { return c.JoinGroup(t.Context(), "g", nil) })
 			p.refuse(*p.read("joinGroup").AckID, name)
 			err := <-done
 			var refusal *client.ServiceError
@@ -119,7 +122,7 @@ func TestRefusals(t *testing.T) {
 			}
 		}
 		// A duplicate has been done before.
-		done := background(func() error { return c.JoinGroup(t.Context(), "g") })
+		done := background(func() error { return c.JoinGroup(t.Context(), "g", nil) })
 		p.refuse(*p.read("joinGroup").AckID, "Duplicate")
 		must(t, done)
 		go p.serve()
@@ -132,7 +135,7 @@ func TestRetries(t *testing.T) {
 	for _, tt := range []struct{ max, want int }{{0, 4}, {5, 6}, {-1, 1}} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newScript(t)
-			c, p, _ := start(t, s, client.Options{MessageRetry: client.Retry{Max: tt.max}})
+			c, p, _ := start(t, s, client.Options{MessageRetry: client.RetryOptions{MaxRetries: tt.max}})
 			began := time.Now()
 			done := background(func() error { return c.SendEvent(t.Context(), "e", webpubsub.Text("x"), nil) })
 			for range tt.want {
@@ -155,12 +158,103 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+// A call may have retries of its own, and its error says how often it was sent.
+func TestRetriesOfOneCall(t *testing.T) {
+	retry := &client.RetryOptions{MaxRetries: 2, RetryDelay: time.Millisecond}
+	for name, call := range map[string]func(context.Context, *client.Client) error{
+		"event": func(ctx context.Context, c *client.Client) error {
+			return c.SendEvent(ctx, "e", webpubsub.Text("x"), &client.SendEventOptions{Retry: retry})
+		},
+		"send": func(ctx context.Context, c *client.Client) error {
+			return c.SendToGroup(ctx, "room", webpubsub.Text("x"), &client.SendToGroupOptions{Retry: retry})
+		},
+		"join": func(ctx context.Context, c *client.Client) error {
+			return c.JoinGroup(ctx, "other", &client.JoinGroupOptions{Retry: retry})
+		},
+		"leave": func(ctx context.Context, c *client.Client) error {
+			return c.LeaveGroup(ctx, "room", &client.LeaveGroupOptions{Retry: retry})
+		},
+		"set state": func(ctx context.Context, c *client.Client) error {
+			return c.SetGroupState(ctx, "room", nil, &client.SetGroupStateOptions{Retry: retry})
+		},
+		"clear state": func(ctx context.Context, c *client.Client) error {
+			return c.ClearGroupState(ctx, "room", &client.ClearGroupStateOptions{Retry: retry})
+		},
+		"subscribe": func(ctx context.Context, c *client.Client) error {
+			return c.SubscribeGroupState(ctx, "room", &client.SubscribeGroupStateOptions{Retry: retry})
+		},
+		"unsubscribe": func(ctx context.Context, c *client.Client) error {
+			return c.UnsubscribeGroupState(ctx, "room", &client.UnsubscribeGroupStateOptions{Retry: retry})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScript(t)
+				c, p, _ := start(t, s, client.Options{MessageRetry: client.RetryOptions{MaxRetries: -1}})
+				p.join(c, "room")
+				done := background(func() error { return call(t.Context(), c) })
+				for range 3 {
+					data, err := p.next()
+					if err != nil {
+						t.Fatal(err)
+					}
+					if !strings.Contains(data, `"ackId":2`) {
+						t.Errorf("sent %s", data)
+					}
+					p.refuse(2, "InternalServerError")
+				}
+				err := <-done
+				if !errors.Is(err, client.ErrInternalServer) || !strings.Contains(err.Error(), "(after 3 attempts)") {
+					t.Error(err)
+				}
+				go p.serve()
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		c, p, _ := start(t, s, client.Options{})
+		go p.serve()
+		err := c.JoinGroup(t.Context(), "room", &client.JoinGroupOptions{Retry: &client.RetryOptions{RetryDelay: -1}})
+		if !errors.Is(err, client.ErrInvalidArgument) || !strings.Contains(err.Error(), "Retry.RetryDelay") {
+			t.Error(err)
+		}
+	})
+}
+
+// The errors of the service can be compared with and not modified: they used to
+// be pointers to values that any program could change.
+func TestServiceErrors(t *testing.T) {
+	forbidden := &client.ServiceError{Name: "Forbidden", Message: "no role"}
+	for _, tt := range []struct {
+		err, target error
+		want        bool
+	}{
+		{forbidden, client.ErrForbidden, true},
+		{forbidden, client.ErrBadRequest, false},
+		{fmt.Errorf("wrapped: %w", forbidden), client.ErrForbidden, true},
+		{forbidden, &client.ServiceError{Name: "Forbidden"}, true},
+		{forbidden, &client.ServiceError{Name: "Forbidden", Message: "other"}, false},
+		{&client.ServiceError{Name: "NotFound"}, &client.ServiceError{Name: "NotFound"}, true},
+		{client.ErrForbidden, client.ErrForbidden, true},
+	} {
+		if got := errors.Is(tt.err, tt.target); got != tt.want {
+			t.Errorf("%v is %v: %v", tt.err, tt.target, got)
+		}
+	}
+	for _, err := range []error{client.ErrForbidden, client.ErrBadRequest, client.ErrInternalServer, client.ErrDuplicate} {
+		if reflect.TypeOf(err).Kind() == reflect.Pointer {
+			t.Errorf("%v can be modified", err)
+		}
+	}
+}
+
 func TestContextEndsCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, _ := start(t, s, client.Options{})
 		ctx, cancel := context.WithCancel(t.Context())
-		done := background(func() error { return c.JoinGroup(ctx, "g") })
+		done := background(func() error { return c.JoinGroup(ctx, "g", nil) })
 		f := p.read("joinGroup")
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
@@ -168,7 +262,7 @@ func TestContextEndsCall(t *testing.T) {
 		}
 		p.ack(*f.AckID) // of nobody's interest
 		go p.serve()
-		if err := c.JoinGroup(ctx, "g"); !errors.Is(err, context.Canceled) {
+		if err := c.JoinGroup(ctx, "g", nil); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 	})
@@ -185,7 +279,7 @@ func TestInvoke(t *testing.T) {
 		invoke := func(ctx context.Context) <-chan answer {
 			done := make(chan answer, 1)
 			go func() {
-				m, err := c.Invoke(ctx, "sum", webpubsub.MustJSON([]int{1, 2}))
+				m, err := c.Invoke(ctx, "sum", webpubsub.MustJSON([]int{1, 2}), nil)
 				done <- answer{m, err}
 			}()
 			return done
@@ -230,7 +324,7 @@ func TestInvoke(t *testing.T) {
 // Without a queue a call waits for the connection as long as its retries last.
 // With one it waits its turn.
 func TestCallsWhileNotConnected(t *testing.T) {
-	forget := &client.SendOptions{FireAndForget: true}
+	forget := &client.SendToGroupOptions{FireAndForget: true}
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, _ := start(t, s, client.Options{})
@@ -240,7 +334,7 @@ func TestCallsWhileNotConnected(t *testing.T) {
 		if err := c.SendToGroup(t.Context(), "g", webpubsub.Text("x"), forget); !errors.Is(err, client.ErrNotConnected) {
 			t.Error(err)
 		}
-		if _, err := c.Invoke(t.Context(), "e", webpubsub.Text("x")); !errors.Is(err, client.ErrNotConnected) {
+		if _, err := c.Invoke(t.Context(), "e", webpubsub.Text("x"), nil); !errors.Is(err, client.ErrNotConnected) {
 			t.Error(err)
 		}
 		began := time.Now()
@@ -257,7 +351,7 @@ func TestCallsWhileNotConnected(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		c, p, _ := start(t, s, client.Options{OutboundQueue: 4})
+		c, p, _ := start(t, s, client.Options{OutboundQueueSize: 4})
 		s.setDown(true)
 		p.cut()
 		synctest.Wait()
@@ -300,7 +394,7 @@ func TestCallsWhileNotConnected(t *testing.T) {
 		synctest.Wait()
 		stuck := send(t.Context(), "stuck")
 		must(t, background(func() error { return c.Stop(t.Context()) }))
-		if err := <-stuck; !errors.Is(err, client.ErrStopped) {
+		if err := <-stuck; !errors.Is(err, client.ErrNotRunning) {
 			t.Error(err)
 		}
 	})

@@ -15,25 +15,26 @@ import (
 	"example.com/webpubsub/internal/wire"
 )
 
-// Credential returns the URL to connect to, with an access token in it. It is
-// called for every new connection, so that a token need live only as long as it
-// takes to connect; recovering a connection does not need one. The context ends
-// when the attempt is given up: with that of Start, with Stop, and after two
-// minutes where the client reconnects. A credential must heed it, and must not
-// call Stop, which waits for it.
+// Credential returns the client access URL to connect to, which contains an access
+// token. It is called for every new connection, so that a token need not be valid
+// for longer than it takes to connect. It is not called to recover a connection.
+//
+// The context ends when the attempt is abandoned: with the context of Start, when
+// Stop is called, and after two minutes for a reconnect. The function must return
+// promptly when the context is canceled and must not call Stop.
 type Credential func(ctx context.Context) (string, error)
 
-// URL returns a credential that always gives the same URL. The token in it must
-// outlive the last new connection.
+// URL returns a credential that always returns the same URL. The token in it must
+// be valid until the last reconnect.
 func URL(u string) Credential {
 	return func(context.Context) (string, error) { return u, nil }
 }
 
-// Protocol is the subprotocol that the client speaks.
+// Protocol is a subprotocol of Web PubSub.
 type Protocol int
 
-// The predefined subprotocols. JSON can be read in a trace, protobuf is
-// smaller; only the reliable ones survive interruptions without a loss.
+// Subprotocols. JSON is readable in a trace, protobuf is smaller. Only the
+// reliable ones recover interrupted connections without message loss.
 const (
 	ReliableJSON Protocol = iota
 	JSON
@@ -52,90 +53,90 @@ func (p Protocol) String() string {
 	return protocols[p].Name()
 }
 
-// Retry describes how often something is tried again, and after which delay. The
-// delay doubles with each retry, and a random part of at most half of it is taken
-// off, so that clients that failed together do not retry together.
-type Retry struct {
-	// Max is the number of retries. Negative: none. Default: see the option.
-	Max int
-	// Delay is the delay before the first retry, at least 1 ms. Default: 1 s.
-	Delay time.Duration
-	// MaxDelay is the upper bound of the delay, at least 1 ms. Default: 30 s, or
-	// Delay if that is longer.
-	MaxDelay time.Duration
+// RetryOptions describes how often a request is retried, and after which delay.
+// The delay doubles with each retry, and a random part of at most half of it is
+// taken off, so that clients that failed together do not retry together.
+type RetryOptions struct {
+	// MaxRetries is the number of retries. Negative: none. Default: see where the
+	// options are used.
+	MaxRetries int
+	// RetryDelay is the delay before the first retry, at least 1 ms. Default: 1 s.
+	RetryDelay time.Duration
+	// MaxRetryDelay is the upper bound of the delay, at least 1 ms. Default: 30 s,
+	// or RetryDelay if that is longer.
+	MaxRetryDelay time.Duration
 }
 
-// Options configures a [Client]. The zero value works.
+// Options configures a [Client]. The zero value is valid.
 type Options struct {
 	// Protocol is the subprotocol. Default: ReliableJSON.
 	Protocol Protocol
-	// Header is sent with every handshake, for example a User-Agent. Default: none.
+	// Header is sent with every handshake, for example a User-Agent. Default: nil.
 	Header http.Header
-	// DialContext opens network connections, to the service or to the proxy,
-	// without TLS. Default: that of [net.Dialer].
+	// DialContext opens network connections to the service or the proxy, without
+	// TLS. Default: the method of a zero [net.Dialer].
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
-	// TLSConfig is for wss URLs and https proxies. It is not modified. Default:
-	// that of package crypto/tls.
+	// TLSConfig is used for wss URLs and https proxies. It is not modified.
+	// Default: nil, which means the defaults of package crypto/tls.
 	TLSConfig *tls.Config
-	// Proxy returns the proxy for a request, nil for none. The URL of the request
-	// has the scheme http or https and no query. A proxy has the scheme http,
-	// https or socks5. Default: [http.ProxyFromEnvironment].
+	// Proxy returns the proxy for a request, or nil for none. The URL of the request
+	// has the scheme http or https and no query; that of the proxy has the scheme
+	// http, https, socks5 or socks5h. Default: [http.ProxyFromEnvironment].
 	Proxy func(*http.Request) (*url.URL, error)
-	// Logger gets what the client does: changes of the connection as debug
-	// records, what needs attention as warnings. Never a token or a payload.
-	// Default: nothing is logged.
+	// Logger receives connection state changes at Debug level and problems at Warn
+	// level. Tokens and messages are never logged. Default: nothing is logged.
 	Logger *slog.Logger
 
-	// NoReconnect stops the client when its connection is lost for good.
-	// Default: it makes a new one.
-	NoReconnect bool
-	// NoRejoin leaves the groups of a lost connection alone. Default: a new
-	// connection joins them.
-	NoRejoin bool
-	// ReconnectRetry is for new connections after the first. Max is the number of
-	// attempts in a row: until a connection has lasted for 10 s, it counts as a
-	// failed attempt. Default: Max is unlimited.
-	ReconnectRetry Retry
-	// MessageRetry is for calls that wait for an ack. All attempts use one ack
-	// id. A call that the service refuses with Forbidden or BadRequest is not
-	// repeated, and repetitions after a recovery are not counted. Default: 3.
-	MessageRetry Retry
-	// RecoveryWindow is how long to try to recover a connection, after which
-	// OnDisconnected is called and a new connection is made. It does not start
-	// again until the recovered connection has lasted for 1 s and received
-	// something new, and not only what the service repeats. Default: 30 s, which
-	// is how long the service keeps it.
+	// DisableReconnect stops the client when its connection ends. Default: false.
+	DisableReconnect bool
+	// DisableRejoin does not rejoin the groups after a reconnect. Default: false.
+	DisableRejoin bool
+	// ReconnectRetry is used for new connections after the first. MaxRetries is the
+	// number of attempts in a row: a connection counts as a failed attempt until it
+	// has lasted for 10 s. Default: MaxRetries is unlimited.
+	ReconnectRetry RetryOptions
+	// MessageRetry is used for calls that wait for an acknowledgement. All attempts
+	// of a call use the same ack ID. Errors that match [ErrForbidden] or
+	// [ErrBadRequest] are not retried. Sending a request again after a recovery is
+	// not a retry. Default: MaxRetries is 3.
+	MessageRetry RetryOptions
+	// RecoveryWindow is how long the client tries to recover an interrupted
+	// connection. Afterwards OnDisconnected is called and the client reconnects. A
+	// new window does not start until the recovered connection has lasted for 1 s
+	// and received something other than what the service repeats; raise it for
+	// networks that fail more often. Default: 30 s, which is how long the service
+	// keeps an interrupted connection.
 	RecoveryWindow time.Duration
-	// RecoveryInterval is the time between attempts to recover, at least 1 ms. A
+	// RecoveryInterval is the delay between attempts to recover, at least 1 ms. A
 	// random part of at most half of it is taken off. Default: 1 s.
 	RecoveryInterval time.Duration
 
-	// PingInterval is the time between pings, at least 1 ms. The service answers
-	// them. Negative: only the one that follows a recovery is sent. Default: 20 s.
+	// PingInterval is the interval of pings, which the service answers, at least
+	// 1 ms. Negative: a ping is sent only after a recovery. Default: 20 s.
 	PingInterval time.Duration
-	// IdleTimeout is how long nothing may be received until the connection counts
-	// as dead and is dropped, to be recovered. It is at least 1 ms. Negative: no
-	// limit. Default: 120 s.
+	// IdleTimeout is the maximum period without received data, at least 1 ms. The
+	// connection is then dropped and recovered. Negative: no limit. Default: 120 s.
 	IdleTimeout time.Duration
-	// StreamIdleTimeout is how long nothing may be received until an [InStream]
-	// ends with [ErrStreamIdle]. It is at least 1 ms. Default: 5 min, as in the
-	// service.
+	// StreamIdleTimeout is the maximum period without messages of an
+	// [IncomingStream], at least 1 ms. The stream then ends with [ErrStreamIdle].
+	// Default: 5 min, as in the service.
 	StreamIdleTimeout time.Duration
-	// MaxInStreams is the number of incoming streams that are read at the same
-	// time. Each has a goroutine. Further streams are ignored, with a warning in
-	// the log, until one has ended and its reader has returned. Default: 1,000.
-	MaxInStreams int
+	// MaxIncomingStreams is the maximum number of incoming streams that are read
+	// concurrently, each on its own goroutine. Further streams are ignored, with a
+	// warning in the log, until one has ended and its callback has returned.
+	// Default: 1,000.
+	MaxIncomingStreams int
 
-	// EventQueue is the number of messages that may wait for their callbacks, of
-	// at most 16 MiB together. See the package comment for what happens beyond.
-	// Default: 10,000.
-	EventQueue int
-	// OutboundQueue is the number of calls that may wait, in order, for a
-	// connection that is being made or recovered. One more fails with
-	// [ErrQueueFull]. Without a queue such calls are retried as MessageRetry says,
-	// and one that is not, such as fire-and-forget, fails with [ErrNotConnected].
-	// Default: 0.
-	OutboundQueue int
+	// EventQueueSize is the maximum number of messages that wait for their
+	// callbacks. They are also limited to 16 MiB. See the package documentation for
+	// what happens when the queue is full. Default: 10,000.
+	EventQueueSize int
+	// OutboundQueueSize is the maximum number of calls that wait, in order, for a
+	// connection while it is made or recovered. Further calls return an error that
+	// matches [ErrQueueFull]. Without a queue, calls are retried as MessageRetry
+	// specifies, and those that are not retried, such as fire-and-forget messages,
+	// return an error that matches [ErrNotConnected]. Default: 0.
+	OutboundQueueSize int
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -153,54 +154,68 @@ func (o Options) withDefaults() (Options, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	o.ReconnectRetry = o.ReconnectRetry.withDefaults(0)
-	o.MessageRetry = o.MessageRetry.withDefaults(3)
+	o.MessageRetry = o.MessageRetry.withDefaults(defaultMessageRetries)
 	setDefault(&o.RecoveryWindow, 30*time.Second)
 	setDefault(&o.RecoveryInterval, time.Second)
 	setDefault(&o.PingInterval, 20*time.Second)
 	setDefault(&o.IdleTimeout, 120*time.Second)
 	setDefault(&o.StreamIdleTimeout, 5*time.Minute)
-	setDefault(&o.MaxInStreams, 1000)
-	setDefault(&o.EventQueue, 10_000)
+	setDefault(&o.MaxIncomingStreams, 1000)
+	setDefault(&o.EventQueueSize, 10_000)
 	return o, o.check()
 }
 
-// check finds the durations that would make a loop without a pause.
+const defaultMessageRetries = 3
+
+// check rejects negative sizes, and durations that would cause a loop without a
+// delay.
 func (o *Options) check() error {
+	errs := []error{o.ReconnectRetry.check("ReconnectRetry."), o.MessageRetry.check("MessageRetry.")}
 	for _, d := range []struct {
 		name     string
 		value    time.Duration
-		negative bool // means something
+		negative bool // has a meaning
 	}{
-		{"ReconnectRetry.Delay", o.ReconnectRetry.Delay, false},
-		{"ReconnectRetry.MaxDelay", o.ReconnectRetry.MaxDelay, false},
-		{"MessageRetry.Delay", o.MessageRetry.Delay, false},
-		{"MessageRetry.MaxDelay", o.MessageRetry.MaxDelay, false},
 		{"RecoveryWindow", o.RecoveryWindow, false},
 		{"RecoveryInterval", o.RecoveryInterval, false},
 		{"PingInterval", o.PingInterval, true},
 		{"IdleTimeout", o.IdleTimeout, true},
 		{"StreamIdleTimeout", o.StreamIdleTimeout, false},
 	} {
-		if d.value < time.Millisecond && !(d.negative && d.value < 0) {
-			return fmt.Errorf("client: Options.%s is %v: it must be at least 1 ms, or 0 for the default", d.name, d.value)
+		if !d.negative || d.value >= 0 {
+			errs = append(errs, checkDuration(d.name, d.value))
 		}
 	}
 	for _, n := range []struct {
 		name  string
 		value int
-	}{{"EventQueue", o.EventQueue}, {"OutboundQueue", o.OutboundQueue}, {"MaxInStreams", o.MaxInStreams}} {
+	}{{"EventQueueSize", o.EventQueueSize}, {"OutboundQueueSize", o.OutboundQueueSize}, {"MaxIncomingStreams", o.MaxIncomingStreams}} {
 		if n.value < 0 {
-			return fmt.Errorf("client: Options.%s is %d: it must not be negative", n.name, n.value)
+			errs = append(errs, fmt.Errorf("Options.%s is %d: it must not be negative", n.name, n.value))
 		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("client: %w", err)
 	}
 	return nil
 }
 
-func (r Retry) withDefaults(limit int) Retry {
-	setDefault(&r.Max, limit)
-	setDefault(&r.Delay, time.Second)
-	setDefault(&r.MaxDelay, max(r.Delay, 30*time.Second))
+func checkDuration(name string, d time.Duration) error {
+	if d < time.Millisecond {
+		return fmt.Errorf("Options.%s is %v: it must be at least 1 ms, or 0 for the default", name, d)
+	}
+	return nil
+}
+
+func (r RetryOptions) withDefaults(maxRetries int) RetryOptions {
+	setDefault(&r.MaxRetries, maxRetries)
+	setDefault(&r.RetryDelay, time.Second)
+	setDefault(&r.MaxRetryDelay, max(r.RetryDelay, 30*time.Second))
 	return r
+}
+
+func (r RetryOptions) check(prefix string) error {
+	return errors.Join(checkDuration(prefix+"RetryDelay", r.RetryDelay), checkDuration(prefix+"MaxRetryDelay", r.MaxRetryDelay))
 }
 
 func setDefault[T comparable](v *T, def T) {
@@ -210,7 +225,15 @@ func setDefault[T comparable](v *T, def T) {
 	}
 }
 
-func (o *Options) messagePolicy() backoff.Policy {
-	r := o.MessageRetry
-	return backoff.Policy{MaxTries: max(r.Max, 0), Delay: r.Delay, MaxDelay: r.MaxDelay}
+// messagePolicy returns the policy of a call with an acknowledgement, whose own
+// options may be nil.
+func (c *Client) messagePolicy(own *RetryOptions) (backoff.Policy, error) {
+	r := c.o.MessageRetry
+	if own != nil {
+		r = own.withDefaults(defaultMessageRetries)
+		if err := r.check("Retry."); err != nil {
+			return backoff.Policy{}, fmt.Errorf("%w: %w", ErrInvalidArgument, err)
+		}
+	}
+	return backoff.Policy{MaxTries: max(r.MaxRetries, 0), Delay: r.RetryDelay, MaxDelay: r.MaxRetryDelay}, nil
 }

@@ -18,27 +18,27 @@ var durations = map[string]struct {
 	set      func(o *client.Options, d time.Duration)
 	negative bool
 }{
-	"ReconnectRetry.Delay":    {func(o *client.Options, d time.Duration) { o.ReconnectRetry.Delay = d }, false},
-	"ReconnectRetry.MaxDelay": {func(o *client.Options, d time.Duration) { o.ReconnectRetry.MaxDelay = d }, false},
-	"MessageRetry.Delay":      {func(o *client.Options, d time.Duration) { o.MessageRetry.Delay = d }, false},
-	"MessageRetry.MaxDelay":   {func(o *client.Options, d time.Duration) { o.MessageRetry.MaxDelay = d }, false},
-	"RecoveryWindow":          {func(o *client.Options, d time.Duration) { o.RecoveryWindow = d }, false},
-	"RecoveryInterval":        {func(o *client.Options, d time.Duration) { o.RecoveryInterval = d }, false},
-	"PingInterval":            {func(o *client.Options, d time.Duration) { o.PingInterval = d }, true},
-	"IdleTimeout":             {func(o *client.Options, d time.Duration) { o.IdleTimeout = d }, true},
-	"StreamIdleTimeout":       {func(o *client.Options, d time.Duration) { o.StreamIdleTimeout = d }, false},
+	"ReconnectRetry.RetryDelay":    {func(o *client.Options, d time.Duration) { o.ReconnectRetry.RetryDelay = d }, false},
+	"ReconnectRetry.MaxRetryDelay": {func(o *client.Options, d time.Duration) { o.ReconnectRetry.MaxRetryDelay = d }, false},
+	"MessageRetry.RetryDelay":      {func(o *client.Options, d time.Duration) { o.MessageRetry.RetryDelay = d }, false},
+	"MessageRetry.MaxRetryDelay":   {func(o *client.Options, d time.Duration) { o.MessageRetry.MaxRetryDelay = d }, false},
+	"RecoveryWindow":               {func(o *client.Options, d time.Duration) { o.RecoveryWindow = d }, false},
+	"RecoveryInterval":             {func(o *client.Options, d time.Duration) { o.RecoveryInterval = d }, false},
+	"PingInterval":                 {func(o *client.Options, d time.Duration) { o.PingInterval = d }, true},
+	"IdleTimeout":                  {func(o *client.Options, d time.Duration) { o.IdleTimeout = d }, true},
+	"StreamIdleTimeout":            {func(o *client.Options, d time.Duration) { o.StreamIdleTimeout = d }, false},
 }
 
 var counts = map[string]struct {
 	set      func(o *client.Options, n int)
 	negative bool
 }{
-	"ReconnectRetry.Max": {func(o *client.Options, n int) { o.ReconnectRetry.Max = n }, true},
-	"MessageRetry.Max":   {func(o *client.Options, n int) { o.MessageRetry.Max = n }, true},
-	"EventQueue":         {func(o *client.Options, n int) { o.EventQueue = n }, false},
-	"OutboundQueue":      {func(o *client.Options, n int) { o.OutboundQueue = n }, false},
-	"MaxInStreams":       {func(o *client.Options, n int) { o.MaxInStreams = n }, false},
-	"Protocol":           {func(o *client.Options, n int) { o.Protocol = client.Protocol(n) }, false},
+	"ReconnectRetry.MaxRetries": {func(o *client.Options, n int) { o.ReconnectRetry.MaxRetries = n }, true},
+	"MessageRetry.MaxRetries":   {func(o *client.Options, n int) { o.MessageRetry.MaxRetries = n }, true},
+	"EventQueueSize":            {func(o *client.Options, n int) { o.EventQueueSize = n }, false},
+	"OutboundQueueSize":         {func(o *client.Options, n int) { o.OutboundQueueSize = n }, false},
+	"MaxIncomingStreams":        {func(o *client.Options, n int) { o.MaxIncomingStreams = n }, false},
+	"Protocol":                  {func(o *client.Options, n int) { o.Protocol = client.Protocol(n) }, false},
 }
 
 // Every option at its extremes is an error of New that names it, or works: a

@@ -60,7 +60,7 @@ func (r *run) handle(s *session, l *link, frame wire.Downstream) (progress bool,
 		}
 		it := item{seq: d.SequenceID, size: 1}
 		if r.c.groupStateFrame(d) {
-			it.event = GroupStateChanged{d.Group}
+			it.event = GroupStateChangedEvent{d.Group}
 		} else if d.SequenceID == 0 {
 			return true, nil
 		}
@@ -96,16 +96,17 @@ func (r *run) enqueue(s *session, l *link, it item) error {
 	}
 	if !r.queue.push(it, l.p.Reliable()) {
 		if l.p.Reliable() {
-			return ErrSlow
+			return ErrSlowConsumer
 		}
-		if r.dropped++; r.dropped == 1 && r.noise.Allow("dropped") {
-			r.c.o.Logger.Warn("event queue is full, dropping messages (use a reliable subprotocol to avoid message loss)", "error", ErrSlow)
+		if r.dropped++; r.dropped == 1 && r.noise.Allow("dropping messages") {
+			r.c.o.Logger.Warn("event queue of the Web PubSub client is full, dropping messages", "queueSize", r.c.o.EventQueueSize,
+				"hint", "make callbacks return faster, increase Options.EventQueueSize, or use a reliable subprotocol")
 		}
 		return nil
 	}
 	if r.dropped > 0 {
-		if r.noise.Allow("dropped count") {
-			r.c.o.Logger.Warn("messages were dropped", "count", r.dropped)
+		if r.noise.Allow("dropped messages") {
+			r.c.o.Logger.Warn("the Web PubSub client no longer drops messages", "dropped", r.dropped)
 		}
 		r.dropped = 0
 	}
@@ -117,38 +118,3 @@ func (r *run) enqueue(s *session, l *link, it item) error {
 
 // sizeOf returns the memory that a message takes while it waits, roughly.
 func sizeOf(d wire.Data) int { return len(d.Message.Data) + len(d.Group) + 128 }
-
-// deliver runs the callbacks.
-func (r *run) deliver() {
-	defer close(r.delivered)
-	if r.prevDelivered != nil {
-		<-r.prevDelivered
-	}
-	id := goroutineID()
-	r.c.inCallback.Store(id, nil)
-	defer r.c.inCallback.Delete(id)
-	in := newStreamDispatcher(r)
-	defer in.readers.Wait()
-	defer in.endAll(ErrStopped)
-	for items := r.queue.take(); items != nil; items = r.queue.take() {
-		for i := range items {
-			it := &items[i]
-			if it.barrier == nil {
-				r.c.call(it.event, in)
-				continue
-			}
-			failed := it.barrier.wait(r.ctx, func(f RejoinFailed) { r.queue.push(item{event: f}, true) })
-			r.c.call(it.event, in)
-			for _, f := range failed {
-				r.c.call(f, in)
-			}
-		}
-	}
-}
-
-func streamError(e *wire.StreamError) error {
-	if e == nil {
-		return nil
-	}
-	return &StreamError{e.Name, e.Message, e.UserErrorCode}
-}

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -63,7 +64,7 @@ func TestRecoveryWithConnectedFrame(t *testing.T) {
 func TestCallsSurviveRecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		c, p, _ := start(t, s, client.Options{MessageRetry: client.Retry{Max: -1}})
+		c, p, _ := start(t, s, client.Options{MessageRetry: client.RetryOptions{MaxRetries: -1}})
 		done := background(func() error { return c.SendToGroup(t.Context(), "g", webpubsub.Text("x"), nil) })
 		for range 5 {
 			if f := p.read("sendToGroup"); *f.AckID != 1 {
@@ -186,7 +187,7 @@ func TestRejoinTimeout(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		e.expect(t, "connected c2 alice", "room bob: waits 1")
 		p.refuse(id, "Forbidden")
-		e.expect(t, "rejoin failed room: the service answered Forbidden: because")
+		e.expect(t, "rejoin failed room: service error: Forbidden: because")
 	})
 }
 
@@ -260,10 +261,10 @@ func TestIdleTimeout(t *testing.T) {
 func TestSlowCallback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		c, p, _ := start(t, s, client.Options{EventQueue: 10})
+		c, p, _ := start(t, s, client.Options{EventQueueSize: 10})
 		release := make(chan struct{})
 		var got atomic.Int64
-		c.OnGroupMessage(func(m client.GroupMessage) {
+		c.OnGroupMessage(func(_ context.Context, m client.GroupMessage) {
 			<-release
 			if n := got.Add(1); uint64(n) != m.SequenceID {
 				t.Errorf("message %d is the %dth", m.SequenceID, n)
@@ -275,7 +276,7 @@ func TestSlowCallback(t *testing.T) {
 		if f := p.read("sequenceAck"); *f.SequenceID != 10 {
 			t.Errorf("acknowledged %d", *f.SequenceID)
 		}
-		joined := background(func() error { return c.JoinGroup(t.Context(), "room") })
+		joined := background(func() error { return c.JoinGroup(t.Context(), "room", nil) })
 		for {
 			data, err := p.next()
 			if err != nil {
@@ -311,10 +312,10 @@ func TestSlowCallback(t *testing.T) {
 func TestMuchTooSlowCallback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		c, p, e := start(t, s, client.Options{EventQueue: 10, NoReconnect: true})
+		c, p, e := start(t, s, client.Options{EventQueueSize: 10, DisableReconnect: true})
 		release := make(chan struct{})
 		got := 0
-		c.OnGroupMessage(func(client.GroupMessage) { <-release; got++ })
+		c.OnGroupMessage(func(context.Context, client.GroupMessage) { <-release; got++ })
 		go func() {
 			for i := 1; i <= 2011; i++ {
 				p.message(i, "x")
@@ -328,16 +329,16 @@ func TestMuchTooSlowCallback(t *testing.T) {
 		if got != 2010 {
 			t.Errorf("got %d messages", got)
 		}
-		if events := e.take(); !strings.Contains(events, "disconnected c1 1008") || !strings.Contains(events, "too slow") {
+		if events := e.take(); !strings.Contains(events, "disconnected c1 1008") || !strings.Contains(events, "cannot keep up") {
 			t.Errorf("events: %s", events)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		c, p, _ := start(t, s, client.Options{Protocol: client.JSON, EventQueue: 10})
+		c, p, _ := start(t, s, client.Options{Protocol: client.JSON, EventQueueSize: 10})
 		release := make(chan struct{})
 		got := 0
-		c.OnGroupMessage(func(client.GroupMessage) { <-release; got++ })
+		c.OnGroupMessage(func(context.Context, client.GroupMessage) { <-release; got++ })
 		for range 100 {
 			p.send(`{"type":"message","from":"group","group":"g","dataType":"text","data":"x"}`)
 		}
@@ -355,7 +356,7 @@ func TestPanickingCallback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, e := start(t, s, client.Options{})
-		c.OnServerMessage(func(client.ServerMessage) { panic("oops") })
+		c.OnServerMessage(func(context.Context, client.ServerMessage) { panic("oops") })
 		p.send(`{"sequenceId":1,"type":"message","from":"server","dataType":"text","data":"hi"}`)
 		p.message(2, "after")
 		e.expect(t, "connected c1 alice", "room bob: after 2")

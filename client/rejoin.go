@@ -18,9 +18,9 @@ type rejoinBarrier struct {
 
 	mu            sync.Mutex
 	left          int
-	failed        []RejoinFailed
+	failed        []RejoinFailedEvent
 	open          chan struct{}
-	onLateFailure func(RejoinFailed) // set if the barrier was passed before its time
+	onLateFailure func(RejoinFailedEvent) // set if the barrier was passed before its time
 }
 
 func newRejoinBarrier(groups int) *rejoinBarrier {
@@ -36,8 +36,8 @@ func newRejoinBarrier(groups int) *rejoinBarrier {
 func (b *rejoinBarrier) settle(group string, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if err != nil && !errors.Is(err, ErrDuplicate) && !errors.Is(err, ErrConnectionLost) && !errors.Is(err, ErrStopped) {
-		f := RejoinFailed{group, err}
+	if err != nil && !errors.Is(err, ErrDuplicate) && !errors.Is(err, ErrConnectionLost) && !errors.Is(err, ErrNotRunning) {
+		f := RejoinFailedEvent{group, err}
 		if b.onLateFailure != nil {
 			b.onLateFailure(f)
 		}
@@ -50,7 +50,7 @@ func (b *rejoinBarrier) settle(group string, err error) {
 
 // wait returns the groups that could not be joined. Failures after the timeout
 // are passed to late.
-func (b *rejoinBarrier) wait(ctx context.Context, late func(RejoinFailed)) []RejoinFailed {
+func (b *rejoinBarrier) wait(ctx context.Context, late func(RejoinFailedEvent)) []RejoinFailedEvent {
 	timer := time.NewTimer(rejoinTimeout)
 	defer timer.Stop()
 	select {

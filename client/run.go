@@ -16,10 +16,11 @@ import (
 // run is what happens from a Start to the end. One goroutine makes connections
 // and reads, one keeps the link alive, one runs the callbacks.
 type run struct {
-	c      *Client
-	ctx    context.Context // ends with Stop
-	cancel context.CancelFunc
-	queue  *queue
+	c           *Client
+	ctx         context.Context // canceled by Stop
+	callbackCtx context.Context // derived from ctx
+	cancel      context.CancelFunc
+	queue       *queue
 	// reconnect is the budget for new connections after the first, and recovery
 	// that for links of the current one.
 	reconnect, recovery *backoff.Retry
@@ -39,7 +40,7 @@ type run struct {
 // newRun requires c.mu to be held.
 func newRun(ctx context.Context, c *Client) *run {
 	r := &run{
-		c: c, queue: newQueue(c.o.EventQueue), reconnect: backoff.New(c.o.reconnectPolicy()),
+		c: c, queue: newQueue(c.o.EventQueueSize), reconnect: backoff.New(c.o.reconnectPolicy()),
 		started: make(chan error, 1), disconnected: make(chan struct{}), done: make(chan struct{}),
 	}
 	r.noise = loglimit.New(func(kind string, n int) {
@@ -52,6 +53,7 @@ func newRun(ctx context.Context, c *Client) *run {
 		}
 	}
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	r.callbackCtx = c.callbackContext(r.ctx)
 	return r
 }
 
@@ -65,13 +67,13 @@ func (r *run) loop(first context.Context) {
 	r.c.mu.Unlock()
 	r.cancel()
 	for _, k := range outbox {
-		k.finish(outcome{err: ErrStopped})
+		k.finish(outcome{err: ErrNotRunning})
 	}
 	close(r.disconnected)
 	if r.delivered == nil {
 		r.started <- err
 	} else {
-		r.queue.push(item{event: Stopped{err}}, true)
+		r.queue.push(item{event: StoppedEvent{err}}, true)
 		r.queue.close()
 		<-r.delivered
 	}
@@ -88,11 +90,11 @@ func (r *run) connections(first context.Context) error {
 	switch {
 	case err == nil:
 	case r.ctx.Err() != nil:
-		return wrap("start", ErrStopped)
+		return ErrNotRunning
 	case first.Err() != nil:
-		return wrap("start", first.Err())
+		return first.Err()
 	default:
-		return wrap("start", err)
+		return err
 	}
 	r.delivered = make(chan struct{})
 	go r.deliver()
@@ -100,12 +102,12 @@ func (r *run) connections(first context.Context) error {
 	for {
 		end := r.readUntilDisconnected(s, l)
 		r.c.o.Logger.Debug("disconnected from Web PubSub", "connection", end.ConnectionID, "code", end.Code,
-			"reason", end.Reason, "recoveryTried", end.RecoveryTried, "error", end.Err)
+			"reason", end.Reason, "recoveryAttempted", end.RecoveryAttempted, "error", end.Err)
 		r.queue.push(item{event: end}, true)
 		if r.ctx.Err() != nil {
 			return nil
 		}
-		if r.c.o.NoReconnect {
+		if r.c.o.DisableReconnect {
 			return end.Err
 		}
 		if s, l, err = r.reopen(end.Err); err != nil {
@@ -118,13 +120,13 @@ func (r *run) connections(first context.Context) error {
 }
 
 // readUntilDisconnected reads from a connection, through all interruptions.
-func (r *run) readUntilDisconnected(s *session, l *link) Disconnected {
+func (r *run) readUntilDisconnected(s *session, l *link) DisconnectedEvent {
 	r.recovery = backoff.New(r.c.o.recoveryPolicy())
 	for {
 		err := r.read(s, l)
 		recoverable := r.recoverable(s, err)
 		r.detach(err, recoverable)
-		if errors.Is(err, ErrSlow) {
+		if errors.Is(err, ErrSlowConsumer) {
 			l.writeClose(websocketNormal, echoGrace)
 		}
 		l.end()
@@ -135,7 +137,7 @@ func (r *run) readUntilDisconnected(s *session, l *link) Disconnected {
 			return r.disconnection(s, err, err, false)
 		}
 		r.c.o.Logger.Debug("Web PubSub connection interrupted, recovering", "connection", s.id, "error", err)
-		r.queue.push(item{event: Recovering{s.id}}, true)
+		r.queue.push(item{event: RecoveringEvent{s.id}}, true)
 		interruption := err
 		var frame received
 		if l, frame, err = r.recover(s, interruption); err != nil {
@@ -144,21 +146,21 @@ func (r *run) readUntilDisconnected(s *session, l *link) Disconnected {
 		}
 		r.reestablish(s, l)
 		r.c.o.Logger.Debug("Web PubSub connection recovered", "connection", s.id)
-		r.queue.push(item{event: Recovered{s.id}}, true)
+		r.queue.push(item{event: RecoveredEvent{s.id}}, true)
 		l.first = &frame
 	}
 }
 
 // disconnection describes the end of a connection by the interruption that
 // began it, and the error that made it final.
-func (r *run) disconnection(s *session, interruption, err error, tried bool) Disconnected {
-	d := Disconnected{ConnectionID: s.id, Code: websocketAbnormal, Reason: r.reason, RecoveryTried: tried, Err: err}
+func (r *run) disconnection(s *session, interruption, err error, attempted bool) DisconnectedEvent {
+	d := DisconnectedEvent{ConnectionID: s.id, Code: websocketAbnormal, Reason: r.reason, RecoveryAttempted: attempted, Err: err}
 	var closed *CloseError
 	switch {
 	case errors.As(interruption, &closed):
 		d.Code, d.Reason = closed.Code, closed.Reason
-	case errors.Is(interruption, ErrSlow):
-		d.Code, d.Reason = websocketPolicy, ErrSlow.Error()
+	case errors.Is(interruption, ErrSlowConsumer):
+		d.Code, d.Reason = websocketPolicy, ErrSlowConsumer.Error()
 	}
 	if r.ctx.Err() != nil {
 		d.Err = nil
@@ -171,7 +173,7 @@ func (r *run) establish(s *session, l *link) {
 	c := r.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.o.NoRejoin {
+	if c.o.DisableRejoin {
 		clear(c.groups)
 	}
 	groups := slices.Sorted(maps.Keys(c.groups))
@@ -181,7 +183,7 @@ func (r *run) establish(s *session, l *link) {
 		}
 	}
 	s.rejoin = newRejoinBarrier(len(groups) + len(c.states))
-	r.queue.push(item{event: Connected{s.id, s.userID}, barrier: s.rejoin}, true)
+	r.queue.push(item{event: ConnectedEvent{s.id, s.userID}, barrier: s.rejoin}, true)
 	l.session.Store(s)
 	c.session, c.link = s, l
 	for _, g := range groups {
@@ -238,7 +240,7 @@ func (r *run) detach(cause error, recovering bool) {
 	err := error(ErrConnectionLost)
 	switch {
 	case r.ctx.Err() != nil:
-		err = ErrStopped
+		err = ErrNotRunning
 	case rejectsFrame(cause):
 		err = fmt.Errorf("%w: %w", ErrConnectionLost, cause)
 	}

@@ -217,7 +217,7 @@ func (p *peer) grant(kind string) frame {
 // join has the client join a group.
 func (p *peer) join(c *client.Client, group string) {
 	p.t.Helper()
-	joined := background(func() error { return c.JoinGroup(p.t.Context(), group) })
+	joined := background(func() error { return c.JoinGroup(p.t.Context(), group, nil) })
 	p.grant("joinGroup")
 	must(p.t, joined)
 }
@@ -320,17 +320,19 @@ func (e *events) expect(t *testing.T, want ...string) {
 
 func watch(c *client.Client) *events {
 	e := &events{}
-	c.OnConnected(func(v client.Connected) { e.add("connected %s %s", v.ConnectionID, v.UserID) })
-	c.OnRecovering(func(v client.Recovering) { e.add("recovering %s", v.ConnectionID) })
-	c.OnRecovered(func(v client.Recovered) { e.add("recovered %s", v.ConnectionID) })
-	c.OnDisconnected(func(v client.Disconnected) {
-		e.add("disconnected %s %d %q tried=%v", v.ConnectionID, v.Code, v.Reason, v.RecoveryTried)
+	c.OnConnected(func(_ context.Context, v client.ConnectedEvent) { e.add("connected %s %s", v.ConnectionID, v.UserID) })
+	c.OnRecovering(func(_ context.Context, v client.RecoveringEvent) { e.add("recovering %s", v.ConnectionID) })
+	c.OnRecovered(func(_ context.Context, v client.RecoveredEvent) { e.add("recovered %s", v.ConnectionID) })
+	c.OnDisconnected(func(_ context.Context, v client.DisconnectedEvent) {
+		e.add("disconnected %s %d %q tried=%v", v.ConnectionID, v.Code, v.Reason, v.RecoveryAttempted)
 	})
-	c.OnStopped(func(v client.Stopped) { e.add("stopped %v", v.Err) })
-	c.OnGroupMessage(func(v client.GroupMessage) { e.add("%s %s: %s %d", v.Group, v.FromUserID, v.Message, v.SequenceID) })
-	c.OnServerMessage(func(v client.ServerMessage) { e.add("server: %s %d", v.Message, v.SequenceID) })
-	c.OnRejoinFailed(func(v client.RejoinFailed) { e.add("rejoin failed %s: %v", v.Group, v.Err) })
-	c.OnGroupStateChanged(func(v client.GroupStateChanged) { e.add("state of %s", v.Group) })
+	c.OnStopped(func(_ context.Context, v client.StoppedEvent) { e.add("stopped %v", v.Err) })
+	c.OnGroupMessage(func(_ context.Context, v client.GroupMessage) {
+		e.add("%s %s: %s %d", v.Group, v.FromUserID, v.Message, v.SequenceID)
+	})
+	c.OnServerMessage(func(_ context.Context, v client.ServerMessage) { e.add("server: %s %d", v.Message, v.SequenceID) })
+	c.OnRejoinFailed(func(_ context.Context, v client.RejoinFailedEvent) { e.add("rejoin failed %s: %v", v.Group, v.Err) })
+	c.OnGroupStateChanged(func(_ context.Context, v client.GroupStateChangedEvent) { e.add("state of %s", v.Group) })
 	return e
 }
 

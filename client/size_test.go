@@ -52,15 +52,15 @@ func TestMessageTooLarge(t *testing.T) {
 		t.Run(protocol.String(), func(t *testing.T) {
 			srv := emulator.StartT(t, emulator.Options{})
 			c := connect(t, srv, "alice", client.Options{Protocol: protocol}, func(c *client.Client) {
-				c.OnRecovering(func(client.Recovering) { t.Error("the connection was interrupted") })
-				c.OnDisconnected(func(d client.Disconnected) {
+				c.OnRecovering(func(context.Context, client.RecoveringEvent) { t.Error("the connection was interrupted") })
+				c.OnDisconnected(func(_ context.Context, d client.DisconnectedEvent) {
 					if d.Err != nil {
 						t.Errorf("the connection was lost: %v", d.Err)
 					}
 				})
 			})
 			ctx := t.Context()
-			if err := c.JoinGroup(ctx, "g"); err != nil {
+			if err := c.JoinGroup(ctx, "g", nil); err != nil {
 				t.Fatal(err)
 			}
 			out, err := c.OpenStream(ctx, "g", nil)
@@ -68,27 +68,27 @@ func TestMessageTooLarge(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, m := range messages {
-				_, invoked := c.Invoke(ctx, "e", m)
+				_, invoked := c.Invoke(ctx, "e", m, nil)
 				for path, err := range map[string]error{
 					"group":                  c.SendToGroup(ctx, "g", m, nil),
-					"group, fire and forget": c.SendToGroup(ctx, "g", m, &client.SendOptions{FireAndForget: true}),
+					"group, fire and forget": c.SendToGroup(ctx, "g", m, &client.SendToGroupOptions{FireAndForget: true}),
 					"event":                  c.SendEvent(ctx, "e", m, nil),
-					"event, fire and forget": c.SendEvent(ctx, "e", m, &client.EventOptions{FireAndForget: true}),
+					"event, fire and forget": c.SendEvent(ctx, "e", m, &client.SendEventOptions{FireAndForget: true}),
 					"invoke":                 invoked,
 					"stream":                 out.Send(ctx, m),
 				} {
-					if n := encodedSize(err); !errors.Is(err, client.ErrInvalid) || n <= maxFrame {
+					if n := encodedSize(err); !errors.Is(err, client.ErrInvalidArgument) || n <= maxFrame {
 						t.Errorf("message %d, %s: %v", i, path, err)
 					}
 				}
 			}
-			if n, err := out.Write(make([]byte, 2<<20)); n != 0 || !errors.Is(err, client.ErrInvalid) {
+			if n, err := out.Write(make([]byte, 2<<20)); n != 0 || !errors.Is(err, client.ErrInvalidArgument) {
 				t.Errorf("Write: %d, %v", n, err)
 			}
-			if err := c.SetGroupState(ctx, "g", map[string]string{"k": strings.Repeat("x", maxFrame)}); !errors.Is(err, client.ErrInvalid) {
+			if err := c.SetGroupState(ctx, "g", map[string]string{"k": strings.Repeat("x", maxFrame)}, nil); !errors.Is(err, client.ErrInvalidArgument) {
 				t.Errorf("group state: %v", err)
 			}
-			if err := out.Fail(ctx, strings.Repeat("x", maxFrame), "E"); !errors.Is(err, client.ErrInvalid) {
+			if err := out.CloseWithError(ctx, strings.Repeat("x", maxFrame), "E"); !errors.Is(err, client.ErrInvalidArgument) {
 				t.Errorf("end of a stream: %v", err)
 			}
 			// The largest that fits passes.
@@ -112,15 +112,15 @@ func TestRejectedFramesAreNotRepeated(t *testing.T) {
 	for _, code := range []int{1003, 1007, 1009} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newScript(t)
-			c, p, e := start(t, s, client.Options{OutboundQueue: 10})
+			c, p, e := start(t, s, client.Options{OutboundQueueSize: 10})
 			p.join(c, "room")
 			out := openStream(t, c, p)
 			ctx := t.Context()
 			sent := background(func() error { return c.SendToGroup(ctx, "g", webpubsub.Text("x"), nil) })
 			p.read("sendToGroup")
-			joined := background(func() error { return c.JoinGroup(ctx, "other") })
+			joined := background(func() error { return c.JoinGroup(ctx, "other", nil) })
 			p.read("joinGroup")
-			invoked := background(func() error { _, err := c.Invoke(ctx, "e", webpubsub.Text("x")); return err })
+			invoked := background(func() error { _, err := c.Invoke(ctx, "e", webpubsub.Text("x"), nil); return err })
 			p.read("invoke")
 			if err := out.Send(ctx, webpubsub.Text("x")); err != nil {
 				t.Error(err)
@@ -154,10 +154,10 @@ func TestLargestMessage(t *testing.T) {
 	srv := emulator.StartT(t, emulator.Options{})
 	got := make(chan client.GroupMessage, 1)
 	c := connect(t, srv, "alice", client.Options{Protocol: client.ReliableProtobuf}, func(c *client.Client) {
-		c.OnGroupMessage(func(m client.GroupMessage) { got <- m })
+		c.OnGroupMessage(func(_ context.Context, m client.GroupMessage) { got <- m })
 	})
 	ctx := context.Background()
-	if err := c.JoinGroup(ctx, "g"); err != nil {
+	if err := c.JoinGroup(ctx, "g", nil); err != nil {
 		t.Fatal(err)
 	}
 	around := encodedSize(c.SendToGroup(ctx, "g", webpubsub.Binary(make([]byte, maxFrame)), nil)) - maxFrame

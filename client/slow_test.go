@@ -59,7 +59,7 @@ func TestSustainedLoadOverASlowNetwork(t *testing.T) {
 			return &slowConn{Conn: conn, rate: 500_000}, err
 		}})
 		received := 0
-		c.OnGroupMessage(func(client.GroupMessage) { received++ })
+		c.OnGroupMessage(func(context.Context, client.GroupMessage) { received++ })
 		began := time.Now()
 		running := func() bool { return time.Since(began) < 65*time.Second }
 
@@ -107,12 +107,12 @@ func TestSustainedLoadOverASlowNetwork(t *testing.T) {
 		// An invocation is written, and cancelled while much is queued behind it.
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		invoked := background(func() error { _, err := c.Invoke(ctx, "e", webpubsub.Text("x")); return err })
+		invoked := background(func() error { _, err := c.Invoke(ctx, "e", webpubsub.Text("x"), nil); return err })
 		synctest.Wait()
 
 		m := webpubsub.Text(strings.Repeat("x", 50_000))
 		for i := 0; running(); i++ {
-			if err := c.SendToGroup(t.Context(), "g", m, &client.SendOptions{FireAndForget: true}); err != nil {
+			if err := c.SendToGroup(t.Context(), "g", m, &client.SendToGroupOptions{FireAndForget: true}); err != nil {
 				t.Fatalf("after %v: %v", time.Since(began), err)
 			}
 			time.Sleep(time.Millisecond)
@@ -154,7 +154,7 @@ func TestLargeMessagesOverASlowNetwork(t *testing.T) {
 			},
 			IdleTimeout: 30 * time.Second, PingInterval: -1,
 		})
-		c.OnGroupMessage(func(m client.GroupMessage) { e.add("%d bytes", len(m.Message.Data)) })
+		c.OnGroupMessage(func(_ context.Context, m client.GroupMessage) { e.add("%d bytes", len(m.Message.Data)) })
 		began := time.Now()
 		p.message(1, strings.Repeat("x", 1<<20)) // takes 105 s
 		time.Sleep(time.Second)
@@ -196,17 +196,17 @@ func TestSustainedLoadThroughTheEmulator(t *testing.T) {
 		var e events
 		e.add("start")
 		watch := func(c *client.Client) {
-			c.OnRecovering(func(client.Recovering) { e.add("recovering") })
-			c.OnDisconnected(func(d client.Disconnected) { e.add("disconnected %v", d.Err) })
+			c.OnRecovering(func(context.Context, client.RecoveringEvent) { e.add("recovering") })
+			c.OnDisconnected(func(_ context.Context, d client.DisconnectedEvent) { e.add("disconnected %v", d.Err) })
 		}
 		var received atomic.Int64
 		both := [2]*client.Client{}
 		for i := range both {
 			both[i] = connect(t, srv, fmt.Sprint("user", i), slow, func(c *client.Client) {
 				watch(c)
-				c.OnGroupMessage(func(client.GroupMessage) { received.Add(1) })
+				c.OnGroupMessage(func(context.Context, client.GroupMessage) { received.Add(1) })
 			})
-			if err := both[i].JoinGroup(t.Context(), "room"); err != nil {
+			if err := both[i].JoinGroup(t.Context(), "room", nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -218,7 +218,7 @@ func TestSustainedLoadThroughTheEmulator(t *testing.T) {
 				// Some large messages, and many small ones, as fast as they are accepted.
 				for n := 0; time.Since(began) < 90*time.Second; n++ {
 					m := webpubsub.Text(strings.Repeat("x", []int{300, 3_000, 30_000, 300_000}[(n+i)%4]))
-					if err := c.SendToGroup(t.Context(), "room", m, &client.SendOptions{NoEcho: true}); err != nil {
+					if err := c.SendToGroup(t.Context(), "room", m, &client.SendToGroupOptions{NoEcho: true}); err != nil {
 						t.Errorf("after %v: %v", time.Since(began), err)
 						return
 					}

@@ -20,11 +20,11 @@ func (p *peer) streamAck(expected int) {
 }
 
 // openStream returns a stream that the script has agreed to.
-func openStream(t *testing.T, c *client.Client, p *peer) *client.OutStream {
+func openStream(t *testing.T, c *client.Client, p *peer) *client.OutgoingStream {
 	t.Helper()
-	var s *client.OutStream
+	var s *client.OutgoingStream
 	opened := background(func() (err error) {
-		s, err = c.OpenStream(t.Context(), "g", &client.StreamOptions{ID: "s"})
+		s, err = c.OpenStream(t.Context(), "g", &client.OpenStreamOptions{ID: "s"})
 		return err
 	})
 	p.expect(`{"type":"sendToGroup","group":"g","noEcho":false,"stream":{"streamId":"s"}}`)
@@ -45,7 +45,7 @@ func TestOutStream(t *testing.T) {
 		c, p, _ := start(t, s, client.Options{})
 		for range 2 { // an id is free again when its stream has ended
 			out := openStream(t, c, p)
-			if _, err := c.OpenStream(t.Context(), "g", &client.StreamOptions{ID: "s"}); !errors.Is(err, client.ErrInvalid) {
+			if _, err := c.OpenStream(t.Context(), "g", &client.OpenStreamOptions{ID: "s"}); !errors.Is(err, client.ErrInvalidArgument) {
 				t.Errorf("the same id twice: %v", err)
 			}
 			if err := out.Send(t.Context(), webpubsub.Text("one")); err != nil {
@@ -71,9 +71,9 @@ func TestOutStream(t *testing.T) {
 			}
 		}
 		// An end with an error, and all options.
-		opened := make(chan *client.OutStream)
+		opened := make(chan *client.OutgoingStream)
 		go func() {
-			out, err := c.OpenStream(t.Context(), "g", &client.StreamOptions{ID: "s", NoEcho: true, IdleTimeout: time.Minute})
+			out, err := c.OpenStream(t.Context(), "g", &client.OpenStreamOptions{ID: "s", NoEcho: true, IdleTimeout: time.Minute})
 			if err != nil {
 				t.Error(err)
 			}
@@ -82,7 +82,7 @@ func TestOutStream(t *testing.T) {
 		p.expect(`{"type":"sendToGroup","group":"g","noEcho":true,"stream":{"streamId":"s","idleTimeoutMs":60000}}`)
 		p.streamAck(1)
 		out := <-opened
-		ended := background(func() error { return out.Fail(t.Context(), "broke", "E7") })
+		ended := background(func() error { return out.CloseWithError(t.Context(), "broke", "E7") })
 		p.expect(`{"type":"streamEnd","streamId":"s","error":{"message":"broke","userErrorCode":"E7"}}`)
 		p.send(`{"type":"streamClosed","streamId":"s"}`)
 		must(t, ended)
@@ -95,7 +95,7 @@ func TestOutStreamIsRefused(t *testing.T) {
 		s := newScript(t)
 		c, p, _ := start(t, s, client.Options{})
 		opened := background(func() error {
-			_, err := c.OpenStream(t.Context(), "g", &client.StreamOptions{ID: "s"})
+			_, err := c.OpenStream(t.Context(), "g", &client.OpenStreamOptions{ID: "s"})
 			return err
 		})
 		p.read("sendToGroup")
@@ -105,7 +105,7 @@ func TestOutStreamIsRefused(t *testing.T) {
 		}
 		// One that nobody waits for any more is ended.
 		ctx, cancel := context.WithCancel(t.Context())
-		opened = background(func() error { _, err := c.OpenStream(ctx, "g", &client.StreamOptions{ID: "s"}); return err })
+		opened = background(func() error { _, err := c.OpenStream(ctx, "g", &client.OpenStreamOptions{ID: "s"}); return err })
 		p.read("sendToGroup")
 		cancel()
 		if err := <-opened; !errors.Is(err, context.Canceled) {
@@ -121,8 +121,8 @@ func TestOutStreamIsRefused(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		for _, o := range []client.StreamOptions{{IdleTimeout: time.Microsecond}, {IdleTimeout: -1}} {
-			if _, err := c.OpenStream(t.Context(), "g", &o); !errors.Is(err, client.ErrInvalid) {
+		for _, o := range []client.OpenStreamOptions{{IdleTimeout: time.Microsecond}, {IdleTimeout: -1}} {
+			if _, err := c.OpenStream(t.Context(), "g", &o); !errors.Is(err, client.ErrInvalidArgument) {
 				t.Errorf("%+v: %v", o, err)
 			}
 		}
@@ -169,7 +169,7 @@ func TestOutStreamIsRecovered(t *testing.T) {
 
 		// A stream whose opening was interrupted is opened anew.
 		opened := background(func() error {
-			_, err := c.OpenStream(t.Context(), "g", &client.StreamOptions{ID: "s"})
+			_, err := c.OpenStream(t.Context(), "g", &client.OpenStreamOptions{ID: "s"})
 			return err
 		})
 		p.read("sendToGroup")
@@ -320,16 +320,16 @@ func TestInStream(t *testing.T) {
 		c, p, e := start(t, s, client.Options{})
 		p.piece(1, "s", 1, "a message without OnStream", "")
 		e.expect(t, "connected c1 alice", "g bob: a message without OnStream 1")
-		c.OnStream(func(in *client.InStream) {
+		c.OnStream(func(_ context.Context, in *client.IncomingStream) {
 			var all []string
 			var last error
-			for m, err := range in.All(t.Context()) {
+			for m, err := range in.Messages(t.Context()) {
 				if last = err; err != nil {
 					break
 				}
 				all = append(all, m.String())
 			}
-			e.add("%s of %s, late %v: %s, %v", in.ID, in.FromUserID, in.Late, strings.Join(all, "+"), last)
+			e.add("%s of %s, late %v: %s, %v", in.ID, in.FromUserID, in.Partial, strings.Join(all, "+"), last)
 		})
 		end := `,"endOfStream":true`
 		// Two at a time, which are told apart by their ids.
@@ -339,7 +339,7 @@ func TestInStream(t *testing.T) {
 		p.piece(5, "a", 3, "", end)
 		e.expect(t, "a of bob, late false: a1+a2, <nil>")
 		p.piece(6, "b", 2, "b2", end+`,"error":{"name":"UserError","message":"broke","userErrorCode":"E7"}`)
-		e.expect(t, `b of bob, late false: b1+b2, client: stream "b" of group "g": the stream ended with UserError: broke`)
+		e.expect(t, `b of bob, late false: b1+b2, client: stream "b" of group "g": stream ended with UserError: broke`)
 
 		// An id may come again; a stream may be empty; only its end is no stream.
 		p.piece(7, "a", 1, "", end)
@@ -353,7 +353,7 @@ func TestInStream(t *testing.T) {
 		p.piece(12, "a", 1, "new", "")
 		p.piece(13, "a", 2, "", end)
 		got := e.take()
-		if !strings.Contains(got, "old, client: stream \"a\" of group \"g\": the stream ended with Cancelled") || !strings.Contains(got, "a of bob, late false: new, <nil>") {
+		if !strings.Contains(got, "old, client: stream \"a\" of group \"g\": stream ended with Cancelled") || !strings.Contains(got, "a of bob, late false: new, <nil>") {
 			t.Errorf("got %s", got)
 		}
 
@@ -367,13 +367,13 @@ func TestInStream(t *testing.T) {
 		go p.serve()
 		e.expect(t, "recovering c1", "recovered c1")
 		time.Sleep(5 * time.Minute)
-		e.expect(t, `a of bob, late false: before+after, client: stream "a" of group "g": nothing came of the stream for the idle timeout`)
+		e.expect(t, `a of bob, late false: before+after, client: stream "a" of group "g": stream idle timeout exceeded`)
 		p.piece(16, "b", 1, "b1", "")
 		p.piece(17, "a", 3, "of no interest", "")
 		synctest.Wait()
 		_ = p.ws.WriteControl(8, []byte("\x03\xf0"), time.Now().Add(time.Second))
 		p = s.hello("c2")
-		if got := e.take(); !strings.Contains(got, "b of bob, late false: b1, client: stream \"b\" of group \"g\": the connection was lost") {
+		if got := e.take(); !strings.Contains(got, "b of bob, late false: b1, client: stream \"b\" of group \"g\": connection lost") {
 			t.Errorf("got %s", got)
 		}
 
@@ -382,7 +382,7 @@ func TestInStream(t *testing.T) {
 		synctest.Wait()
 		go p.serve()
 		must(t, background(func() error { return c.Stop(t.Context()) }))
-		if got := e.take(); !strings.Contains(got, "c of bob, late false: c1, client: stream \"c\" of group \"g\": not started, or stopped") {
+		if got := e.take(); !strings.Contains(got, "c of bob, late false: c1, client: stream \"c\" of group \"g\": client is not running") {
 			t.Errorf("got %s", got)
 		}
 	})
@@ -394,9 +394,9 @@ func TestInStreamWithAHole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, e := start(t, s, client.Options{})
-		c.OnStream(func(in *client.InStream) {
+		c.OnStream(func(_ context.Context, in *client.IncomingStream) {
 			text := ""
-			for m, err := range in.All(t.Context()) {
+			for m, err := range in.Messages(t.Context()) {
 				if err != nil {
 					text += "!"
 					var broken *client.StreamError
@@ -407,7 +407,7 @@ func TestInStreamWithAHole(t *testing.T) {
 				}
 				text += m.String()
 			}
-			e.add("%s, late %v: %s", in.FromUserID, in.Late, text)
+			e.add("%s, late %v: %s", in.FromUserID, in.Partial, text)
 		})
 		p.piece(1, "a", 1, "1", "")
 		p.piece(2, "a", 2, "2", "")
@@ -426,8 +426,8 @@ func TestInStreamOfAGroupThatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, e := start(t, s, client.Options{})
-		c.OnStream(func(in *client.InStream) {
-			for _, err := range in.All(t.Context()) {
+		c.OnStream(func(_ context.Context, in *client.IncomingStream) {
+			for _, err := range in.Messages(t.Context()) {
 				if err != nil {
 					e.add("%s: not joined %v", in.ID, errors.Is(err, client.ErrNotJoined))
 				}
@@ -435,7 +435,7 @@ func TestInStreamOfAGroupThatIsLeft(t *testing.T) {
 		})
 		p.piece(1, "a", 1, "1", "")
 		p.send(`{"sequenceId":2,"type":"message","from":"group","group":"other","fromUserId":null,"dataType":"text","data":"","stream":{"streamId":"b","streamSequenceId":1}}`)
-		left := background(func() error { return c.LeaveGroup(t.Context(), "g") })
+		left := background(func() error { return c.LeaveGroup(t.Context(), "g", nil) })
 		p.grant("leaveGroup")
 		must(t, left)
 		e.expect(t, "connected c1 alice", "a: not joined true")
@@ -448,12 +448,12 @@ func TestInStreamReaderLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, e := start(t, s, client.Options{})
-		c.OnStream(func(in *client.InStream) {
+		c.OnStream(func(ctx context.Context, in *client.IncomingStream) {
 			switch in.ID {
 			case "panics":
 				panic("oops")
 			case "stops":
-				if err := c.Stop(context.Background()); err != nil {
+				if err := c.Stop(ctx); err != nil {
 					t.Error(err)
 				}
 			}

@@ -134,16 +134,16 @@ func (s *session) execute(ctx context.Context, line string) error {
 			return fmt.Errorf("%s takes one group: put a name with blanks in double quotes", verb)
 		}
 		if verb == "join" {
-			err = s.JoinGroup(ctx, name)
+			err = s.JoinGroup(ctx, name, nil)
 		} else {
-			err = s.LeaveGroup(ctx, name)
+			err = s.LeaveGroup(ctx, name, nil)
 		}
 	case "send":
 		err = s.SendToGroup(ctx, name, m, nil)
 	case "event":
 		err = s.SendEvent(ctx, name, m, nil)
 	case "invoke":
-		reply, err := s.Invoke(ctx, name, m)
+		reply, err := s.Invoke(ctx, name, m, nil)
 		if err == nil {
 			s.message(received{From: "reply", Event: name}, reply)
 		}

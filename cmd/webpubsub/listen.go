@@ -98,7 +98,7 @@ func (f *clientFlags) connect(ctx context.Context, e *env, fs *flag.FlagSet, rol
 		return nil, err
 	}
 	// A user at the terminal can repeat a call that fails.
-	o := client.Options{MessageRetry: client.Retry{Max: -1}}
+	o := client.Options{MessageRetry: client.RetryOptions{MaxRetries: -1}}
 	for _, p := range protocols {
 		if p.name == f.protocol.value {
 			o.Protocol = p.protocol
@@ -124,7 +124,7 @@ func (f *clientFlags) connect(ctx context.Context, e *env, fs *flag.FlagSet, rol
 		return nil, f.explainConnect(err)
 	}
 	for _, group := range f.groups {
-		if err := c.JoinGroup(ctx, group); err != nil {
+		if err := c.JoinGroup(ctx, group, nil); err != nil {
 			s.stop()
 			if ctx.Err() != nil {
 				return nil, nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -39,24 +40,26 @@ type received struct {
 
 // register prints the events of a client; ended receives why it gave up.
 func (p *printer) register(c *client.Client, ended chan<- error) {
-	c.OnConnected(func(v client.Connected) {
+	c.OnConnected(func(_ context.Context, v client.ConnectedEvent) {
 		p.status("connected as connection %s%s", v.ConnectionID, prefixIfSet(" of user ", v.UserID))
 	})
-	c.OnRecovering(func(client.Recovering) { p.status("connection interrupted, recovering") })
-	c.OnRecovered(func(client.Recovered) { p.status("connection recovered") })
-	c.OnDisconnected(func(v client.Disconnected) {
+	c.OnRecovering(func(context.Context, client.RecoveringEvent) { p.status("connection interrupted, recovering") })
+	c.OnRecovered(func(context.Context, client.RecoveredEvent) { p.status("connection recovered") })
+	c.OnDisconnected(func(_ context.Context, v client.DisconnectedEvent) {
 		lost := ""
-		if v.RecoveryTried {
+		if v.RecoveryAttempted {
 			lost = "; it could not be recovered, so messages may be lost"
 		}
 		p.status("disconnected, %d%s%s", v.Code, prefixIfSet(" ", v.Reason), lost)
 	})
-	c.OnGroupMessage(func(m client.GroupMessage) {
+	c.OnGroupMessage(func(_ context.Context, m client.GroupMessage) {
 		p.message(received{From: "group", Group: m.Group, FromUserID: m.FromUserID}, m.Message)
 	})
-	c.OnServerMessage(func(m client.ServerMessage) { p.message(received{From: "server"}, m.Message) })
-	c.OnRejoinFailed(func(v client.RejoinFailed) { p.status("no longer in group %s: %v", v.Group, v.Err) })
-	c.OnStopped(func(v client.Stopped) { ended <- v.Err })
+	c.OnServerMessage(func(_ context.Context, m client.ServerMessage) { p.message(received{From: "server"}, m.Message) })
+	c.OnRejoinFailed(func(_ context.Context, v client.RejoinFailedEvent) {
+		p.status("no longer in group %s: %v", v.Group, v.Err)
+	})
+	c.OnStopped(func(_ context.Context, v client.StoppedEvent) { ended <- v.Err })
 }
 
 // status prints what happens to the connection.

@@ -121,15 +121,23 @@ func (r *run) token(user string) string {
 // goClient is the client of this repository.
 type goClient struct{ *client.Client }
 
+func (c goClient) JoinGroup(ctx context.Context, group string) error {
+	return c.Client.JoinGroup(ctx, group, nil)
+}
+
+func (c goClient) LeaveGroup(ctx context.Context, group string) error {
+	return c.Client.LeaveGroup(ctx, group, nil)
+}
+
 func (c goClient) Publish(ctx context.Context, group, text string, noEcho bool) error {
-	return c.SendToGroup(ctx, group, webpubsub.Text(text), &client.SendOptions{NoEcho: noEcho})
+	return c.SendToGroup(ctx, group, webpubsub.Text(text), &client.SendToGroupOptions{NoEcho: noEcho})
 }
 
 func (c goClient) Stream(ctx context.Context, group string, texts []string, noEcho bool) error {
-	out, err := c.OpenStream(ctx, group, &client.StreamOptions{NoEcho: noEcho})
+	out, err := c.OpenStream(ctx, group, &client.OpenStreamOptions{NoEcho: noEcho})
 	for errors.Is(err, client.ErrNotConnected) {
 		time.Sleep(50 * time.Millisecond)
-		out, err = c.OpenStream(ctx, group, &client.StreamOptions{NoEcho: noEcho})
+		out, err = c.OpenStream(ctx, group, &client.OpenStreamOptions{NoEcho: noEcho})
 	}
 	if err != nil {
 		return err
@@ -145,7 +153,7 @@ func (c goClient) Stream(ctx context.Context, group string, texts []string, noEc
 func (r *run) newClient(i int, name string) peer {
 	o := client.Options{
 		DialContext:  r.net.clients,
-		MessageRetry: client.Retry{Max: 1000, MaxDelay: 2 * time.Second}, // nobody gives up
+		MessageRetry: client.RetryOptions{MaxRetries: 1000, MaxRetryDelay: 2 * time.Second}, // nobody gives up
 		// Connections are cut more often than they can prove themselves, each time
 		// for less than the service keeps them.
 		RecoveryWindow: time.Hour,
@@ -159,8 +167,8 @@ func (r *run) newClient(i int, name string) peer {
 	}
 	slow, pause := i%4 == 3, r.random(1000+i)
 	var connectionID string // of the messages that come; callbacks come in order
-	c.OnConnected(func(e client.Connected) { connectionID = e.ConnectionID })
-	c.OnGroupMessage(func(m client.GroupMessage) {
+	c.OnConnected(func(_ context.Context, e client.ConnectedEvent) { connectionID = e.ConnectionID })
+	c.OnGroupMessage(func(_ context.Context, m client.GroupMessage) {
 		if slow && pause.IntN(4) == 0 {
 			time.Sleep(time.Duration(pause.IntN(100)) * time.Millisecond)
 		}
@@ -169,8 +177,8 @@ func (r *run) newClient(i int, name string) peer {
 		}
 		r.ledger.Received(name, connectionID, m.SequenceID, m.Group, m.Message.String())
 	})
-	c.OnRecovered(func(client.Recovered) { r.recoveries.Add(1) })
-	c.OnDisconnected(func(d client.Disconnected) {
+	c.OnRecovered(func(context.Context, client.RecoveredEvent) { r.recoveries.Add(1) })
+	c.OnDisconnected(func(_ context.Context, d client.DisconnectedEvent) {
 		if d.Err != nil {
 			r.t.Errorf("%s lost its connection for good: %v", name, d.Err)
 		}
