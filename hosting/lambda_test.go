@@ -317,8 +317,12 @@ func FuzzLambdaEvent(f *testing.F) {
 	}
 	f.Add([]byte(`{"version":"2.0","rawPath":"%","requestContext":{"stage":"%","http":{"method":"GET"}},"headers":{"":"\n"}}`))
 	f.Add([]byte(`{"version":"2.0","rawPath":"//a/%2f?b#c","requestContext":{"stage":"/","http":{"method":"G T","protocol":"HTTP/9"}}}`))
+	f.Add([]byte(`{"version":"2.0","headers":{"x-ms-client-principal":"forged"},"requestContext":{"http":{"method":"GET"},"authorizer":{"jwt":{"claims":{"sub":"1","name":"\u00fc","n":1}}}}}`))
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.Header.Get("X-Ms-Client-Principal"), "forged") {
+			panic("the client's own principal was passed on")
+		}
 		body, err := io.ReadAll(r.Body)
 		if err != nil || int64(len(body)) != r.ContentLength {
 			panic(fmt.Sprint("the length is wrong: ", err))

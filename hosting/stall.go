@@ -3,6 +3,7 @@ package hosting
 import (
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -47,6 +48,11 @@ func (c *stallConn) Write(p []byte) (n int, err error) {
 		var written int
 		written, err = c.Conn.Write(p[n:min(n+stallBlock, len(p))])
 		n += written
+	}
+	if tcp, ok := c.Conn.(*net.TCPConn); ok && errors.Is(err, os.ErrDeadlineExceeded) {
+		// Closing then discards what the peer does not read. The system would
+		// otherwise keep it for minutes.
+		_ = tcp.SetLinger(0)
 	}
 	return n, err
 }

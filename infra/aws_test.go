@@ -114,7 +114,7 @@ func reviewSAM(text string) []string {
 	if want := map[string]string{
 		"ANY /api/negotiate": "negotiate", "OPTIONS /api/negotiate": "negotiate",
 		"ANY /api/events": "events", "ANY /api/events/{event+}": "events",
-		"ANY /api/index": "functions", "ANY /api/index/{file+}": "functions",
+		"ANY /": "functions", "ANY /api/index": "functions", "ANY /api/index/{file+}": "functions",
 	}; !maps.Equal(routes, want) {
 		r.problem("the API has the routes %v, want %v", routes, want)
 	}

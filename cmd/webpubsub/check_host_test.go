@@ -278,3 +278,16 @@ func TestCheckSettings(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// What is read of a file with settings is a list of names and values, or an error.
+func FuzzParseSettings(f *testing.F) {
+	f.Add([]byte(`{"IsEncrypted":false,"Values":{"WebPubSubHub":"chat"}}`))
+	f.Add([]byte(`[{"name":"WebPubSubHub","slotSetting":false,"value":"chat"}]`))
+	f.Add([]byte(`{"Values":null}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		values, _, err := parseSettings(text)
+		if (values == nil) != (err != nil) {
+			t.Errorf("%v, %v", values, err)
+		}
+	})
+}
