@@ -51,7 +51,10 @@ func Unaddressable(userID string, roles, groups []string) []error {
 		// webpubsub.<permission>.<group or pattern>
 		if rest, ok := strings.CutPrefix(r, "webpubsub."); ok {
 			if _, group, ok := strings.Cut(rest, "."); ok {
-				check(fmt.Sprintf("role %q", clip(r)), group)
+				// Formatted only if needed: every connect event is checked.
+				if err := RoutableInPath(group); err != nil {
+					found = append(found, fmt.Errorf("role %q: %w", clip(r), err))
+				}
 			}
 		}
 	}
