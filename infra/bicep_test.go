@@ -45,23 +45,15 @@ func bicepFiles(tb testing.TB) map[string]string {
 	return files
 }
 
-func types(tb testing.TB) biceptest.Types {
-	tb.Helper()
-	types, err := biceptest.LoadTypes([]byte(read(tb, "testdata/types.json")))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return types
-}
-
 func TestBicep(t *testing.T) {
-	for _, problem := range review(biceptest.Parse(t, types(t), bicepFiles(t))[0]) {
+	for _, problem := range review(biceptest.Parse(t, bicepFiles(t))[0]) {
 		t.Error(problem)
 	}
 }
 
 // What the templates are deployed with here, and what Azure would answer.
 const (
+	signInID  = "66666666-6666-6666-6666-666666666666"
 	audience  = "11111111-1111-1111-1111-111111111111"
 	tenant    = "22222222-2222-2222-2222-222222222222"
 	principal = "33333333-3333-3333-3333-333333333333"
@@ -98,11 +90,14 @@ var platformSettings = []string{
 	"AzureWebJobsStorage__blobServiceUri", "AzureWebJobsStorage__clientId", "AzureWebJobsStorage__credential",
 }
 
+// signInSettings are read by App Service authentication.
+var signInSettings = []string{"OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID", "WEBSITE_AUTH_AAD_ALLOWED_TENANTS"}
+
 // review returns what is wrong with the templates: in themselves, as a way to run
 // the app safely, and against the Go code.
 func review(p *biceptest.Program) []string {
-	r := &reviewer{problems: p.Check()}
-	byDefault := r.deploy(p, biceptest.Values{"name": "test", "eventAudience": audience})
+	r := &reviewer{}
+	byDefault := r.deploy(p, required())
 	if byDefault == nil {
 		return r.problems
 	}
@@ -135,17 +130,17 @@ func review(p *biceptest.Program) []string {
 		"noFtpPassword.properties.allow":        false,
 		"noDeploymentPassword.properties.allow": false,
 	})
-	if len(byDefault.Modules) > 0 {
-		r.problem("the hub is deployed before the app answers")
+	for name := range byDefault.Modules {
+		if name != "authentication" {
+			r.problem("by default the module %s is deployed: the hub before the app answers, the others if asked for", name)
+		}
 	}
 	r.roles(byDefault)
+	r.signIn(p)
 
 	origins := []any{"https://chat.example.com"}
 	for _, verification := range []string{"identity", "key"} {
-		d := r.deploy(p, biceptest.Values{
-			"name": "test", "eventAudience": audience, "verification": verification,
-			"hubName": "lobby", "deployHub": true, "allowedOrigins": origins,
-		})
+		d := r.deploy(p, with("verification", verification, "hubName", "lobby", "deployHub", true, "allowedOrigins", origins))
 		if d == nil {
 			return r.problems
 		}
@@ -154,6 +149,7 @@ func review(p *biceptest.Program) []string {
 			"app.properties.siteConfig.cors.allowedOrigins": origins,
 		})
 		r.app(verification, d)
+		r.outputs(d)
 		hub := d.Modules["hub"]
 		if hub == nil {
 			r.problem("deployHub deploys no hub")
@@ -162,6 +158,20 @@ func review(p *biceptest.Program) []string {
 		r.hub(verification, hub)
 	}
 	return r.problems
+}
+
+// required returns the parameters without which main.bicep refuses to deploy.
+func required() biceptest.Values {
+	return biceptest.Values{"name": "test", "eventAudience": audience, "signInClientId": signInID}
+}
+
+// with returns required parameters and others, given as name, value, name, value.
+func with(pairs ...any) biceptest.Values {
+	params := required()
+	for i := 0; i < len(pairs); i += 2 {
+		params[pairs[i].(string)] = pairs[i+1]
+	}
+	return params
 }
 
 type reviewer struct{ problems []string }
@@ -239,17 +249,96 @@ func (r *reviewer) roles(d *biceptest.Deployment) {
 	}
 }
 
-// app starts the app with its settings and sends it events as the service would.
-func (r *reviewer) app(verification string, d *biceptest.Deployment) {
+// settings returns the app's settings by name.
+func (r *reviewer) settings(where string, d *biceptest.Deployment) map[string]string {
 	settings := make(map[string]string)
 	list, _ := at(d, "app.properties.siteConfig.appSettings").([]any)
 	for _, s := range list {
 		name, value := fmt.Sprint(s.(biceptest.Values)["name"]), fmt.Sprint(s.(biceptest.Values)["value"])
 		if _, twice := settings[name]; twice {
-			r.problem("%s: setting %s is there twice", verification, name)
+			r.problem("%s: setting %s is there twice", where, name)
 		}
 		settings[name] = value
 	}
+	return settings
+}
+
+// outputs looks for secrets in what everybody who reads the deployment sees.
+func (r *reviewer) outputs(d *biceptest.Deployment) {
+	secrets := []string{
+		handlertest.AccessKey, otherKey, known["insights.properties.ConnectionString"].(string),
+		r.settings("outputs", d)["WebPubSubUserNameKeys"],
+	}
+	for name, value := range d.Outputs {
+		if slices.ContainsFunc(secrets, func(s string) bool { return strings.Contains(fmt.Sprint(value), s) }) {
+			r.problem("output %s holds a secret", name)
+		}
+	}
+}
+
+// signIn holds each way to sign in against the platform's rules and the app: by
+// the first template nobody could join, since negotiate answered 401 until
+// somebody had configured a sign-in by hand.
+func (r *reviewer) signIn(p *biceptest.Program) {
+	for choice, want := range map[string]struct {
+		demo, trust bool
+		module      any // authentication enabled
+	}{
+		"entra": {trust: true, module: true},
+		"demo":  {demo: true, module: false},
+		"none":  {},
+	} {
+		params := with("signIn", choice)
+		if choice != "entra" {
+			delete(params, "signInClientId")
+		}
+		d := r.deploy(p, params)
+		if d == nil {
+			return
+		}
+		settings := r.settings(choice, d)
+		config, err := webapp.ConfigFromEnv(func(name string) string { return settings[name] })
+		if err != nil {
+			r.problem("signIn %s: %v", choice, err)
+			return
+		}
+		if config.AllowUserIDQuery != want.demo || config.TrustPlatformAuth != want.trust {
+			r.problem("signIn %s: the app gets %v", choice, config)
+		}
+		if got := settings["OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID"]; (got == known["identity.properties.clientId"]) != want.trust || (got != "") != want.trust {
+			r.problem("signIn %s: OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID is %q", choice, got)
+		}
+		m := d.Modules["authentication"]
+		if (m == nil) != (want.module == nil) {
+			r.problem("signIn %s: authentication is deployed: %t", choice, m != nil)
+		}
+		if m == nil {
+			continue
+		}
+		enabled := want.module.(bool)
+		r.equal("signIn "+choice, m, map[string]any{
+			"signIn.name":                                              "authsettingsV2",
+			"signIn.properties.platform.enabled":                       enabled,
+			"signIn.properties.globalValidation.excludedPaths":         []any{"/api/events"},
+			"signIn.properties.globalValidation.requireAuthentication": enabled,
+			"signIn.properties.login.routes.logoutEndpoint":            "/.auth/logout",
+		})
+		if !enabled {
+			continue
+		}
+		r.equal("signIn "+choice, m, map[string]any{
+			"signIn.properties.globalValidation.unauthenticatedClientAction":                                "RedirectToLoginPage",
+			"signIn.properties.identityProviders.azureActiveDirectory.registration.clientId":                signInID,
+			"signIn.properties.identityProviders.azureActiveDirectory.registration.clientSecretSettingName": "OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID",
+			"signIn.properties.identityProviders.azureActiveDirectory.registration.openIdIssuer":            d.Outputs["SIGN_IN_ISSUER"],
+			"signIn.properties.identityProviders.azureActiveDirectory.validation.allowedAudiences":          []any{signInID, "api://" + signInID},
+		})
+	}
+}
+
+// app starts the app with its settings and sends it events as the service would.
+func (r *reviewer) app(verification string, d *biceptest.Deployment) {
+	settings := r.settings(verification, d)
 	asked := make(map[string]bool)
 	// As in the app itself, the platform's own variables tell it where it runs.
 	settings["IDENTITY_ENDPOINT"], settings["IDENTITY_HEADER"] = "http://127.0.0.1:1/token", "header"
@@ -262,7 +351,7 @@ func (r *reviewer) app(verification string, d *biceptest.Deployment) {
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		if !asked[name] && !slices.Contains(platformSettings, name) && !strings.HasPrefix(name, "IDENTITY_") {
+		if !asked[name] && !slices.Contains(platformSettings, name) && !slices.Contains(signInSettings, name) && !strings.HasPrefix(name, "IDENTITY_") {
 			r.problem("%s: nobody reads the setting %s", verification, name)
 		}
 	}

@@ -80,7 +80,7 @@ func (s *shell) calls(t *testing.T) [][]string {
 // a running app, to the parameters of hub.bicep.
 func TestHubScript(t *testing.T) {
 	testtool.Need(t, "curl")
-	p := biceptest.Parse(t, types(t), bicepFiles(t))[0]
+	p := biceptest.Parse(t, bicepFiles(t))[0]
 	chat, err := webapp.New(webapp.Config{ConnectionString: handlertest.ConnectionString, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestHubScript(t *testing.T) {
 
 	for _, verification := range []string{"identity", "key"} {
 		t.Run(verification, func(t *testing.T) {
-			d, err := p.Eval("main.bicep", biceptest.Values{"name": "test", "eventAudience": audience, "verification": verification}, known)
+			d, err := p.Eval("main.bicep", with("verification", verification), known)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -174,7 +174,13 @@ const directory = `case "$1 $2 $3" in
 esac
 `
 
-func TestAudienceScript(t *testing.T) {
+func TestRegisterScripts(t *testing.T) {
+	for _, script := range [][]string{{"infra/audience.sh"}, {"infra/signin.sh", "register"}} {
+		t.Run(script[0], func(t *testing.T) { testRegister(t, script) })
+	}
+}
+
+func testRegister(t *testing.T, script []string) {
 	for _, test := range []struct {
 		name, apps, principal, want string
 		made                        int
@@ -186,7 +192,7 @@ func TestAudienceScript(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			sh := newShell(t, directory)
-			stdout, stderr, ok := sh.run(t, []string{"apps=" + test.apps, "principal=" + test.principal}, "infra/audience.sh", "events")
+			stdout, stderr, ok := sh.run(t, []string{"apps=" + test.apps, "principal=" + test.principal}, append(slices.Clone(script), "events")...)
 			if stdout != test.want || ok != (test.want != "") {
 				t.Errorf("success is %v, output %q, errors %q, want %q", ok, stdout, stderr, test.want)
 			}
@@ -217,7 +223,10 @@ func decodeYAML(text string, v any) error {
 	return json.Unmarshal(b, v)
 }
 
-type hook struct{ Shell, Run string }
+// hook is a hook of azd, one for each kind of system.
+type hook struct {
+	POSIX, Windows struct{ Shell, Run string }
+}
 
 // azd is the part of azure.yaml that has to fit the other files.
 type azd struct {
@@ -245,7 +254,7 @@ func TestAZD(t *testing.T) {
 	if s.Host != "function" || s.Language != "custom" {
 		t.Errorf("host %s, language %s, want a function app with a custom handler", s.Host, s.Language)
 	}
-	if run := s.Hooks["prepackage"].Run; !strings.Contains(run, "webpubsub package -o "+s.Dist) {
+	if run := s.Hooks["prepackage"].POSIX.Run; run != s.Hooks["prepackage"].Windows.Run || !strings.Contains(run, "webpubsub package -o "+s.Dist) {
 		t.Errorf("prepackage does not put the package where azd looks for it, %s: %s", s.Dist, run)
 	}
 	if !strings.Contains(read(t, "main.bicep"), "'azd-service-name': 'functions'") {
@@ -258,7 +267,7 @@ func TestAZD(t *testing.T) {
 	if err := json.Unmarshal([]byte(read(t, "main.parameters.json")), &parameters); err != nil {
 		t.Fatal(err)
 	}
-	params := biceptest.Values{"eventAudience": audience}
+	params := required()
 	for name, p := range parameters.Parameters {
 		if !regexp.MustCompile(`^\$\{[A-Z_]+(=[A-Za-z0-9_]*)?\}$`).MatchString(p.Value) {
 			t.Errorf("parameter %s is %q, want a variable of azd", name, p.Value)
@@ -267,37 +276,165 @@ func TestAZD(t *testing.T) {
 		if !hasDefault {
 			value = variable
 		}
-		params[name] = value
+		// What is empty by default is set by the hook before provisioning.
+		if _, byHook := required()[name]; !byHook || value != "" {
+			params[name] = value
+		}
 	}
-	if _, err := biceptest.Parse(t, types(t), bicepFiles(t))[0].Eval("main.bicep", params, known); err != nil {
+	if _, err := biceptest.Parse(t, bicepFiles(t))[0].Eval("main.bicep", params, known); err != nil {
 		t.Errorf("main.bicep with main.parameters.json: %v", err)
 	}
 }
 
-// The hook before provisioning registers the audience, once and only where it is
-// needed.
-func TestAZDAudienceHook(t *testing.T) {
+// TestAZDHooks runs what azd runs before it deploys the resources: what has an id
+// in Entra is registered once, and only if the settings need it.
+func TestAZDHooks(t *testing.T) {
 	a := readAZD(t)
-	if run := a.Hooks["postdeploy"].Run; run != "sh infra/hub.sh" {
-		t.Errorf("postdeploy runs %q", run)
+	for name, run := range map[string][2]string{
+		"preprovision":  {"sh infra/preprovision.sh", "./infra/preprovision.ps1"},
+		"postprovision": {"sh infra/signin.sh connect", "./infra/signin.ps1 connect"},
+		"postdeploy":    {"sh infra/hub.sh", "./infra/hub.ps1"},
+	} {
+		h := a.Hooks[name]
+		if h.POSIX.Shell != "sh" || h.Windows.Shell != "pwsh" || !strings.HasPrefix(h.POSIX.Run, run[0]) || !strings.HasPrefix(h.Windows.Run, run[1]) {
+			t.Errorf("%s: %+v", name, h)
+		}
 	}
+	for _, last := range []string{a.Hooks["postdeploy"].POSIX.Run, a.Hooks["postdeploy"].Windows.Run} {
+		if !strings.Contains(last, "CHAT_URL") {
+			t.Errorf("azd up ends without a link: %s", last)
+		}
+	}
+	const idOfAudience, idOfSignIn = "WEBPUBSUB_EVENT_AUDIENCE", "WEBPUBSUB_SIGN_IN_CLIENT_ID"
 	for _, test := range []struct {
-		env  []string
-		want bool
+		env, want []string
 	}{
-		{nil, true},
-		{[]string{"WEBPUBSUB_VERIFICATION=identity"}, true},
-		{[]string{"WEBPUBSUB_EVENT_AUDIENCE=" + audience}, false},
-		{[]string{"WEBPUBSUB_VERIFICATION=key"}, false},
+		{nil, []string{idOfAudience, idOfSignIn}},
+		{[]string{"WEBPUBSUB_VERIFICATION=identity", "WEBPUBSUB_SIGN_IN=entra"}, []string{idOfAudience, idOfSignIn}},
+		{[]string{idOfAudience + "=" + audience}, []string{idOfSignIn}},
+		{[]string{idOfAudience + "=" + audience, idOfSignIn + "=" + signInID}, nil},
+		{[]string{"WEBPUBSUB_VERIFICATION=key", "WEBPUBSUB_SIGN_IN=demo"}, nil},
+		{[]string{"WEBPUBSUB_SIGN_IN=none"}, []string{idOfAudience}},
 	} {
 		sh := newShell(t, directory)
-		if _, stderr, ok := sh.run(t, append(test.env, "AZURE_ENV_NAME=test", "apps=", "principal="), "-euc", a.Hooks["preprovision"].Run); !ok {
+		if _, stderr, ok := sh.run(t, append(test.env, "AZURE_ENV_NAME=test", "apps=", "principal="), "-euc", a.Hooks["preprovision"].POSIX.Run); !ok {
 			t.Fatalf("%q: %s", test.env, stderr)
 		}
-		calls := sh.calls(t)
-		got := len(calls) > 0 && slices.Equal(calls[len(calls)-1], []string{"azd", "env", "set", "WEBPUBSUB_EVENT_AUDIENCE", "new"})
-		if got != test.want || (!test.want && len(calls) > 0) {
-			t.Errorf("%q: calls %q, want the audience registered: %v", test.env, calls, test.want)
+		var set []string
+		for _, call := range sh.calls(t) {
+			if call[0] == "azd" {
+				if !slices.Equal(call[1:3], []string{"env", "set"}) || call[4] != "new" {
+					t.Errorf("%q: call %q", test.env, call)
+				}
+				set = append(set, call[3])
+			}
+		}
+		if !slices.Equal(set, test.want) || (len(test.want) == 0 && len(sh.calls(t)) > 0) {
+			t.Errorf("%q: set %q, want %q; calls %q", test.env, set, test.want, sh.calls(t))
+		}
+	}
+}
+
+// application is the stand-in for az where the application for sign-in has the
+// redirect URIs $uris and, if $credential, the app's federated credential.
+const application = `case "$3 $4" in
+"show --id") for uri in $uris; do echo "$uri"; done ;;
+"federated-credential list") case "$*" in
+	*subject*) [ -z "$credential" ] || echo func ;;
+	*) [ -z "$old" ] || echo func ;;
+	esac ;;
+esac
+`
+
+func TestSignInConnect(t *testing.T) {
+	const callback = "https://func.azurewebsites.net/.auth/login/aad/callback"
+	env := []string{
+		"SIGN_IN_CLIENT_ID=" + signInID, "AZURE_FUNCTION_APP=func", "AZURE_FUNCTION_APP_URL=https://func.azurewebsites.net",
+		"SIGN_IN_ISSUER=https://login.microsoftonline.com/" + tenant + "/v2.0", "SIGN_IN_SUBJECT=" + principal,
+	}
+	for _, test := range []struct {
+		name, uris, credential, old string
+		uri, verb                   string // what is changed
+	}{
+		{name: "first time", uri: callback, verb: "create"},
+		{name: "another app signs in too", uris: "https://other.example/cb", uri: "https://other.example/cb " + callback, verb: "create"},
+		{name: "all there", uris: callback, credential: "yes"},
+		{name: "new identity of the app", uris: callback, old: "yes", verb: "update"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			sh := newShell(t, application)
+			if _, stderr, ok := sh.run(t, append(env, "uris="+test.uris, "credential="+test.credential, "old="+test.old), "infra/signin.sh", "connect"); !ok {
+				t.Fatal(stderr)
+			}
+			uri, verb := "", ""
+			for _, call := range sh.calls(t) {
+				if i := slices.Index(call, "--web-redirect-uris"); i > 0 {
+					uri = strings.Join(call[i+1:], " ")
+				}
+				i := slices.Index(call, "--parameters")
+				if i < 0 {
+					continue
+				}
+				verb = call[4]
+				var credential struct {
+					Name, Issuer, Subject string
+					Audiences             []string
+				}
+				if err := json.Unmarshal([]byte(strings.Join(call[i+1:], "\n")), &credential); err != nil {
+					t.Fatal(err)
+				}
+				if credential.Subject != principal || !strings.Contains(credential.Issuer, tenant) || !slices.Equal(credential.Audiences, []string{"api://AzureADTokenExchange"}) {
+					t.Errorf("credential %+v", credential)
+				}
+			}
+			if uri != test.uri || verb != test.verb {
+				t.Errorf("redirect URIs %q, credential %q, want %q and %q: %q", uri, verb, test.uri, test.verb, sh.calls(t))
+			}
+		})
+	}
+	t.Run("no sign-in", func(t *testing.T) {
+		sh := newShell(t, application)
+		if _, stderr, ok := sh.run(t, []string{"SIGN_IN_CLIENT_ID="}, "infra/signin.sh", "connect"); !ok || len(sh.calls(t)) > 0 {
+			t.Errorf("calls %q, errors %q, want none", sh.calls(t), stderr)
+		}
+	})
+	for i, variable := range env {
+		sh := newShell(t, application)
+		name, _, _ := strings.Cut(variable, "=")
+		if _, stderr, ok := sh.run(t, slices.Delete(slices.Clone(env), i, i+1), "infra/signin.sh", "connect"); ok || !strings.Contains(stderr, name) {
+			t.Errorf("without %s: success is %v, errors %q, want its name in them", name, ok, stderr)
+		}
+	}
+}
+
+// TestPowerShellScripts holds the scripts for Windows against those for sh, as
+// far as that can be told without running them: they call the same commands with
+// the same options.
+func TestPowerShellScripts(t *testing.T) {
+	options := regexp.MustCompile(`--[a-z][a-z-]+`)
+	all := func(names ...string) map[string]bool {
+		found := make(map[string]bool)
+		for _, name := range names {
+			for _, o := range options.FindAllString(read(t, name), -1) {
+				found[o] = true
+			}
+		}
+		return found
+	}
+	unix, windows := all("audience.sh", "signin.sh", "hub.sh", "preprovision.sh"), all("az.ps1", "audience.ps1", "signin.ps1", "hub.ps1", "preprovision.ps1")
+	for _, curl := range []string{"--silent", "--show-error", "--include", "--max-time", "--request", "--header"} {
+		delete(unix, curl)
+	}
+	if !maps.Equal(unix, windows) {
+		t.Errorf("options %v, want %v", slices.Sorted(maps.Keys(windows)), slices.Sorted(maps.Keys(unix)))
+	}
+	variables := regexp.MustCompile(`\b(?:WEBPUBSUB|AZURE|SIGN_IN|HUB)_[A-Z_]+\b`)
+	for _, name := range []string{"audience", "signin", "hub", "preprovision"} {
+		sh, ps := variables.FindAllString(read(t, name+".sh"), -1), variables.FindAllString(read(t, name+".ps1"), -1)
+		slices.Sort(sh)
+		slices.Sort(ps)
+		if sh, ps = slices.Compact(sh), slices.Compact(ps); !slices.Equal(sh, ps) {
+			t.Errorf("%s.ps1 reads %q, %s.sh %q", name, ps, name, sh)
 		}
 	}
 }
@@ -371,7 +508,7 @@ func TestWorkflows(t *testing.T) {
 	if deploy.Defaults.Run.Shell != "bash" {
 		t.Error("without shell: bash a failed deployment in a pipe goes unseen")
 	}
-	program := biceptest.Parse(t, types(t), bicepFiles(t))[0]
+	program := biceptest.Parse(t, bicepFiles(t))[0]
 	deployed := false
 	for _, step := range deploy.Jobs["azure"].Steps {
 		if !strings.Contains(step.Run, "infra/main.bicep") {
@@ -382,7 +519,7 @@ func TestWorkflows(t *testing.T) {
 		list, _, _ = strings.Cut(list, "\\")
 		params := biceptest.Values{}
 		for _, m := range passed.FindAllStringSubmatch(list, -1) {
-			params[m[1]] = map[string]string{"verification": "key", "webPubSubSku": "Free_F1"}[m[1]]
+			params[m[1]] = map[string]string{"verification": "key", "signIn": "demo", "webPubSubSku": "Free_F1"}[m[1]]
 		}
 		if d, err := program.Eval("main.bicep", params, known); err != nil || len(params) < 5 {
 			t.Errorf("parameters %v: %v", params, err)

@@ -26,7 +26,10 @@ param anonymousConnectPolicy string = 'deny'
 @description('Audience of the token that the service sends with each event. Empty: it sends none, and the app verifies the signature by access key.')
 param audience string
 
-resource app 'Microsoft.Web/sites@2024-11-01' existing = {
+@description('Namespace of Event Hubs whose event hub "events" gets a copy of the events. Empty: none.')
+param eventHubsNamespace string = ''
+
+resource app 'Microsoft.Web/sites@2025-03-01' existing = {
   name: functionAppName
 }
 
@@ -49,15 +52,36 @@ resource hub 'Microsoft.SignalRService/webPubSub/hubs@2024-03-01' = {
           'connected'
           'disconnected'
         ]
-        auth: empty(audience) ? {
-          type: 'None'
-        } : {
-          type: 'ManagedIdentity'
-          managedIdentity: {
-            resource: audience
-          }
-        }
+        auth: empty(audience)
+          ? {
+              type: 'None'
+            }
+          : {
+              type: 'ManagedIdentity'
+              managedIdentity: {
+                resource: audience
+              }
+            }
       }
     ]
+    eventListeners: empty(eventHubsNamespace)
+      ? []
+      : [
+          {
+            filter: {
+              type: 'EventName'
+              userEventPattern: '*'
+              systemEvents: [
+                'connected'
+                'disconnected'
+              ]
+            }
+            endpoint: {
+              type: 'EventHub'
+              fullyQualifiedNamespace: '${eventHubsNamespace}.servicebus.windows.net'
+              eventHubName: 'events'
+            }
+          }
+        ]
   }
 }

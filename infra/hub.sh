@@ -32,15 +32,22 @@ while :; do
 	sleep 5
 done
 
+template=hub.bicep
+set -- webPubSubName="$AZURE_WEBPUBSUB" \
+	functionAppName="$AZURE_FUNCTION_APP" \
+	hubName="$HUB_NAME" \
+	anonymousConnectPolicy="$HUB_ANONYMOUS" \
+	audience="$HUB_AUDIENCE" \
+	eventHubsNamespace="${HUB_EVENT_HUBS:-}"
+if [ -n "${HUB_PRESENCE_GROUPS:-}" ]; then
+	template=hub-preview.bicep
+	set -- "$@" presenceGroups="$HUB_PRESENCE_GROUPS"
+fi
+
 here=$(CDPATH='' cd "$(dirname "$0")" && pwd)
 az deployment group create --output none \
 	--resource-group "$AZURE_RESOURCE_GROUP" \
 	--name hub \
-	--template-file "$here/hub.bicep" \
-	--parameters \
-	webPubSubName="$AZURE_WEBPUBSUB" \
-	functionAppName="$AZURE_FUNCTION_APP" \
-	hubName="$HUB_NAME" \
-	anonymousConnectPolicy="$HUB_ANONYMOUS" \
-	audience="$HUB_AUDIENCE"
+	--template-file "$here/$template" \
+	--parameters "$@"
 echo "The hub $HUB_NAME of $AZURE_WEBPUBSUB sends its events to $events"

@@ -3,7 +3,7 @@
 // and the service prove who they are by managed identity. The hub is in
 // hub.bicep, which is deployed once the app answers; deployHub does both at once.
 //
-//   az deployment group create -g <group> -f infra/main.bicep -p name=chat eventAudience=<client id>
+//   az deployment group create -g <group> -f infra/main.bicep -p name=chat eventAudience=<id> signInClientId=<id>
 targetScope = 'resourceGroup'
 
 @description('Name of this environment. It makes the names of the resources unique and is their azd-env-name tag.')
@@ -54,10 +54,18 @@ param webPubSubSku string = 'Free_F1'
 param webPubSubUnits int = 1
 
 @description('Sites, such as https://chat.example.com, whose pages may call negotiate. The app\'s own page needs none.')
-param allowedOrigins array = []
+param allowedOrigins string[] = []
 
-@description('Let anybody negotiate as any user by ?userId=. For demonstrations only.')
-param allowUserIdQuery bool = false
+@description('How users sign in. entra: with Microsoft Entra, by App Service authentication, in the application signInClientId. none: the template configures nothing, for an app with a sign-in of its own. demo: not at all; anybody is whoever they say by ?userId=.')
+@allowed([
+  'entra'
+  'none'
+  'demo'
+])
+param signIn string = 'entra'
+
+@description('With signIn entra: the client id of the Entra application that users sign in to, which infra/signin.sh registers.')
+param signInClientId string = ''
 
 @description('Key that signs the readable names of signed-in users between negotiate and connect. A new one with every deployment: a client that has an old name negotiates again.')
 @secure()
@@ -74,8 +82,40 @@ param alwaysReadyInstances int = 0
 @maxValue(1000)
 param maximumInstances int = 40
 
+@description('Groups whose joins and leaves are events of the app, separated by commas: * for all. Preview API of Web PubSub. Empty: none.')
+param presenceGroups string = ''
+
+@description('Also copy the events of clients to an event hub, which the template creates.')
+param eventHubs bool = false
+
+@description('Most connections that one user may have at the same time. Preview API of Web PubSub. 0: any number.')
+@minValue(0)
+param connectionsPerUser int = 0
+
+@description('Most bytes of messages that one user may send in a minute. Preview API of Web PubSub. 0: any number.')
+@minValue(0)
+param bytesPerUserAndMinute int = 0
+
+@description('Seconds after which the service closes a connection. Preview API of Web PubSub. 0: never.')
+@minValue(0)
+param connectionLifetime int = 0
+
+@description('Send the logs of Web PubSub to the workspace of the app.')
+param diagnosticLogs bool = false
+
+@description('Ask each client for a TLS certificate, which the app sees in the connect event. Not for browsers of the public.')
+param clientCertificates bool = false
+
 var suffix = uniqueString(subscription().id, resourceGroup().id, name)
 var byIdentity = verification == 'identity'
+var audience = byIdentity && empty(eventAudience)
+  ? fail('verification=identity needs eventAudience, the id that infra/audience.sh prints')
+  : eventAudience
+var bySignIn = signIn == 'entra'
+var signInClient = bySignIn && empty(signInClientId)
+  ? fail('signIn=entra needs signInClientId, the id that infra/signin.sh prints; or choose none or demo')
+  : signInClientId
+var limited = connectionsPerUser > 0 || bytesPerUserAndMinute > 0 || connectionLifetime > 0
 var tags = {
   'azd-env-name': name
 }
@@ -111,13 +151,13 @@ resource webPubSub 'Microsoft.SignalRService/webPubSub@2024-03-01' = {
     disableAadAuth: false
     publicNetworkAccess: 'Enabled'
     tls: {
-      clientCertEnabled: false
+      clientCertEnabled: clientCertificates
     }
   }
 }
 
 // Holds the deployment package and the host's locks and keys.
-resource storage 'Microsoft.Storage/storageAccounts@2024-01-01' = {
+resource storage 'Microsoft.Storage/storageAccounts@2026-06-01' = {
   name: 'st${suffix}'
   location: location
   tags: tags
@@ -135,12 +175,12 @@ resource storage 'Microsoft.Storage/storageAccounts@2024-01-01' = {
   }
 }
 
-resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2024-01-01' = {
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2026-06-01' = {
   parent: storage
   name: 'default'
 }
 
-resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' = {
+resource container 'Microsoft.Storage/storageAccounts/blobServices/containers@2026-06-01' = {
   parent: blobs
   name: packages
   properties: {
@@ -205,7 +245,7 @@ resource insightsAccess 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: 'plan-${suffix}'
   location: location
   tags: tags
@@ -264,7 +304,7 @@ var appSettings = [
   }
   {
     name: 'WebPubSubAllowUserIdQuery'
-    value: allowUserIdQuery ? 'true' : 'false'
+    value: signIn == 'demo' ? 'true' : 'false'
   }
   {
     name: 'WebPubSubUserNameKeys'
@@ -272,28 +312,50 @@ var appSettings = [
   }
 ]
 
-var verificationSettings = byIdentity ? [
-  {
-    name: 'WebPubSubEventTenant'
-    value: webPubSub.identity.tenantId
-  }
-  {
-    name: 'WebPubSubEventAudience'
-    value: eventAudience
-  }
-  {
-    name: 'WebPubSubEventPrincipals'
-    value: webPubSub.identity.principalId
-  }
-] : [
-  {
-    // Both keys, so that either can be regenerated without losing an event.
-    name: 'WebPubSubAccessKeys'
-    value: '${webPubSub.listKeys().primaryKey},${webPubSub.listKeys().secondaryKey}'
-  }
-]
+var verificationSettings = byIdentity
+  ? [
+      {
+        name: 'WebPubSubEventTenant'
+        value: webPubSub.identity.tenantId
+      }
+      {
+        name: 'WebPubSubEventAudience'
+        value: audience
+      }
+      {
+        name: 'WebPubSubEventPrincipals'
+        value: webPubSub.identity.principalId
+      }
+    ]
+  : [
+      {
+        // Both keys, so that either can be regenerated without losing an event.
+        name: 'WebPubSubAccessKeys'
+        value: '${webPubSub.listKeys().primaryKey},${webPubSub.listKeys().secondaryKey}'
+      }
+    ]
 
-resource app 'Microsoft.Web/sites@2024-11-01' = {
+// The platform signs in to Entra by the app's managed identity, whose client id is
+// the value of the first setting (App Service, Use a managed identity instead of
+// a secret).
+var signInSettings = bySignIn
+  ? [
+      {
+        name: 'OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID'
+        value: identity.properties.clientId
+      }
+      {
+        name: 'WEBSITE_AUTH_AAD_ALLOWED_TENANTS'
+        value: tenant().tenantId
+      }
+      {
+        name: 'WebPubSubTrustPlatformAuth'
+        value: 'true'
+      }
+    ]
+  : []
+
+resource app 'Microsoft.Web/sites@2025-03-01' = {
   name: 'func-${suffix}'
   location: location
   tags: union(tags, {
@@ -328,12 +390,14 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       scaleAndConcurrency: {
         instanceMemoryMB: 512
         maximumInstanceCount: maximumInstances
-        alwaysReady: alwaysReadyInstances == 0 ? [] : [
-          {
-            name: 'http'
-            instanceCount: alwaysReadyInstances
-          }
-        ]
+        alwaysReady: alwaysReadyInstances == 0
+          ? []
+          : [
+              {
+                name: 'http'
+                instanceCount: alwaysReadyInstances
+              }
+            ]
       }
     }
     siteConfig: {
@@ -345,7 +409,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       cors: {
         allowedOrigins: allowedOrigins
       }
-      appSettings: concat(platformSettings, appSettings, verificationSettings)
+      appSettings: concat(platformSettings, appSettings, verificationSettings, signInSettings)
     }
   }
   // The host needs its storage the moment it starts.
@@ -357,7 +421,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
 }
 
 // Nobody deploys by user name and password.
-resource noFtpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = {
+resource noFtpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
   parent: app
   name: 'ftp'
   properties: {
@@ -365,7 +429,7 @@ resource noFtpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2
   }
 }
 
-resource noDeploymentPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = {
+resource noDeploymentPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
   parent: app
   name: 'scm'
   properties: {
@@ -373,22 +437,99 @@ resource noDeploymentPassword 'Microsoft.Web/sites/basicPublishingCredentialsPol
   }
 }
 
-module hub 'hub.bicep' = if (deployHub) {
+// With none, whatever the app's owner has configured stays. With demo it is
+// disabled: a page behind a sign-in is no demonstration.
+module authentication 'signin.bicep' = if (signIn != 'none') {
+  name: 'signin-${suffix}'
+  params: {
+    appName: app.name
+    clientId: bySignIn ? signInClient : ''
+  }
+}
+
+module limits 'limits.bicep' = if (limited) {
+  name: 'limits-${suffix}'
+  params: {
+    webPubSubName: webPubSub.name
+    location: location
+    tags: tags
+    sku: webPubSubSku
+    units: webPubSubUnits
+    disableLocalAuth: byIdentity
+    clientCertificates: clientCertificates
+    connectionsPerUser: connectionsPerUser
+    bytesPerUserAndMinute: bytesPerUserAndMinute
+    connectionLifetime: connectionLifetime
+  }
+}
+
+resource webPubSubLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (diagnosticLogs) {
+  scope: webPubSub
+  name: 'workspace'
+  properties: {
+    workspaceId: logs.id
+    logs: [
+      {
+        categoryGroup: 'allLogs'
+        enabled: true
+      }
+    ]
+  }
+}
+
+module events 'eventhubs.bicep' = if (eventHubs) {
+  name: 'eventhubs-${suffix}'
+  params: {
+    name: 'evhns-${suffix}'
+    location: location
+    tags: tags
+    principalId: webPubSub.identity.principalId
+  }
+}
+
+module hub 'hub.bicep' = if (deployHub && empty(presenceGroups)) {
   name: 'hub-${suffix}'
   params: {
     webPubSubName: webPubSub.name
     functionAppName: app.name
     hubName: hubName
     anonymousConnectPolicy: anonymousConnectPolicy
-    audience: byIdentity ? eventAudience : ''
+    audience: byIdentity ? audience : ''
+    eventHubsNamespace: eventHubs ? 'evhns-${suffix}' : ''
   }
+  dependsOn: [
+    events
+  ]
 }
 
-// What infra/hub.sh and azd need to know. None of it is secret.
+module hubWithPresence 'hub-preview.bicep' = if (deployHub && !empty(presenceGroups)) {
+  name: 'hub-${suffix}'
+  params: {
+    webPubSubName: webPubSub.name
+    functionAppName: app.name
+    hubName: hubName
+    anonymousConnectPolicy: anonymousConnectPolicy
+    audience: byIdentity ? audience : ''
+    eventHubsNamespace: eventHubs ? 'evhns-${suffix}' : ''
+    presenceGroups: presenceGroups
+  }
+  dependsOn: [
+    events
+  ]
+}
+
+// What the scripts and azd need to know. None of it is secret.
 output AZURE_FUNCTION_APP string = app.name
 output AZURE_FUNCTION_APP_URL string = 'https://${app.properties.defaultHostName}'
 output AZURE_WEBPUBSUB string = webPubSub.name
 output AZURE_WEBPUBSUB_HOST string = webPubSub.properties.hostName
+output CHAT_URL string = 'https://${app.properties.defaultHostName}/api/index'
+output EVENTS_URL string = 'https://${app.properties.defaultHostName}/api/events'
 output HUB_NAME string = hubName
-output HUB_AUDIENCE string = byIdentity ? eventAudience : ''
+output HUB_AUDIENCE string = byIdentity ? audience : ''
 output HUB_ANONYMOUS string = anonymousConnectPolicy
+output HUB_EVENT_HUBS string = eventHubs ? 'evhns-${suffix}' : ''
+output HUB_PRESENCE_GROUPS string = presenceGroups
+output SIGN_IN_CLIENT_ID string = bySignIn ? signInClient : ''
+output SIGN_IN_ISSUER string = '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+output SIGN_IN_SUBJECT string = identity.properties.principalId

@@ -41,7 +41,7 @@ func (p *Program) Eval(name string, params, known Values) (*Deployment, error) {
 	if len(f.problems) > 0 {
 		return nil, errors.New(f.problems[0])
 	}
-	v := &evaluator{f: f, params: params, known: known}
+	v := &evaluator{f: f, params: params, known: known, modules: make(Values)}
 	for given := range params {
 		if d := f.byName[given]; d == nil || d.kind != "param" {
 			return nil, fmt.Errorf("%s has no parameter %s", name, given)
@@ -70,11 +70,6 @@ func (p *Program) Eval(name string, params, known Values) (*Deployment, error) {
 					r.Body[key] = v.value(p.value)
 				}
 			}
-			if t := p.types[d.typ]; t != nil && !d.existing {
-				if why := t.props["name"].refuses(r.Body["name"]); why != "" {
-					v.fail(d.line, "name of %s: %s", d.name, why)
-				}
-			}
 			out.Resources[d.name] = r
 		case "module":
 			given, _ := v.value(d.value.get("params")).(Values)
@@ -83,6 +78,7 @@ func (p *Program) Eval(name string, params, known Values) (*Deployment, error) {
 				return nil, err
 			}
 			out.Modules[d.name] = m
+			v.modules[d.name] = Values{"outputs": m.Outputs}
 		}
 	}
 	return out, v.err
@@ -92,8 +88,10 @@ type evaluator struct {
 	f      *file
 	params Values
 	known  Values
-	depth  int
-	err    error // the first
+	// modules are those that have been evaluated.
+	modules Values
+	depth   int
+	err     error // the first
 }
 
 func (v *evaluator) fail(line int, format string, args ...any) any {
@@ -193,6 +191,12 @@ func (v *evaluator) eval(e *expr) any {
 			return a == b
 		case "!=":
 			return a != b
+		case ">":
+			x, ok1 := a.(int)
+			y, ok2 := b.(int)
+			if ok1 && ok2 {
+				return x > y
+			}
 		case "&&":
 			return a == true && b == true
 		case "||":
@@ -207,6 +211,8 @@ func (v *evaluator) eval(e *expr) any {
 			return v.value(d.value)
 		case d.kind == "resource":
 			return reference{d: d}
+		case d.kind == "module" && v.modules[d.name] != nil:
+			return v.modules[d.name]
 		}
 	case member:
 		switch r := v.eval(e.recv).(type) {
@@ -220,12 +226,15 @@ func (v *evaluator) eval(e *expr) any {
 			return reference{r.d, append(slices.Clone(r.path), e.name+"()")}
 		}
 		fn, ok := functions[e.name]
-		if !ok || e.recv != nil {
+		if !ok || e.recv != nil || len(e.args) < fn.least || len(e.args) > fn.most {
 			break
 		}
 		args := make([]any, len(e.args))
 		for i, a := range e.args {
 			args[i] = v.value(a)
+		}
+		if e.name == "fail" {
+			return v.fail(e.line, "%v", args[0])
 		}
 		return fn.eval(args)
 	}
@@ -235,10 +244,9 @@ func (v *evaluator) eval(e *expr) any {
 // functions are those that infra/ uses.
 var functions = map[string]struct {
 	least, most int
-	result      *schema
 	eval        func(args []any) any
 }{
-	"concat": {1, 32, anArray, func(args []any) any {
+	"concat": {1, 32, func(args []any) any {
 		out := []any{}
 		for _, a := range args {
 			items, _ := a.([]any)
@@ -246,7 +254,7 @@ var functions = map[string]struct {
 		}
 		return out
 	}},
-	"empty": {1, 1, aBool, func(args []any) any {
+	"empty": {1, 1, func(args []any) any {
 		switch a := args[0].(type) {
 		case string:
 			return a == ""
@@ -257,22 +265,34 @@ var functions = map[string]struct {
 		}
 		return args[0] == nil
 	}},
-	"guid":    {1, 10, aString, func(args []any) any { return fmt.Sprintf("<guid %s>", fmt.Sprint(args...)) }},
-	"newGuid": {0, 0, aString, func([]any) any { return "6d1f0a3e-2b47-4c58-9e6f-7a8b9c0d1e2f" }},
-	"resourceGroup": {0, 0, &schema{base: "object", props: map[string]*schema{"id": aString, "name": aString, "location": aString}}, func([]any) any {
+	"environment": {0, 0, func([]any) any {
+		return Values{"authentication": Values{"loginEndpoint": "https://login.microsoftonline.com/"}}
+	}},
+	"fail":    {1, 1, nil}, // evaluated by value itself
+	"guid":    {1, 10, func(args []any) any { return fmt.Sprintf("<guid %s>", fmt.Sprint(args...)) }},
+	"newGuid": {0, 0, func([]any) any { return "6d1f0a3e-2b47-4c58-9e6f-7a8b9c0d1e2f" }},
+	"resourceGroup": {0, 0, func([]any) any {
 		return Values{"id": "<resourceGroup.id>", "name": "<resourceGroup.name>", "location": "<resourceGroup.location>"}
 	}},
-	"subscription": {0, 0, &schema{base: "object", props: map[string]*schema{"id": aString, "subscriptionId": aString, "tenantId": aString}}, func([]any) any {
+	"subscription": {0, 0, func([]any) any {
 		return Values{"id": "<subscription.id>", "subscriptionId": "<subscription.subscriptionId>", "tenantId": "<subscription.tenantId>"}
 	}},
-	"subscriptionResourceId": {2, 10, aString, func(args []any) any {
+	"split": {2, 2, func(args []any) any {
+		out := []any{}
+		for part := range strings.SplitSeq(fmt.Sprint(args[0]), fmt.Sprint(args[1])) {
+			out = append(out, part)
+		}
+		return out
+	}},
+	"tenant": {0, 0, func([]any) any { return Values{"tenantId": "<tenant.tenantId>"} }},
+	"subscriptionResourceId": {2, 10, func(args []any) any {
 		parts := make([]string, len(args))
 		for i, a := range args {
 			parts[i] = fmt.Sprint(a)
 		}
 		return "/" + strings.Join(parts, "/")
 	}},
-	"union": {2, 32, anyObject, func(args []any) any {
+	"union": {2, 32, func(args []any) any {
 		out := make(Values)
 		for _, a := range args {
 			members, _ := a.(Values)
@@ -281,5 +301,5 @@ var functions = map[string]struct {
 		return out
 	}},
 	// Thirteen letters and digits, as Azure's.
-	"uniqueString": {1, 10, aString, func([]any) any { return "abcdefghijk23" }},
+	"uniqueString": {1, 10, func([]any) any { return "pw5dmmufucj6a" }},
 }

@@ -15,13 +15,12 @@ import (
 
 // Program is a set of files that may use each other as modules.
 type Program struct {
-	types Types
 	files map[string]*file
 }
 
 // Parse reads each set of sources, by file name. All of them go through one run
 // of Node.js. The test is skipped where Node.js is not installed.
-func Parse(tb testing.TB, types Types, sets ...map[string]string) []*Program {
+func Parse(tb testing.TB, sets ...map[string]string) []*Program {
 	tb.Helper()
 	node := testtool.Need(tb, "node")
 	_, here, _, _ := runtime.Caller(0)
@@ -52,7 +51,7 @@ func Parse(tb testing.TB, types Types, sets ...map[string]string) []*Program {
 
 	programs := make([]*Program, len(sets))
 	for i, set := range sets {
-		p := &Program{types: types, files: make(map[string]*file)}
+		p := &Program{files: make(map[string]*file)}
 		for _, name := range slices.Sorted(maps.Keys(set)) {
 			p.files[name] = newFile(name, trees[set[name]])
 		}
