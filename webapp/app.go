@@ -135,7 +135,7 @@ func (a *App) OnConnect(f handler.ConnectFunc) {
 
 // Handler returns the handler of all routes: /api/negotiate, /api/events and
 // below (for event handler URLs that end in {event}), and with a page /api/index
-// and below.
+// and below, to which / redirects.
 func (a *App) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/negotiate", a.Negotiate())
@@ -144,6 +144,12 @@ func (a *App) Handler() http.Handler {
 	if a.page != nil {
 		mux.Handle("/api/index", a.page)
 		mux.Handle("/api/index/", a.page)
+		// Relative, so that it holds below any path. On Azure Functions the host itself
+		// responds at /.
+		mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "api/index")
+			w.WriteHeader(http.StatusFound)
+		})
 	}
 	return mux
 }

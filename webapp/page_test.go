@@ -104,6 +104,21 @@ func TestPageNames(t *testing.T) {
 	}
 }
 
+// Who opened the address of the server itself, as anybody would, got 404.
+func TestRootRedirectsToPage(t *testing.T) {
+	a, _ := newApp(t, func(c *webapp.Config) { c.Page = somePage })
+	if w := get(a.Handler(), "GET", "/"); w.Code != http.StatusFound || w.Header().Get("Location") != "api/index" {
+		t.Errorf("status %d, Location %q", w.Code, w.Header().Get("Location"))
+	}
+	if w := get(a.Handler(), "GET", "/other"); w.Code != http.StatusNotFound {
+		t.Errorf("status %d at another path", w.Code)
+	}
+	a, _ = newApp(t, nil)
+	if w := get(a.Handler(), "GET", "/"); w.Code != http.StatusNotFound {
+		t.Errorf("status %d without a page", w.Code)
+	}
+}
+
 // The emulator is reached without TLS.
 func TestPageLocalSocket(t *testing.T) {
 	a, err := webapp.New(webapp.Config{Page: somePage, ConnectionString: "Endpoint=http://localhost:8080;AccessKey=k;Version=1.0;"})

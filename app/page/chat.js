@@ -37,7 +37,9 @@ const roomName = (s) => s.normalize('NFC').trim().replace(/^#/, '').replace(/\s+
 
 const client = new Client(async () => {
   const ask = names === 'ask' ? `?${new URLSearchParams({ userId: asked })}` : '';
-  const answer = await fetch(`negotiate${ask}`, { method: 'POST' });
+  const answer = await fetch(`negotiate${ask}`, { method: 'POST', redirect: 'manual' });
+  // App Service redirects who is not signed in to a page of another site.
+  if (answer.type === 'opaqueredirect') throw new RefusedError('Your sign-in has expired.');
   const body = await answer.json().catch(() => ({}));
   if ([400, 401, 403].includes(answer.status)) throw new RefusedError(body.error ?? `Negotiate answered ${answer.status}.`);
   if (!answer.ok) throw new Error(body.error ?? `Negotiate answered ${answer.status}.`);
@@ -217,7 +219,9 @@ function showGate(error) {
   const ask = names === 'ask';
   $('gate-fields').hidden = $('gate-go').hidden = !ask;
   $('name').disabled = !ask;
+  $('gate-demo').hidden = !ask;
   $('gate-signin').hidden = names !== 'platform';
+  $('gate-signin').href = `/.auth/login/aad?${new URLSearchParams({ post_login_redirect_uri: location.pathname + location.search })}`;
   $('gate-title').textContent = { ask: 'Join the chat', platform: 'Sign in to chat' }[names] ?? 'Nobody can join yet';
   $('gate-lede').hidden = !ask;
   $('gate-error').hidden = !error;
@@ -383,7 +387,12 @@ $('logs').addEventListener('scroll', () => {
 });
 $('newer').addEventListener('click', scrollToEnd);
 $('retry').addEventListener('click', () => client.retry());
+if (names === 'platform') $('leave').textContent = 'Sign out';
 $('leave').addEventListener('click', () => {
+  if (names === 'platform') {
+    location.assign(`/.auth/logout?${new URLSearchParams({ post_logout_redirect_uri: location.pathname })}`);
+    return;
+  }
   if ($('side').matches(':popover-open')) $('side').hidePopover();
   client.stop();
   rooms.clear();
