@@ -68,28 +68,15 @@ func appRoot(t *testing.T, program string) string {
 
 func rootOf(t *testing.T, dir, program string) string {
 	t.Helper()
-	root := t.TempDir()
 	files, executable, err := functionapp.Files(os.DirFS(repository), read(t, "host.json"), program)
 	if err != nil {
 		t.Fatal(err)
 	}
+	texts := make(map[string]string)
 	for _, f := range files {
-		name := filepath.Join(root, filepath.FromSlash(f.Path))
-		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, f.Data, f.Mode); err != nil {
-			t.Fatal(err)
-		}
+		texts[f.Path] = string(f.Data)
 	}
-	name := filepath.Join(root, filepath.FromSlash(executable))
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(filepath.Join(dir, program), name); err != nil {
-		t.Fatal(err)
-	}
-	return root
+	return functionshost.NewRoot(t, texts, executable, filepath.Join(dir, program))
 }
 
 // bothHosts runs the test with a Functions host that proxies requests, and with

@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -117,31 +116,13 @@ func appRoot(t *testing.T) string {
 	if runtime.GOOS == "windows" {
 		t.Skip("the executable of host.json has no .exe")
 	}
-	root := t.TempDir()
 	files := map[string]string{"host.json": `{"version": "2.0", "customHandler": {
 		"description": {"defaultExecutablePath": "bin/functions"},
 		"enableProxyingHttpRequest": true, "enableForwardingHttpRequest": true}}`}
 	for _, name := range []string{"events", "index"} {
-		files[name+"/function.json"] = `{"bindings": [
-			{"type": "httpTrigger", "direction": "in", "name": "req", "authLevel": "anonymous", "route": "` + name + `/{*rest}"},
-			{"type": "http", "direction": "out", "name": "res"}]}`
+		files[name+"/function.json"] = functionshost.FunctionJSON(name + "/{*rest}")
 	}
-	for name, text := range files {
-		file := filepath.Join(root, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Mkdir(filepath.Join(root, "bin"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(self(t), filepath.Join(root, "bin", "functions")); err != nil {
-		t.Fatal(err)
-	}
-	return root
+	return functionshost.NewRoot(t, files, "bin/functions", self(t))
 }
 
 // bothHosts runs the test under a current host, which proxies requests, and under

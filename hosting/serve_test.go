@@ -33,23 +33,31 @@ func (l pipeListener) Accept() (net.Conn, error) {
 
 func (l pipeListener) Close() error { return nil }
 
-// request serves h and sends it the head of a request and then the parts of its
-// body, with 20 seconds before each. The response is ignored.
-func request(t *testing.T, h http.HandlerFunc, length int, parts ...string) {
+// serveOne serves h over one connection, which buffers nothing, and returns the
+// client's end.
+func serveOne(t *testing.T, h http.HandlerFunc) net.Conn {
 	t.Helper()
 	client, server := net.Pipe()
 	l := pipeListener{conns: make(chan net.Conn, 1)}
 	l.conns <- server
 	srv := hosting.NewServer(h, slog.New(slog.DiscardHandler))
 	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(l) }()
-	go func() { _, _ = io.Copy(io.Discard, client) }()
+	go func() { ended <- srv.Serve(hosting.NewStallListener(l)) }()
 	t.Cleanup(func() {
 		close(l.conns)
 		_ = client.Close()
 		_ = srv.Close()
 		<-ended
 	})
+	return client
+}
+
+// request serves h and sends it the head of a request and then the parts of its
+// body, with 20 seconds before each. The response is ignored.
+func request(t *testing.T, h http.HandlerFunc, length int, parts ...string) {
+	t.Helper()
+	client := serveOne(t, h)
+	go func() { _, _ = io.Copy(io.Discard, client) }()
 	fmt.Fprintf(client, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n", length)
 	for _, part := range parts {
 		time.Sleep(20 * time.Second)
@@ -90,23 +98,12 @@ func TestLongAnswer(t *testing.T) {
 	})
 }
 
-// respond serves h over a connection that buffers nothing, and sends it a number
-// of requests in advance. It returns the client's end.
+// respond serves h and sends it a number of requests in advance. It returns the
+// client's end of the connection.
 func respond(t *testing.T, h http.HandlerFunc, requests int) net.Conn {
 	t.Helper()
-	client, server := net.Pipe()
-	l := pipeListener{conns: make(chan net.Conn, 1)}
-	l.conns <- server
-	srv := hosting.NewServer(h, slog.New(slog.DiscardHandler))
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(hosting.NewStallListener(l)) }()
+	client := serveOne(t, h)
 	go func() { _, _ = io.WriteString(client, strings.Repeat("GET / HTTP/1.1\r\nHost: h\r\n\r\n", requests)) }()
-	t.Cleanup(func() {
-		close(l.conns)
-		_ = client.Close()
-		_ = srv.Close()
-		<-ended
-	})
 	return client
 }
 

@@ -133,14 +133,7 @@ func TestCheckBrowser(t *testing.T) {
 			if (err != nil) != tt.failed {
 				t.Errorf("ended with %v", err)
 			}
-			rest := out
-			for _, want := range tt.want {
-				_, after, ok := strings.Cut(rest, want)
-				if !ok {
-					t.Fatalf("no %q, or not in its place, in:\n%s%s", want, out, errOut)
-				}
-				rest = after
-			}
+			wantInOrder(t, out+errOut, tt.want)
 			if strings.Contains(out+errOut, "access_token") && !strings.Contains(out, "no readable") || strings.Contains(out+errOut, "eyJ") {
 				t.Errorf("the output shows a token:\n%s", out)
 			}

@@ -40,30 +40,16 @@ func serveCustomHandler() {
 // customHandler.
 func newApp(t *testing.T, executable, more string, functions bool) string {
 	t.Helper()
-	root := t.TempDir()
-	write := func(name, text string) {
-		file := filepath.Join(root, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("host.json", `{"version":"2.0","customHandler":{"description":{"defaultExecutablePath":"handler"},
-		"enableProxyingHttpRequest":true,"enableForwardingHttpRequest":true`+more+`}}`)
+	files := map[string]string{"host.json": `{"version":"2.0","customHandler":{"description":{"defaultExecutablePath":"handler"},
+		"enableProxyingHttpRequest":true,"enableForwardingHttpRequest":true` + more + `}}`}
 	if functions {
-		write("events/function.json", `{"bindings":[{"type":"httpTrigger","direction":"in","name":"req","authLevel":"anonymous","route":"events/{*event}"},
-			{"type":"http","direction":"out","name":"res"}]}`)
+		files["events/function.json"] = functionshost.FunctionJSON("events/{*event}")
 	}
 	if executable == "" {
-		write("handler", "#!/bin/sh\n")
-		return root
+		files["handler"] = "#!/bin/sh\n" // and not executable
+		return functionshost.NewRoot(t, files, "", "")
 	}
-	if err := os.Symlink(executable, filepath.Join(root, "handler")); err != nil {
-		t.Fatal(err)
-	}
-	return root
+	return functionshost.NewRoot(t, files, "handler", executable)
 }
 
 // report collects what check printed.
@@ -112,14 +98,7 @@ func TestCheckFindsFailingDeployments(t *testing.T) {
 				t.Error("nothing failed")
 			}
 			reports.add(out)
-			rest := out
-			for _, want := range tt.want {
-				_, after, ok := strings.Cut(rest, want)
-				if !ok {
-					t.Fatalf("no %q, or not in its place, in:\n%s", want, out)
-				}
-				rest = after
-			}
+			wantInOrder(t, out, tt.want)
 		})
 	}
 	for _, older := range []bool{false, true} {

@@ -219,14 +219,7 @@ func TestCheck(t *testing.T) {
 			if (err != nil) != tt.failed {
 				t.Errorf("ended with %v", err)
 			}
-			rest := out
-			for _, want := range tt.want {
-				_, after, ok := strings.Cut(rest, want)
-				if !ok {
-					t.Fatalf("no %q, or not in its place, in:\n%s%s", want, out, errOut)
-				}
-				rest = after
-			}
+			wantInOrder(t, out+errOut, tt.want)
 			for _, secret := range []string{checkKey, "secretcode"} {
 				if strings.Contains(out+errOut, secret) {
 					t.Errorf("the output shows %s:\n%s", secret, out)
@@ -236,6 +229,19 @@ func TestCheck(t *testing.T) {
 				t.Error("the key was sent")
 			}
 		})
+	}
+}
+
+// wantInOrder wants each text in the output, behind the one before it.
+func wantInOrder(t *testing.T, out string, texts []string) {
+	t.Helper()
+	rest := out
+	for _, want := range texts {
+		_, after, ok := strings.Cut(rest, want)
+		if !ok {
+			t.Fatalf("no %q, or not in its place, in:\n%s", want, out)
+		}
+		rest = after
 	}
 }
 

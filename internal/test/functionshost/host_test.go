@@ -72,31 +72,17 @@ const (
 // text in customHandler.
 func newRoot(t *testing.T, customHandler string, functions ...string) string {
 	t.Helper()
-	root := t.TempDir()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := `{"version": "2.0", "customHandler": {"description": {"defaultExecutablePath": "handler"}, ` + customHandler + `}}`
-	files := map[string]string{"host.json": text}
+	files := map[string]string{
+		"host.json": `{"version": "2.0", "customHandler": {"description": {"defaultExecutablePath": "handler"}, ` + customHandler + `}}`,
+	}
 	for _, name := range functions {
-		files[name+"/function.json"] = `{"bindings": [
-			{"type": "httpTrigger", "direction": "in", "name": "req", "authLevel": "anonymous", "route": "` + name + `/{*rest}"},
-			{"type": "http", "direction": "out", "name": "res"}]}`
+		files[name+"/function.json"] = functionshost.FunctionJSON(name + "/{*rest}")
 	}
-	for name, text := range files {
-		file := filepath.Join(root, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Symlink(self, filepath.Join(root, "handler")); err != nil {
-		t.Fatal(err)
-	}
-	return root
+	return functionshost.NewRoot(t, files, "handler", self)
 }
 
 // bothHosts runs the test with a current host and with an older one. The same
