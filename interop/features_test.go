@@ -67,6 +67,14 @@ var features = []table{
 		},
 	},
 	{
+		title:    "Tunnels of the emulator",
+		packages: []string{jsSocketIO},
+		rows: []feature{
+			{id: "tunnel-events", text: "events through a tunnel, with the response"},
+			{id: "tunnel-rest", text: "REST calls through a tunnel"},
+		},
+	},
+	{
 		title:    "Event handlers of the emulator",
 		packages: []string{jsExpress, goHandler},
 		rows: []feature{
@@ -86,6 +94,7 @@ const (
 	jsService   = "@azure/web-pubsub"
 	jsClient    = "@azure/web-pubsub-client"
 	jsExpress   = "@azure/web-pubsub-express"
+	jsSocketIO  = "@azure/web-pubsub-socket.io"
 	pyService   = "azure-messaging-webpubsubservice"
 	pyClient    = "azure-messaging-webpubsubclient"
 	javaService = "azure-messaging-webpubsub"

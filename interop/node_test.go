@@ -16,7 +16,9 @@ import (
 func runNode(t *testing.T, p *proof) {
 	node := testtool.Need(t, "node")
 	testtool.NPM(t, "node")
-	b := start(t, nil)
+	b := start(t, map[string]emulator.HubSettings{"socketio": {EventHandlers: []emulator.EventHandler{{
+		URL: "tunnel:///eventhandler/", UserEvents: "*", SystemEvents: []string{"connect", "connected", "disconnected"},
+	}}}})
 	for _, suite := range []struct{ pkg, file string }{
 		{jsService, "service.test.js"},
 		{jsService, "delivery.test.js"},
@@ -24,6 +26,7 @@ func runNode(t *testing.T, p *proof) {
 		{jsClient, "events.test.js"},
 		{jsClient, "recovery.test.js"},
 		{jsClient, "streams.test.js"},
+		{jsSocketIO, "socketio.test.js"},
 	} {
 		t.Run(suite.file, func(t *testing.T) { b.nodeTest(t, p, suite.pkg, node, "node", suite.file) })
 	}

@@ -216,7 +216,7 @@ func compareReadme(t *testing.T, p *proof, name string) {
 var versions = sync.OnceValue(func() map[string]string {
 	found := map[string]string{goHandler: "of this module, Go"}
 	for _, lock := range []struct{ language, file, pattern string }{
-		{"JavaScript", "node/package.json", `"(@azure/[a-z-]+)": "([^"]+)"`},
+		{"JavaScript", "node/package.json", `"(@azure/[a-z.-]+)": "([^"]+)"`},
 		{"JavaScript", "mqtt/package.json", `"(mqtt)": "([^"]+)"`},
 		{"Python", "python/requirements.txt", `(?m)^(azure-messaging-[a-z]+)==(\S+)`},
 		{"Python", "mqtt/requirements.txt", `(?m)^(paho-mqtt)==(\S+)`},

@@ -9,8 +9,10 @@ import (
 	"testing"
 
 	"example.com/webpubsub"
+	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/handler/handlertest"
 	"example.com/webpubsub/internal/emulator/tunnels"
+	"example.com/webpubsub/internal/test/testapp"
 	"example.com/webpubsub/internal/webhook"
 )
 
@@ -183,4 +185,23 @@ func testDevThroughTunnel(t *testing.T, unsignedStatus int, flags ...string) {
 	if resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("an unsigned event from the network: %s", resp.Status)
 	}
+}
+
+// The whole way through a tunnel: clients of a hub elsewhere, for which an emulator
+// stands, and the application in dev.
+func TestDevThroughTunnelEndToEnd(t *testing.T) {
+	srv := emulator.StartT(t, emulator.Options{Hubs: map[string]emulator.HubSettings{"chat": {EventHandlers: []emulator.EventHandler{allEvents("tunnel:///api/events")}}}})
+	log := background(t, "dev", "-functions-addr", "127.0.0.1:0", "-connection-string", srv.ConnectionString())
+	waitFor(t, func() bool { return len(srv.Tunnels()) == 1 && strings.Contains(log.String(), "is open") }, "a tunnel")
+	_, page, _ := strings.Cut(log.String(), "page       ")
+	page, _, _ = strings.Cut(page, "\n")
+	alice := join(t, page, "alice")
+	alice.until(`"event":"connected"`, `"userId":"alice"`)
+	bob := join(t, page, "bob")
+	bob.until(`"event":"connected"`)
+	alice.until("bob connected")
+	bob.send(`{"type":"event","event":"say","ackId":1,"dataType":"text","data":"hello"}`)
+	bob.until(`"from":"server"`, testapp.Said)
+	alice.until("bob: hello")
+	waitFor(t, func() bool { return strings.Contains(log.String(), "event say of connection") }, "the event")
 }
