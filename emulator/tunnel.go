@@ -56,7 +56,7 @@ func CloseTunnel(message string) FaultAction {
 // ResetTunnel drops the connection of a tunnel, as a lost network would.
 func ResetTunnel() FaultAction { return FaultAction{tunnel: resetTunnel} }
 
-// resetTunnel stands for no message.
+// resetTunnel is not sent: it marks the action that drops a connection.
 var resetTunnel = &tunnelwire.Unknown{}
 
 func (s *Server) injectTunnels(f Fault) int {
@@ -102,9 +102,8 @@ func (s *Server) tunneledREST(w http.ResponseWriter, r *http.Request) {
 	s.rest.ServeHTTP(w, r.WithContext(access.WithAuthority(r.Context())))
 }
 
-// serveTunnel answers the handshake of a tunnel client. What the service answers to
-// one that it rejects is not documented; these are the statuses of its other
-// endpoints.
+// serveTunnel accepts or rejects a tunnel client. The statuses with which the service
+// rejects one are not documented; these are those of its other endpoints.
 func (s *Server) serveTunnel(w http.ResponseWriter, r *http.Request) {
 	q := query.Parse(r.URL.RawQuery)
 	hub := q.Get("hub")

@@ -46,7 +46,7 @@ func TestTrustTunnel(t *testing.T) {
 			preflight := handlertest.ValidationRequest("unheard-of.example")
 			got := handlertest.Do(h, preflight.WithContext(viatunnel.Mark(preflight.Context()))).Header.Get("WebHook-Allowed-Origin")
 			if accepted := got == "unheard-of.example" || got == "*"; accepted != (tt.tunnel == 204) {
-				t.Errorf("the tunnel's validation request is answered with the origin %q", got)
+				t.Errorf("the tunnel's validation request gets the origin %q", got)
 			}
 		})
 	}

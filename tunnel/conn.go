@@ -34,7 +34,7 @@ type conn struct {
 
 	// moved gets the first Reconnect.
 	moved chan tunnelwire.Redirect
-	// done is closed when nothing more is read. Then err says why, and closed
+	// done is closed when nothing more is read. Then err is the reason, and closed
 	// whether the service asked for the end.
 	done   chan struct{}
 	err    error
@@ -43,7 +43,7 @@ type conn struct {
 	writing sync.Mutex
 
 	mu       sync.Mutex
-	open     int  // requests that are not answered
+	open     int  // requests without a response
 	draining bool // closed as soon as none is open
 	closing  bool // a close frame has been sent: requests that arrive are not served
 }
@@ -58,7 +58,7 @@ func newConn(t *Tunnel, ws *websocket.Conn) *conn {
 }
 
 // heard moves the time when the peer counts as dead. One that has been sent a
-// close frame has to answer it.
+// close frame has to respond with one.
 func (c *conn) heard() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,7 +84,7 @@ func (c *conn) awaitConnected(ctx context.Context) error {
 		c.heard()
 		return nil
 	case *tunnelwire.Close:
-		return fmt.Errorf("the service closed the connection at once: %q", m.Message)
+		return fmt.Errorf("the service closed the new connection: %q", m.Message)
 	}
 	return fmt.Errorf("the first message of the service is a %T, not Connected", m)
 }
@@ -160,7 +160,7 @@ func (c *conn) begin() bool {
 	return !c.closing
 }
 
-// end counts a request that was answered.
+// end counts a request whose response was sent.
 func (c *conn) end() {
 	c.mu.Lock()
 	c.open--
@@ -191,5 +191,5 @@ func (c *conn) closeIfDrained() {
 	_ = c.ws.WriteControl(websocket.CloseMessage, text, time.Now().Add(closeTimeout))
 }
 
-// abort ends the connection at once.
+// abort closes the network connection.
 func (c *conn) abort() { _ = c.ws.Close() }

@@ -163,7 +163,8 @@ func (c *boundedConn) Read(b []byte) (int, error) {
 // webSocket returns an endpoint with ws for http and wss for https.
 func webSocket(endpoint string) string { return "ws" + strings.TrimPrefix(endpoint, "http") }
 
-// explain says what a failed handshake means. The token never is in the error.
+// explain returns the error of a failed handshake with its remedy and without the
+// token.
 func explain(err error, resp *http.Response, target, secret string) error {
 	if text := err.Error(); strings.Contains(text, secret) || strings.Contains(text, url.QueryEscape(secret)) {
 		err = errors.New("the WebSocket connection could not be opened")

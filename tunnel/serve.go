@@ -21,7 +21,7 @@ var reconnect = backoff.Policy{Delay: time.Second, MaxDelay: 30 * time.Second, M
 var ErrClosed = errors.New("tunnel: closed by the service")
 
 // Serve opens the tunnel and serves the requests of the service on h until ctx
-// is cancelled, and returns nil once the open requests have been answered.
+// is cancelled, and returns nil when the responses to open requests have been sent.
 // Requests that are open after [Options].ShutdownTimeout are cancelled and an
 // error is returned. Cancelling ctx does not cancel the contexts of the requests.
 //
@@ -81,7 +81,7 @@ type server struct {
 	work *work
 	runs sync.WaitGroup // one for each place to be connected to
 	// links is the goroutines of the connections, which may be drained after their
-	// run has gone on.
+	// run has opened the next one.
 	links sync.WaitGroup
 
 	mu      sync.Mutex
@@ -202,7 +202,7 @@ func (s *server) read(c *conn) error {
 		case *tunnelwire.Status:
 			log.Info("the service reports", "message", m.Message)
 		case *tunnelwire.Reconnect:
-			log.Info("the service asks to connect anew", "message", m.Message, "endpoint", m.Endpoint, "target", m.Target)
+			log.Info("the service asks to reconnect", "message", m.Message, "endpoint", m.Endpoint, "target", m.Target)
 			select {
 			case c.moved <- m.Redirect:
 			default: // one is enough

@@ -139,5 +139,5 @@ func (s *service) do(method, url, body string, header http.Header) result {
 
 func (s *service) post(path string) result { return s.do("POST", "tunnel://"+path, "", nil) }
 
-// echo answers with the path.
+// echo responds with the path.
 func echo(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.URL.Path) }

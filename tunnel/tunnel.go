@@ -21,8 +21,8 @@ import (
 
 // Options configures a [Tunnel]. The zero value, or nil, is ready to use.
 type Options struct {
-	// Logger gets connections and what the service reports as information, and
-	// lost connections and failed requests as warnings. Default: nothing is logged.
+	// Logger receives connections and messages of the service at level Info, and lost
+	// connections and failed requests at level Warn. Default: nothing is logged.
 	Logger *slog.Logger
 	// Connected is called with the ID of each connection when the service has
 	// accepted it. It must not block. Default: nothing is called.
@@ -44,8 +44,8 @@ type Options struct {
 	// Default: the endpoint is dialed.
 	ReverseProxyEndpoint string
 	// Dialer opens the WebSocket connections: proxy, TLS configuration, network. It
-	// is not modified, and its Subprotocols are not used. Default: a proxy as the
-	// environment says, and a handshake of at most 30 s.
+	// is not modified, and its Subprotocols are not used. Default: the proxy of the
+	// environment, and a handshake of at most 30 s.
 	Dialer *websocket.Dialer
 	// Cloud decides for which audience [New] gets tokens, as in package service.
 	// Default: the public cloud.

@@ -89,7 +89,7 @@ func TestServe(t *testing.T) {
 	})
 }
 
-// What the handler does wrong is an answer of the server, as with net/http.
+// A handler that fails results in a response, as with net/http.
 func TestFailingHandler(t *testing.T) {
 	bubble(t, func(t *testing.T, s *service) {
 		var log bytes.Buffer
@@ -171,7 +171,7 @@ func TestMaxConcurrent(t *testing.T) {
 }
 
 // A connection that is to be replaced goes on until the new one is open, and its
-// requests are answered.
+// requests get their responses.
 func TestReconnect(t *testing.T) {
 	bubble(t, func(t *testing.T, s *service) {
 		running, release := make(chan struct{}), make(chan struct{})
@@ -208,8 +208,8 @@ func TestReconnect(t *testing.T) {
 		if r := <-waiting; r.body != "/wait" {
 			t.Errorf("%+v", r)
 		}
-		if gone := <-s.closed; gone != first {
-			t.Errorf("closed %+v", gone)
+		if closed := <-s.closed; closed != first {
+			t.Errorf("closed %+v", closed)
 		}
 		if err := stop(); err != nil {
 			t.Error(err)
@@ -217,7 +217,7 @@ func TestReconnect(t *testing.T) {
 	})
 }
 
-// A Reconnect whose target does not answer keeps the old connection in service.
+// A Reconnect whose target rejects the handshake keeps the old connection in service.
 func TestReconnectToNowhere(t *testing.T) {
 	bubble(t, func(t *testing.T, s *service) {
 		stop := s.serve(http.HandlerFunc(echo), nil)
@@ -235,8 +235,8 @@ func TestReconnectToNowhere(t *testing.T) {
 		}
 		s.status.Store(0)
 		<-s.opened
-		if gone := <-s.closed; gone != first {
-			t.Errorf("closed %+v", gone)
+		if closed := <-s.closed; closed != first {
+			t.Errorf("closed %+v", closed)
 		}
 		if err := stop(); err != nil {
 			t.Error(err)
@@ -312,8 +312,8 @@ func TestLost(t *testing.T) {
 	})
 }
 
-// Each of these services is hostile or broken: the tunnel must not spin, and must
-// end when it is told to.
+// Each of these services is hostile or broken: the tunnel must not dial in a loop, and
+// must end with its context.
 func TestBrokenService(t *testing.T) {
 	frame := func(m tunnelwire.Message) []byte {
 		b, err := tunnelwire.Append(nil, m)
@@ -333,16 +333,16 @@ func TestBrokenService(t *testing.T) {
 		frames  [][]byte
 		kind    int
 		stay    bool
-		silent  bool   // reads nothing, and so answers no ping
-		fails   string // Serve fails at once
+		silent  bool   // reads nothing, so that pings get no pong
+		fails   string // Serve fails with the first connection
 		atMost  int    // dials in 10 minutes
 		atLeast int
 	}{
-		"closes at once":         {frames: [][]byte{connected}, atMost: 45, atLeast: 20},
+		"closes":                 {frames: [][]byte{connected}, atMost: 45, atLeast: 20},
 		"goes silent":            {frames: [][]byte{connected}, silent: true, atMost: 11, atLeast: 8},
 		"malformed frame":        {frames: [][]byte{connected, []byte("\xff\xff\xff\xff")}, stay: true, atMost: 45, atLeast: 20},
-		"reconnect for ever":     {frames: [][]byte{connected, frame(&tunnelwire.Reconnect{})}, stay: true, atMost: 45, atLeast: 20},
-		"rebalance for ever":     {frames: append([][]byte{connected}, many(frame(&tunnelwire.Rebalance{}), 100)...), stay: true, atMost: 16, atLeast: 16},
+		"always reconnects":      {frames: [][]byte{connected, frame(&tunnelwire.Reconnect{})}, stay: true, atMost: 45, atLeast: 20},
+		"always rebalances":      {frames: append([][]byte{connected}, many(frame(&tunnelwire.Rebalance{}), 100)...), stay: true, atMost: 16, atLeast: 16},
 		"other types":            {frames: [][]byte{connected, connected, []byte("\x05\x00\x00\x00\x93\x63\xa1x\xc0")}, stay: true, atMost: 1, atLeast: 1},
 		"redirect without TLS":   {frames: [][]byte{connected, frame(&tunnelwire.Reconnect{Redirect: tunnelwire.Redirect{Endpoint: "ftp://x"}})}, stay: true, atMost: 1, atLeast: 1},
 		"first message is wrong": {frames: [][]byte{frame(&tunnelwire.Status{})}, stay: true, fails: "not Connected"},
@@ -396,7 +396,7 @@ func TestBrokenService(t *testing.T) {
 	}
 }
 
-// A refused handshake says what to do, and never shows the token.
+// The error of a rejected handshake has a remedy and no token.
 func TestRefused(t *testing.T) {
 	for status, want := range map[int]string{
 		401: "access key", 403: "network access control", 404: "check the endpoint", 503: "not available", 302: "a Web PubSub resource",

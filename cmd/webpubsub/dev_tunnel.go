@@ -93,7 +93,7 @@ func remoteInProcess(e *env, c *connection) (http.Handler, error) {
 
 // remoteSettings returns the settings of an application in a process of its own. It
 // cannot know that an event came through the tunnel, and verifies it: by the key of
-// the connection string, or as the environment says.
+// the connection string, or as configured in the environment.
 func remoteSettings(c *connection) []string {
 	settings := []string{"WebPubSubHub=" + c.hub, "WebPubSubAllowUserIdQuery=true", "WebPubSubTrustPlatformAuth=false"}
 	if c.credential != nil {

@@ -91,7 +91,7 @@ func TestTunnel(t *testing.T) {
 	}
 	local.Close()
 	if status, _ = r.send(t, handlertest.ValidationRequest("contoso.webpubsub.azure.com")); status != http.StatusBadGateway {
-		t.Errorf("a server that is gone: %d", status)
+		t.Errorf("a server that does not run: %d", status)
 	}
 	for _, line := range []string{
 		"Tunnel from the hub chat of http://127.0.0.1:", "tunnel:///api/events",
@@ -155,7 +155,7 @@ func testDevThroughTunnel(t *testing.T, unsignedStatus int, flags ...string) {
 	b, _ := io.ReadAll(resp.Body)
 	resp.Body.Close()
 	if !strings.Contains(string(b), strings.TrimPrefix(strings.Split(r.connectionString, ";")[0], "Endpoint=http://")+"/client/hubs/chat") {
-		t.Errorf("negotiate answered %s %s", resp.Status, b)
+		t.Errorf("negotiate responded with %s %s", resp.Status, b)
 	}
 
 	unsigned := func(url string) *http.Request {
@@ -187,8 +187,8 @@ func testDevThroughTunnel(t *testing.T, unsignedStatus int, flags ...string) {
 	}
 }
 
-// The whole way through a tunnel: clients of a hub elsewhere, for which an emulator
-// stands, and the application in dev.
+// The whole way through a tunnel: clients of a hub elsewhere, which is that of an
+// emulator, and the application in dev.
 func TestDevThroughTunnelEndToEnd(t *testing.T) {
 	srv := emulator.StartT(t, emulator.Options{Hubs: map[string]emulator.HubSettings{"chat": {EventHandlers: []emulator.EventHandler{allEvents("tunnel:///api/events")}}}})
 	log := background(t, "dev", "-functions-addr", "127.0.0.1:0", "-connection-string", srv.ConnectionString())

@@ -43,14 +43,14 @@ test("tunnel-rest: sends reach clients of the hub", limit, async (t) => {
   assert.equal(await service(hub).groupExists("room"), false);
 });
 
-test("tunnel-rest: what is no public operation is answered with 501", limit, async (t) => {
+test("tunnel-rest: what is no public operation gets 501", limit, async (t) => {
   const { io, tunnel } = await start(t, newHub());
   await assert.rejects(tunnel.invoke("2[]", () => {}), /unexpected status code 501/);
   await assert.rejects(tunnel.sendToAll("x", { filter: "not a filter" }), /unexpected status code 400/);
   await assert.rejects(io.timeout(100).emitWithAck("question"), /timed out/);
 });
 
-test("tunnel-events: events of the hub are answered through the tunnel", limit, async (t) => {
+test("tunnel-events: events of the hub get their responses through the tunnel", limit, async (t) => {
   await start(t, "socketio");
   // This client is no Socket.IO client, so it is rejected: by the server at the other
   // end of the tunnel.

@@ -9,7 +9,7 @@ import (
 	"example.com/webpubsub/internal/tunnelwire"
 )
 
-// call carries out a REST call that came through a tunnel of the hub. Of the URL
+// call executes a REST call that came through a tunnel of the hub. Of the URL
 // only path and query count: clients write https://host/api/hubs/…
 func call(rest func(hub string) http.Handler, hub string, m *tunnelwire.Request) (out *tunnelwire.Response) {
 	var h http.Handler

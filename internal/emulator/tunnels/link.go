@@ -33,7 +33,7 @@ type link struct {
 	done     chan struct{}
 
 	writing sync.Mutex
-	calls   atomic.Int64 // REST calls that are carried out
+	calls   atomic.Int64 // REST calls in progress
 
 	mu     sync.Mutex
 	lastID int64
@@ -71,7 +71,7 @@ func (l *link) ping() {
 	}
 }
 
-// serve greets the client and reads its frames until the connection ends.
+// serve sends Connected and reads its frames until the connection ends.
 func (l *link) serve() {
 	defer close(l.done)
 	defer func() { _ = l.ws.Close() }()
@@ -93,7 +93,7 @@ func (l *link) serve() {
 }
 
 // greet registers the link and sends Connected, which is the first frame even if
-// a request follows at once.
+// a request follows immediately.
 func (l *link) greet() error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
@@ -196,7 +196,7 @@ func (l *link) forget(id int64) {
 	delete(l.open, id)
 }
 
-// call carries out a REST call of the client, and always answers.
+// call executes a REST call of the client. It always sends a response.
 func (l *link) call(m *tunnelwire.Request, tooMany bool) {
 	var r *tunnelwire.Response
 	if tooMany {

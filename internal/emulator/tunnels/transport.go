@@ -65,7 +65,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response(r, x.parts), nil
 }
 
-// response makes the answer of HTTP of that of a tunnel.
+// response returns the HTTP response for that of a tunnel.
 func response(r *http.Request, m *tunnelwire.Response) *http.Response {
 	header := make(http.Header, len(m.Header))
 	for name, values := range tunnelwire.EndToEnd(m.Header) {

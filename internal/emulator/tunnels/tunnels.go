@@ -7,7 +7,7 @@
 //	client := http.Client{Transport: ts.Transport("chat")}
 //
 // What the service does beyond the frames is not documented. Here each request
-// goes to the tunnels of a hub in turn, except to those that were asked to leave,
+// goes to the tunnels of a hub in turn, except to those that were asked to close,
 // while there are others. A tunnel that is lost fails its open requests.
 package tunnels
 
@@ -31,7 +31,7 @@ import (
 type Options struct {
 	// REST serves the REST calls that clients send through a tunnel of the hub,
 	// without an Authorization header: the tunnel is the authority. If it is nil,
-	// or returns nil, they are answered with 501.
+	// or returns nil, they get 501.
 	REST func(hub string) http.Handler
 	// Opened and Closed are called when a tunnel has been opened, and when it has
 	// ended, with the reason. Default: nothing is called.
@@ -84,12 +84,12 @@ func New(o Options) *Registry {
 	}
 }
 
-// Accept answers the handshake of a tunnel client, which the caller has
+// Accept completes the handshake of a tunnel client, which the caller has
 // authorized for the hub, and serves the connection in goroutines of its own.
 func (g *Registry) Accept(w http.ResponseWriter, r *http.Request, hub string) {
 	ws, err := g.upgrader.Upgrade(w, r, nil)
 	if err != nil {
-		return // Upgrade has answered
+		return // Upgrade has sent a response
 	}
 	l := newLink(g, ws, Info{Hub: hub, Target: r.URL.Query().Get("target")})
 	g.mu.Lock()

@@ -159,7 +159,7 @@ func TestGivenUp(t *testing.T) {
 	if r := <-again; r.resp.StatusCode != 204 {
 		t.Errorf("%+v", r)
 	}
-	// More than an event handler may answer.
+	// More than an event handler may send.
 	large := s.do(t.Context(), "chat", "POST", "tunnel:///z", "")
 	m = c.next().(*tunnelwire.Request)
 	for range 17 {
@@ -202,15 +202,15 @@ func TestLost(t *testing.T) {
 	}
 }
 
-// Requests go to the tunnels in turn, and to one that was asked to leave only
-// where there is no other.
+// Requests go to the tunnels in turn, and to one that was asked to close only
+// if there is no other.
 func TestInTurn(t *testing.T) {
 	s := start(t, nil)
 	a, b := s.dial("hub=chat"), s.dial("hub=chat&target=b")
 	if open := s.Tunnels(); len(open) != 2 || open[1] != (tunnels.Info{Hub: "chat", ConnectionID: b.id, Target: "b"}) {
 		t.Errorf("open %+v", open)
 	}
-	answer := func(c *client) {
+	respond := func(c *client) {
 		t.Helper()
 		m, ok := c.next().(*tunnelwire.Request)
 		if !ok {
@@ -223,8 +223,8 @@ func TestInTurn(t *testing.T) {
 		open = append(open, s.do(t.Context(), "chat", "POST", "tunnel:///x", ""))
 	}
 	for range 2 {
-		answer(a)
-		answer(b)
+		respond(a)
+		respond(b)
 	}
 	for _, r := range open {
 		<-r
@@ -237,17 +237,17 @@ func TestInTurn(t *testing.T) {
 	}
 	for range 3 {
 		r := s.do(t.Context(), "chat", "POST", "tunnel:///x", "")
-		answer(b)
+		respond(b)
 		<-r
 	}
 	_ = b.ws.Close()
 	<-s.closed
 	r := s.do(t.Context(), "chat", "POST", "tunnel:///x", "")
-	answer(a)
+	respond(a)
 	<-r
 }
 
-// Every REST call of a client gets an answer.
+// Every REST call of a client gets a response.
 func TestCalls(t *testing.T) {
 	rest := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
