@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -458,6 +459,59 @@ func TestREADMERoles(t *testing.T) {
 		got := strings.Split(list, ", ")
 		if slices.Sort(got); !slices.Equal(got, want) {
 			t.Errorf("%s: roles %q, want %q", action, got, want)
+		}
+	}
+}
+
+// TestSnapshots evaluates the parameters whose snapshots the workflow validates.
+func TestSnapshots(t *testing.T) {
+	files, err := filepath.Glob("testdata/snapshots/*.bicepparam")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("files %q, %v", files, err)
+	}
+	p := biceptest.Parse(t, bicepFiles(t))[0]
+	assignment := regexp.MustCompile(`(?m)^param (\w+) = (.*)$`)
+	for _, file := range files {
+		params := make(biceptest.Values)
+		for _, m := range assignment.FindAllStringSubmatch(read(t, filepath.ToSlash(file)), -1) {
+			switch n, err := strconv.Atoi(m[2]); {
+			case err == nil:
+				params[m[1]] = n
+			case m[2] == "true":
+				params[m[1]] = true
+			default:
+				params[m[1]] = strings.Trim(m[2], "'")
+			}
+		}
+		if _, err := p.Eval("main.bicep", params, known); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
+// TestCompileScript runs the script of the workflow with a stand-in for the
+// compiler that says nothing, and with one that warns: the status of the compiler
+// does not change with a warning, so that it went unseen.
+func TestCompileScript(t *testing.T) {
+	const quiet = `while [ $# -gt 1 ]; do case "$1" in --file) file=$2 ;; --outfile) out=$2 ;; esac; shift; done
+[ -z "$out" ] || cp "$file" "$out"
+`
+	sh := newShell(t, quiet)
+	if stdout, stderr, ok := sh.run(t, nil, "infra/compile.sh"); !ok {
+		t.Errorf("without a message: %s%s", stdout, stderr)
+	}
+	for name, az := range map[string]string{
+		"warning": quiet + `case "$file" in hub.bicep) echo "/x/hub.bicep(1,1) : Warning no-unused-params: ..." >&2 ;; esac` + "\n",
+		"format":  quiet + `case "$out" in *formatted.bicep) echo >>"$out" ;; esac` + "\n",
+	} {
+		sh := newShell(t, az)
+		if _, _, ok := sh.run(t, nil, "infra/compile.sh"); ok {
+			t.Errorf("%s: not seen", name)
+		}
+	}
+	if _, err := os.Stat("azuredeploy.json"); err == nil {
+		if !strings.Contains(read(t, "azuredeploy.json"), `"_generator"`) {
+			t.Error("azuredeploy.json is not the compiler's output")
 		}
 	}
 }

@@ -11,6 +11,9 @@ param location string
 @description('As in main.bicep.')
 param tags object
 
+@description('Name of the Web PubSub resource, which sends.')
+param webPubSubName string
+
 @description('Object id of the managed identity of Web PubSub.')
 param principalId string
 
@@ -42,7 +45,7 @@ resource events 'Microsoft.EventHub/namespaces/eventhubs@2026-01-01' = {
 }
 
 resource access 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(events.id, principalId, eventHubsDataSender)
+  name: guid(events.id, webPubSubName, eventHubsDataSender)
   scope: events
   properties: {
     principalId: principalId

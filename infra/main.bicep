@@ -481,6 +481,7 @@ module events 'eventhubs.bicep' = if (eventHubs) {
   name: 'eventhubs-${suffix}'
   params: {
     name: 'evhns-${suffix}'
+    webPubSubName: webPubSub.name
     location: location
     tags: tags
     principalId: webPubSub.identity.principalId
