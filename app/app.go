@@ -23,11 +23,16 @@ func New(c webapp.Config) (*webapp.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	chat := &chat{service: a.Service, log: a.Log}
+	store, err := newStore(c)
+	if err != nil {
+		return nil, err
+	}
+	chat := &chat{service: a.Service, store: store, log: a.Log}
 	a.OnConnect(chat.connect)
 	a.Events.OnConnected(chat.connected)
 	a.Events.OnDisconnected(chat.disconnected)
 	a.Events.OnEvent("join", handler.JSONEvent(chat.join))
+	a.Events.OnEvent("leave", handler.JSONEvent(chat.leave))
 	a.Events.OnEvent("message", chat.message)
 	return a, nil
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -9,7 +10,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -21,147 +21,151 @@ import (
 	"example.com/webpubsub/webapp"
 )
 
-// MaxText is the longest message in characters.
-const MaxText = 4000
-
-// DefaultRoom is the room of a client that names none.
-const DefaultRoom = "general"
-
 const (
-	// groupPrefix keeps the groups of rooms apart from others of the hub. Room
-	// names have no dot, so that the pattern room.* fits exactly the rooms.
+	// groupPrefix keeps the groups of rooms apart from others of the hub.
 	groupPrefix = "room."
 	// maxMembers is how many connections of a room are looked at: one page of
 	// the service's list. In a fuller room some people are not listed.
 	maxMembers = 200
-	stateRoom  = "room"
+	// The history of a reply has at most so many messages, and bytes of text.
+	maxHistory      = 50
+	maxHistoryBytes = 128 << 10
+	// stateRooms is the key of the names of a connection's rooms in its state.
+	stateRooms = "rooms"
 )
 
-var (
-	roomPattern = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{M}\p{N}_-]{0,31}$`)
-	idPattern   = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
-)
-
-// What clients send and get, see Protocol in the package documentation.
-type (
-	joinRequest struct {
-		Room string `json:"room"`
-	}
-	messageRequest struct {
-		ID   string `json:"id"`
-		Text string `json:"text"`
-	}
-	roomReply struct {
-		Type    string   `json:"type"` // room
-		Room    string   `json:"room"`
-		Members []string `json:"members,omitempty"` // user IDs; absent if the list cannot be had
-		// Names are the readable names of members, by user ID, where they differ.
-		Names map[string]string `json:"names,omitempty"`
-	}
-	sentReply struct {
-		Type string    `json:"type"` // sent
-		ID   string    `json:"id"`
-		Room string    `json:"room"`
-		Time time.Time `json:"time"`
-	}
-	errorReply struct {
-		Type  string `json:"type"` // error
-		ID    string `json:"id,omitempty"`
-		Error string `json:"error"`
-	}
-	chatMessage struct {
-		Type string    `json:"type"` // message
-		ID   string    `json:"id"`
-		Room string    `json:"room"`
-		User string    `json:"user"`
-		Name string    `json:"name"`
-		Text string    `json:"text"`
-		Time time.Time `json:"time"`
-	}
-	presence struct {
-		Type  string    `json:"type"` // presence
-		Room  string    `json:"room"`
-		User  string    `json:"user"`
-		Name  string    `json:"name"`
-		Event string    `json:"event"` // joined or left
-		Time  time.Time `json:"time"`
-	}
-)
-
-// chat holds what the callbacks need. Its state is in the service: rooms are
-// groups, and each connection's room is in its state.
+// chat holds what the callbacks need. Who is in which room is known to the
+// service: rooms are groups, and each connection's rooms are in its state.
 type chat struct {
 	service *service.Client
+	store   Store
 	log     *slog.Logger
 }
 
+// connect puts a client into the rooms of its URL. A client may publish to the
+// rooms that it is in, and cannot join others by itself: that is what the events
+// join and leave are for.
+func (c *chat) connect(_ context.Context, r *handler.ConnectRequest) (*handler.ConnectResponse, error) {
+	wanted := r.Query["room"]
+	if len(wanted) == 0 {
+		wanted = []string{DefaultRoom}
+	}
+	var res handler.ConnectResponse
+	var rooms []string
+	for _, w := range wanted {
+		room, err := roomName(w)
+		if err != nil {
+			return nil, handler.Reject(http.StatusBadRequest, err.Error())
+		}
+		if slices.Contains(rooms, room) {
+			continue
+		}
+		rooms = append(rooms, room)
+		res.Groups = append(res.Groups, groupPrefix+room)
+		res.Roles = append(res.Roles, webpubsub.RoleSendToGroup(groupPrefix+room))
+	}
+	if len(rooms) > MaxRooms {
+		return nil, handler.Reject(http.StatusBadRequest, tooManyRooms.Error())
+	}
+	res.State = map[string]any{stateRooms: rooms}
+	return &res, nil
+}
+
+var tooManyRooms = fmt.Errorf("a connection can be in %d rooms: leave one first", MaxRooms)
+
+// connected may be handled after events that the client has sent since, and
+// after the event disconnected.
 func (c *chat) connected(ctx context.Context, e *handler.ConnectedEvent) error {
-	room := roomOf(&e.Event)
-	return c.announce(ctx, &e.Event, room, "joined", c.others(ctx, &e.Event, room))
+	var errs []error
+	for _, room := range roomsOf(&e.Event) {
+		errs = append(errs, c.name(ctx, &e.Event, room))
+		others, here := c.members(ctx, &e.Event, room)
+		if others != nil && !here {
+			continue // gone already, which has been or will be announced
+		}
+		errs = append(errs, c.announce(ctx, &e.Event, room, "joined", others))
+	}
+	return errors.Join(errs...)
 }
 
 func (c *chat) disconnected(ctx context.Context, e *handler.DisconnectedEvent) error {
-	room := roomOf(&e.Event)
-	return c.announce(ctx, &e.Event, room, "left", c.others(ctx, &e.Event, room))
-}
-
-// connect puts a client into a room. It is the one place that grants roles.
-func (c *chat) connect(_ context.Context, r *handler.ConnectRequest) (*handler.ConnectResponse, error) {
-	room := DefaultRoom
-	if wanted := r.Query.Get("room"); wanted != "" {
-		var err error
-		if room, err = roomName(wanted); err != nil {
-			return nil, handler.Reject(http.StatusBadRequest, err.Error())
-		}
+	var errs []error
+	for _, room := range roomsOf(&e.Event) {
+		others, _ := c.members(ctx, &e.Event, room)
+		errs = append(errs, c.announce(ctx, &e.Event, room, "left", others))
 	}
-	return &handler.ConnectResponse{
-		State:  map[string]any{stateRoom: room},
-		Groups: []string{groupPrefix + room},
-		Roles: []string{
-			webpubsub.RoleJoinLeaveGroups(groupPrefix + "*"),
-			webpubsub.RoleSendToGroups(groupPrefix + "*"),
-		},
-	}, nil
+	return errors.Join(errs...)
 }
 
-// join notes which room a client has gone to and says who is there. The client
-// has joined the group itself, and leaves the old one after the answer.
-func (c *chat) join(ctx context.Context, e *handler.UserEvent, in joinRequest) (*handler.EventResponse, error) {
-	to, err := roomName(in.Room)
+// join puts a client into a room, if it is not there already, and returns who is
+// in the room and what was said last.
+func (c *chat) join(ctx context.Context, e *handler.UserEvent, in roomRequest) (*handler.EventResponse, error) {
+	room, err := roomName(in.Room)
 	if err != nil {
-		return refusal("", err)
+		return rejection("", "", err)
 	}
-	others := c.others(ctx, &e.Event, to)
-	from := roomOf(&e.Event)
-	if from != to {
-		left := c.announce(ctx, &e.Event, from, "left", c.others(ctx, &e.Event, from))
-		if err := errors.Join(left, c.announce(ctx, &e.Event, to, "joined", others)); err != nil {
-			// A notice that is not sent is no reason to keep somebody out.
-			c.log.WarnContext(ctx, "a change of rooms was not announced", "from", from, "to", to, "error", err)
+	rooms := roomsOf(&e.Event)
+	entering := !slices.Contains(rooms, room)
+	res := &handler.EventResponse{}
+	if entering {
+		if len(rooms) >= MaxRooms {
+			return rejection("", room, tooManyRooms)
 		}
+		if err := errors.Join(c.admit(ctx, e.ConnectionID, room), c.name(ctx, &e.Event, room)); err != nil {
+			return nil, err
+		}
+		res.State = map[string]any{stateRooms: append(slices.Clone(rooms), room)}
 	}
-	reply := roomReply{Type: "room", Room: to, Names: make(map[string]string)}
+	others, _ := c.members(ctx, &e.Event, room)
+	if entering {
+		c.tell(ctx, &e.Event, room, "joined", others)
+	}
+	reply := roomReply{Type: "room", Room: room}
 	if others != nil {
 		others[e.UserID] = true
 		reply.Members = slices.Sorted(maps.Keys(others))
+		reply.Names = c.names(ctx, room, reply.Members)
 	}
-	for _, user := range reply.Members {
-		name := webapp.DecodeUserID(user)
-		if user == e.UserID {
-			name = webapp.UserName(&e.Event)
-		}
-		if name != user {
-			reply.Names[user] = name
-		}
-	}
-	res := &handler.EventResponse{Message: webpubsub.MustJSON(reply)}
-	if from != to {
-		res.State = map[string]any{stateRoom: to}
-	}
+	// Read after the connection has joined: what is said meanwhile comes twice
+	// rather than not at all.
+	reply.History, reply.Complete = c.history(ctx, room)
+	res.Message = webpubsub.MustJSON(reply)
 	return res, nil
 }
 
-// message brings what a client says to the others in its room.
+// leave takes a client out of a room.
+func (c *chat) leave(ctx context.Context, e *handler.UserEvent, in roomRequest) (*handler.EventResponse, error) {
+	room, err := roomName(in.Room)
+	if err != nil {
+		return rejection("", "", err)
+	}
+	reply := webpubsub.MustJSON(leftReply{Type: "left", Room: room})
+	rooms := roomsOf(&e.Event)
+	i := slices.Index(rooms, room)
+	if i < 0 {
+		return &handler.EventResponse{Message: reply}, nil
+	}
+	err = errors.Join(
+		c.service.RemoveConnectionFromGroup(ctx, groupPrefix+room, e.ConnectionID, nil),
+		c.service.RevokePermission(ctx, service.PermissionSendToGroup, e.ConnectionID, groupPrefix+room, nil),
+	)
+	if err != nil {
+		return nil, err
+	}
+	others, _ := c.members(ctx, &e.Event, room)
+	c.tell(ctx, &e.Event, room, "left", others)
+	return &handler.EventResponse{Message: reply, State: map[string]any{stateRooms: slices.Delete(slices.Clone(rooms), i, i+1)}}, nil
+}
+
+// admit lets a connection receive what is sent to a room, and publish to it.
+func (c *chat) admit(ctx context.Context, connectionID, room string) error {
+	if err := c.service.GrantPermission(ctx, service.PermissionSendToGroup, connectionID, groupPrefix+room, nil); err != nil {
+		return err
+	}
+	return c.service.AddConnectionToGroup(ctx, groupPrefix+room, connectionID, nil)
+}
+
+// message stores what a client says and sends it to the others in the room.
 func (c *chat) message(ctx context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
 	var in messageRequest
 	switch e.Message.Type {
@@ -169,91 +173,176 @@ func (c *chat) message(ctx context.Context, e *handler.UserEvent) (*handler.Even
 		in.Text = e.Message.String()
 	case webpubsub.DataTypeJSON:
 		if err := json.Unmarshal(e.Message.Data, &in); err != nil {
-			return refusal("", errors.New(`a message is {"id": "…", "text": "…"}`))
+			return rejection("", "", errors.New(`a message is {"id": "…", "room": "…", "text": "…"}`))
 		}
 	default:
-		return refusal("", fmt.Errorf("a message is text or JSON, not %s", e.Message.Type))
+		return rejection("", "", fmt.Errorf("a message is text or JSON, not %s", e.Message.Type))
 	}
-	if in.ID == "" {
-		// The same for every delivery of this event.
-		sum := sha256.Sum256([]byte(e.ConnectionID + "\n" + e.ID))
-		in.ID = fmt.Sprintf("%x", sum[:8])
-	}
+	delivery := hash(e.ConnectionID, e.ID) // the same for every delivery of this event
+	in.ID = cmp.Or(in.ID, delivery)
 	if !idPattern.MatchString(in.ID) {
-		return refusal("", errors.New("a message id has 1 to 64 letters, digits and -"))
+		return rejection("", "", errors.New("a message id has 1 to 64 letters, digits and -"))
+	}
+	room, err := roomOf(&e.Event, in.Room)
+	if err != nil {
+		return rejection(in.ID, in.Room, err)
 	}
 	text := strings.TrimSpace(in.Text)
-	room := roomOf(&e.Event)
 	switch n := utf8.RuneCountInString(text); {
 	case n == 0:
-		return refusal(in.ID, errors.New("the message is empty"))
+		return rejection(in.ID, room, errors.New("the message is empty"))
 	case n > MaxText:
-		return refusal(in.ID, fmt.Errorf("the message has %d characters: at most %d are allowed", n, MaxText))
-	case room == "":
-		return refusal(in.ID, errors.New("join a room first"))
+		return rejection(in.ID, room, fmt.Errorf("the message has %d characters: at most %d are allowed", n, MaxText))
 	}
-	at := now()
-	err := e.SendToGroup(ctx, groupPrefix+room, webpubsub.MustJSON(chatMessage{
-		Type: "message", ID: in.ID, Room: room, User: e.UserID, Name: webapp.UserName(&e.Event), Text: text, Time: at,
-	}), &webpubsub.SendOptions{Excluded: []string{e.ConnectionID}})
+	m := Message{ID: in.ID, User: e.UserID, Name: webapp.UserName(&e.Event), Text: text, Time: timeOf(&e.Event)}
+	// Stored first: a message that is delivered, and missing when the room is
+	// entered later, would be lost in silence. One that is stored and not
+	// delivered is a failed event, which is retried under the same key.
+	if err := c.store.Append(ctx, room, delivery, m); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	err = e.SendToGroup(ctx, groupPrefix+room, webpubsub.MustJSON(chatMessage{Type: "message", Room: room, Message: m}),
+		&webpubsub.SendOptions{Excluded: []string{e.ConnectionID}})
 	if err != nil {
 		return nil, err
 	}
-	return &handler.EventResponse{Message: webpubsub.MustJSON(sentReply{Type: "sent", ID: in.ID, Room: room, Time: at})}, nil
+	return &handler.EventResponse{Message: webpubsub.MustJSON(sentReply{Type: "sent", ID: m.ID, Room: room, Time: m.Time})}, nil
 }
 
-// announce tells a room that the user of the event has come or gone. Somebody
-// among the others, in another window, has done neither.
-func (c *chat) announce(ctx context.Context, e *handler.Event, room, what string, others map[string]bool) error {
-	if room == "" || others[e.UserID] {
+// announce sends a room that the user of the event has joined or left, unless
+// the user is among the others, in another window.
+func (c *chat) announce(ctx context.Context, e *handler.Event, room, event string, others map[string]bool) error {
+	if others[e.UserID] {
 		return nil
 	}
 	return e.SendToGroup(ctx, groupPrefix+room, webpubsub.MustJSON(presence{
-		Type: "presence", Room: room, User: e.UserID, Name: webapp.UserName(e), Event: what, Time: now(),
+		Type: "presence", Room: room, User: e.UserID, Name: webapp.UserName(e), Event: event, Time: timeOf(e),
 	}), &webpubsub.SendOptions{Excluded: []string{e.ConnectionID}})
 }
 
-// others returns the users with a connection in a room besides the event's own,
-// or nil where the service does not tell.
-func (c *chat) others(ctx context.Context, e *handler.Event, room string) map[string]bool {
-	if room == "" {
-		return nil
+// tell announces. That it fails is no reason to keep somebody out of a room, or
+// in it.
+func (c *chat) tell(ctx context.Context, e *handler.Event, room, event string, others map[string]bool) {
+	if err := c.announce(ctx, e, room, event, others); err != nil {
+		c.log.WarnContext(ctx, "failed to send presence message", "room", room, "error", err)
 	}
-	users := make(map[string]bool)
+}
+
+// members returns the users with a connection in a room in addition to the
+// event's own, or nil if they cannot be listed, and whether the event's own
+// connection is in the room.
+func (c *chat) members(ctx context.Context, e *handler.Event, room string) (others map[string]bool, here bool) {
+	others = make(map[string]bool)
+	listed := 0
 	for conn, err := range c.service.ListConnectionsInGroup(ctx, groupPrefix+room, &service.ListConnectionsInGroupOptions{Top: maxMembers}) {
 		if err != nil {
-			c.log.WarnContext(ctx, "the members of a room could not be listed", "room", room, "error", err)
-			return nil
+			c.log.WarnContext(ctx, "failed to list room members", "room", room, "error", err)
+			return nil, false
 		}
-		if conn.ConnectionID != e.ConnectionID && conn.UserID != "" {
-			users[conn.UserID] = true
+		listed++
+		if conn.ConnectionID == e.ConnectionID {
+			here = true
+		} else if conn.UserID != "" {
+			others[conn.UserID] = true
 		}
 	}
-	return users
+	return others, here || listed == maxMembers // it may be among those that are not listed
 }
 
-// refusal answers the sender. It is no failed event: of that the client would
-// not learn the reason, and the service would try again.
-func refusal(id string, why error) (*handler.EventResponse, error) {
-	return &handler.EventResponse{Message: webpubsub.MustJSON(errorReply{Type: "error", ID: id, Error: why.Error()})}, nil
+// name stores the name of the user of an event, if the user ID is not enough.
+func (c *chat) name(ctx context.Context, e *handler.Event, room string) error {
+	name := webapp.UserName(e)
+	if name == webapp.DecodeUserID(e.UserID) {
+		return nil
+	}
+	return c.store.SetName(ctx, room, e.UserID, name)
 }
 
-// roomOf returns the room of a connection, or "" for one that the connect event
-// did not see.
-func roomOf(e *handler.Event) string {
-	room, err := handler.StateValue[string](e.State(), stateRoom)
+// names returns the readable names of users, by user ID, where they differ from
+// it.
+func (c *chat) names(ctx context.Context, room string, users []string) map[string]string {
+	names, err := c.store.Names(ctx, room)
 	if err != nil {
-		return ""
+		c.log.WarnContext(ctx, "failed to read the names of room members", "room", room, "error", err)
 	}
-	return room
+	out := make(map[string]string)
+	for _, user := range users {
+		if name := cmp.Or(names[user], webapp.DecodeUserID(user)); name != user {
+			out[user] = name
+		}
+	}
+	return out
 }
 
-func now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
-
-func roomName(s string) (string, error) {
-	s = strings.ToLower(strings.TrimSpace(s))
-	if !roomPattern.MatchString(s) {
-		return "", errors.New("a room name has 1 to 32 letters, digits, - and _, and begins with a letter or digit")
+// history returns the last messages of a room, or nil if they cannot be read, and
+// whether there are none before them.
+func (c *chat) history(ctx context.Context, room string) (history []Message, complete bool) {
+	stored, err := c.store.Recent(ctx, room, maxHistory+1)
+	if err != nil {
+		c.log.WarnContext(ctx, "failed to read the history of a room", "room", room, "error", err)
+		return nil, false
 	}
-	return s, nil
+	// From the end, since the last ones matter. A client that did not get the
+	// reply sends a message again under its ID.
+	seen := make(map[[2]string]bool)
+	bytes := 0
+	for _, m := range slices.Backward(stored) {
+		if bytes += len(m.Text); len(history) == maxHistory || bytes > maxHistoryBytes {
+			slices.Reverse(history)
+			return history, false
+		}
+		if key := [2]string{m.User, m.ID}; !seen[key] {
+			seen[key] = true
+			history = append(history, m)
+		}
+	}
+	slices.Reverse(history)
+	return append([]Message{}, history...), len(stored) <= maxHistory
+}
+
+// rejection replies to the sender. It is not a failed event, for which the client
+// would not learn the reason.
+func rejection(id, room string, why error) (*handler.EventResponse, error) {
+	return &handler.EventResponse{Message: webpubsub.MustJSON(errorReply{Type: "error", ID: id, Room: room, Error: why.Error()})}, nil
+}
+
+// roomsOf returns the rooms of a connection; none for a connection that the
+// connect event did not see.
+func roomsOf(e *handler.Event) []string {
+	rooms, err := handler.StateValue[[]string](e.State(), stateRooms)
+	if err != nil {
+		return nil
+	}
+	return rooms
+}
+
+// roomOf returns the room of a message. A client that is in one room need not
+// name it.
+func roomOf(e *handler.Event, wanted string) (string, error) {
+	rooms := roomsOf(e)
+	if wanted == "" && len(rooms) == 1 {
+		return rooms[0], nil
+	}
+	if wanted == "" && len(rooms) > 1 {
+		return "", errors.New("the message names no room, and the connection is in several")
+	}
+	if room, err := roomName(wanted); err == nil && slices.Contains(rooms, room) {
+		return room, nil
+	}
+	return "", errors.New("join the room first")
+}
+
+// timeOf returns when an event happened. It is the same for every delivery.
+func timeOf(e *handler.Event) time.Time {
+	t := e.Time
+	if t.IsZero() {
+		t = time.Now()
+	}
+	return t.UTC().Truncate(time.Millisecond)
+}
+
+// hash returns a short name for a list of strings.
+func hash(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
+	return fmt.Sprintf("%x", sum[:8])
 }

@@ -30,6 +30,7 @@ type fakeService struct {
 	mu      sync.Mutex
 	members map[string][]service.ConnectionInfo // by group
 	sends   []send
+	changes []string                  // other calls that change something
 	fail    func(r *http.Request) int // a status above zero refuses the request
 }
 
@@ -71,6 +72,13 @@ func (f *fakeService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		f.sends = append(f.sends, send{path, strings.Join(r.URL.Query()["excluded"], ","), body})
 		w.WriteHeader(http.StatusAccepted)
+	case r.Method == http.MethodPut || r.Method == http.MethodDelete:
+		call := r.Method + " " + path
+		if target := r.URL.Query().Get("targetName"); target != "" {
+			call += " " + target
+		}
+		f.changes = append(f.changes, call)
+		w.WriteHeader(map[string]int{http.MethodPut: http.StatusOK, http.MethodDelete: http.StatusNoContent}[r.Method])
 	default:
 		w.WriteHeader(http.StatusNotFound)
 	}
@@ -82,6 +90,15 @@ func (f *fakeService) taken() []send {
 	defer f.mu.Unlock()
 	out := f.sends
 	f.sends = nil
+	return out
+}
+
+// changed returns what else was changed since the last call.
+func (f *fakeService) changed() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := f.changes
+	f.changes = nil
 	return out
 }
 

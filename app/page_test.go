@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"testing"
 
@@ -42,7 +43,7 @@ func TestPageKeepsItsPolicy(t *testing.T) {
 			t.Errorf("%s: %s", what, found)
 		}
 	}
-	for _, script := range []string{"chat.js", "view.js", "client.js"} {
+	for _, script := range scripts(t) {
 		text := get(a.Page(), "GET", "/api/index/"+script).Body.String()
 		if found := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(`).FindString(text); found != "" {
 			t.Errorf("%s uses %s: texts go in by textContent", script, found)
@@ -60,7 +61,7 @@ func TestPageNeedsNoSecureContext(t *testing.T) {
 	}
 	secure := regexp.MustCompile(`\b(?:randomUUID|crypto\.subtle|serviceWorker|caches\.|Notification\b|isSecureContext|cookieStore|showOpenFilePicker` +
 		`|navigator\.(?:clipboard|credentials|geolocation|locks|mediaDevices|share|storage|wakeLock|permissions))`)
-	for _, script := range []string{"chat.js", "view.js", "client.js"} {
+	for _, script := range scripts(t) {
 		text := regexp.MustCompile(`(?m)^\s*//.*$`).ReplaceAllString(get(a.Page(), "GET", "/api/index/"+script).Body.String(), "")
 		if found := secure.FindString(text); found != "" {
 			t.Errorf("%s uses %s, which plain http lacks outside localhost", script, found)
@@ -75,4 +76,17 @@ func TestPageClient(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+}
+
+// scripts returns the names of the page's scripts.
+func scripts(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("page", "*.js"))
+	if err != nil || len(files) < 2 {
+		t.Fatal(files, err)
+	}
+	for i, file := range files {
+		files[i] = filepath.Base(file)
+	}
+	return files
 }

@@ -1,36 +1,38 @@
 // The chat: joins what happens on the connection (client.js) to what is seen
-// (view.js). ?name= and ?room= open a room directly, ?debug=1 shows the connection.
+// (view.js) and remembered (memory.js). ?name= and ?room= open a room directly,
+// ?debug=1 shows the connection.
 
 import { Client, RefusedError } from './client.js';
+import { Memory, stored } from './memory.js';
 import { Room, avatar, el, progress, typingText } from './view.js';
 
 const $ = (id) => document.getElementById(id);
 const MAX_TEXT = 4000; // characters, as the event handler has it
+const MAX_ROOMS = 16; // as the event handler has it
+const FIRST_ROOMS = ['general', 'random', 'help'];
 const ROOM_NAME = /^[\p{L}\p{N}][\p{L}\p{M}\p{N}_-]{0,31}$/u;
 const TYPING_EVERY = 2_500;
-const TYPING_FOR = 5_000;
 
 const query = new URLSearchParams(location.search);
 const names = document.body.dataset.names; // ask, platform or none: who says what a user is called
-const rooms = new Map();
+const rooms = new Map(); // those that the user is in
 const outbox = new Map(); // id → message without an answer yet
-
 const called = new Map(); // user id → readable name, if it is another
 
+let memory; // of this user
 let me = ''; // the user id, as the service has it
 let myName = ''; // as negotiate has it
 let asked = ''; // the name given at the gate
 let current = ''; // the room on screen
-let joined = ''; // the room that the connection is in, as the event handler has it
-let greeted = false; // whether this connection has asked who is there
 let again = false; // whether there was a connection before this one
-let unread = 0;
+let skew = 0; // ms by which the clock of the service is ahead of this machine's
 
 const group = (room) => `room.${room}`;
 const nameOf = (user) => called.get(user) ?? user;
 // crypto.randomUUID exists in secure contexts only, and a phone on the same
 // network opens the page over plain http.
 const newID = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
+const now = () => Date.now() + skew;
 const roomName = (s) => s.normalize('NFC').trim().replace(/^#/, '').replace(/\s+/g, '-').toLowerCase();
 
 // ---- connection ----
@@ -45,19 +47,22 @@ const client = new Client(async () => {
   if (!answer.ok) throw new Error(body.error ?? `Negotiate answered ${answer.status}.`);
   const url = new URL(body.url);
   myName = url.searchParams.get('userName') ?? asked;
-  joined = current; // the event handler puts a new connection into this room
-  greeted = false;
-  url.searchParams.set('room', joined);
+  // The event handler puts a new connection into these rooms.
+  for (const room of rooms.values()) {
+    room.joined = false;
+    url.searchParams.append('room', room.name);
+  }
   return url;
 });
 
 client.addEventListener('connected', ({ detail }) => {
   call(detail.userId, myName);
   setMe(detail.userId ?? asked);
-  if (again) rooms.get(current).notice('Connected again. What was said in between is not shown.');
+  if (again) for (const room of rooms.values()) room.notice('Connected again.', now());
   again = true;
 });
 
+let online = false;
 let countdown;
 client.addEventListener('state', ({ detail: { state, retryAt } }) => {
   const text = { connecting: 'Connecting', connected: 'Connected', recovering: 'Reconnecting', waiting: 'Offline', stopped: '' }[state];
@@ -74,87 +79,133 @@ client.addEventListener('state', ({ detail: { state, retryAt } }) => {
   };
   say();
   if (state === 'waiting') countdown = setInterval(say, 500);
-  if (state === 'connected') settle();
+  online = state === 'connected';
+  if (!online) return;
+  for (const room of rooms.values()) room.failed = false;
+  settle();
 });
 
 client.addEventListener('refused', ({ detail }) => showGate(detail.message));
 
 client.addEventListener('disconnected', ({ detail }) => {
-  rooms.get(current)?.notice(`The service closed the connection${detail.message ? `: ${detail.message}` : ''}`);
+  rooms.get(current)?.notice(`The service closed the connection${detail.message ? `: ${detail.message}` : ''}`, now());
 });
 
 client.addEventListener('message', ({ detail: frame }) => {
   const { data } = frame;
   // Text without a sender comes from the server, for example from webpubsub send.
   if (frame.dataType === 'text' && !frame.fromUserId) {
-    (frame.group ? roomOf(frame) : rooms.get(current))?.notice(`Server: ${data}`);
+    (frame.group ? roomOf(frame) : rooms.get(current))?.notice(`Server: ${data}`, now());
     return;
   }
   if (frame.dataType !== 'json' || typeof data !== 'object' || data === null) return;
   // Whatever another member publishes carries the sender's id. Only the event
   // handler may say who wrote what and who came, so that nobody can be imitated.
   if (frame.fromUserId) {
-    if (data.type === 'typing') typing(roomOf(frame), frame.fromUserId);
+    if (data.type === 'typing') roomOf(frame)?.people.type(frame.fromUserId);
     return;
   }
+  if (data.time && data.type !== 'presence') skew = Date.parse(data.time) - Date.now();
   const room = rooms.get(data.room);
   switch (data.type) {
-    case 'message': return received(room, data);
-    case 'presence': return presence(room, data);
-    case 'room': return room && setPeople(room, data);
-    case 'sent': return outbox.get(data.id)?.done();
-    case 'error': return outbox.has(data.id) ? outbox.get(data.id).failed(data.error) : rooms.get(current)?.notice(data.error);
+    case 'message': return room && received(room, data);
+    case 'presence': return room && presence(room, data);
+    case 'room': return room && entered(room, data);
+    case 'sent': return outbox.get(data.id)?.done(data.time);
+    case 'error': return outbox.has(data.id) ? outbox.get(data.id).failed(data.error) : (room ?? rooms.get(current))?.notice(data.error, now());
   }
 });
 
-// settle brings the connection into the room on screen, then sends what waits.
+function roomOf(frame) {
+  return rooms.get(String(frame.group ?? '').replace(/^room\./, ''));
+}
+
+// settle asks for what there is in each room that the connection has not entered
+// yet, the one on screen first, and sends what waits there.
 let settling = false;
 async function settle() {
   if (settling) return;
   settling = true;
   try {
-    if (!greeted) await client.sendEvent('join', { room: joined });
-    greeted = true;
-    while (joined !== current) {
-      const [from, to] = [joined, current];
-      await client.joinGroup(group(to));
-      await client.sendEvent('join', { room: to });
-      joined = to;
-      client.leaveGroup(group(from)).catch(() => {});
-    }
-  } catch (e) {
-    if (e.name !== 'ConnectionLost') {
-      rooms.get(current)?.notice(`#${current} could not be opened: ${e.message}`);
-      if (current !== joined) show(joined);
-    }
+    for (let room; online && (room = next()); ) await enter(room);
   } finally {
     settling = false;
   }
-  for (const m of outbox.values()) if (m.waiting && m.room === joined) m.deliver();
+  for (const m of outbox.values()) if (m.waiting && m.room.joined) m.deliver();
+}
+
+function next() {
+  const missing = (room) => room && !room.joined && !room.failed;
+  return missing(rooms.get(current)) ? rooms.get(current) : [...rooms.values()].find(missing);
+}
+
+async function enter(room) {
+  try {
+    await client.sendEvent('join', { room: room.name });
+    room.joined = true;
+  } catch (e) {
+    room.failed = true; // until the connection is back, or the room is opened again
+    if (e.name !== 'ConnectionLost') room.notice(`#${room.name} could not be opened: ${e.message}`, now());
+  }
 }
 
 // ---- messages ----
 
+// entered shows who is in a room and what was said before.
+function entered(room, { members, names: more = {}, history, complete }) {
+  for (const [user, name] of Object.entries(more)) call(user, name);
+  if (members) room.people.set(members);
+  if (!history) {
+    room.note.textContent = 'Earlier messages could not be loaded.';
+    return;
+  }
+  if (!room.loaded) room.note.textContent = complete ? 'This is where it begins.' : 'Earlier messages are not shown.';
+  else if (!complete && !history.some((m) => room.has(m))) room.notice('Some messages in between are not shown.', history[0]?.time);
+  room.loaded = true;
+  const until = memory.readUntil(room.name);
+  for (const m of history) {
+    // In a room that is new to the user nothing is unread.
+    if (add(room, m) && m.user !== me && until !== undefined && m.time > until && room.name !== current) room.unread++;
+  }
+  if (room.name === current || until === undefined) memory.read(room.name, room.lastTime ?? new Date(0).toISOString());
+  if (room.name === current) scrollToEnd();
+  showUnread();
+}
+
 function received(room, data) {
-  if (!room) return;
+  room.people.stopTyping(data.user);
+  if (!add(room, data) || data.user === me) return;
+  if (room.name === current && !document.hidden) {
+    memory.read(room.name, data.time);
+    $('newer').hidden = stuck;
+    return;
+  }
+  if (room.name === current) $('newer').hidden = stuck;
+  room.unread++;
+  showUnread();
+}
+
+function add(room, data) {
   call(data.user, data.name);
-  stopTyping(room, data.user);
-  if (!room.message(data) || room.name !== current) return;
-  $('newer').hidden = stuck;
-  if (document.hidden && data.user !== me) title(unread + 1);
+  if (data.time > (room.lastTime ?? '')) room.lastTime = data.time;
+  return room.message({ ...data, name: nameOf(data.user) });
 }
 
 function send(text) {
   const room = rooms.get(current);
-  const m = { id: newID(), room: current, waiting: false };
-  m.item = room.message({ id: m.id, user: me || asked, name: nameOf(me) || asked, text });
-  m.done = () => (outbox.delete(m.id), progress(m.item, 'sent'));
+  const m = { id: newID(), room, waiting: false };
+  m.item = room.message({ id: m.id, user: me, name: nameOf(me) || asked, text, own: true, time: now() });
+  m.done = (time) => {
+    outbox.delete(m.id);
+    progress(m.item, 'sent');
+    if (time) room.setTime(m.id, time); // the order that the others see
+  };
   m.failed = (why) => (outbox.delete(m.id), progress(m.item, 'failed', why, () => (outbox.set(m.id, m), m.deliver())));
   m.deliver = async () => {
     m.waiting = false;
     progress(m.item, 'sending');
     try {
-      await client.sendEvent('message', { id: m.id, text });
+      await client.sendEvent('message', { id: m.id, room: room.name, text });
       if (outbox.has(m.id)) m.done();
     } catch (e) {
       // The same id makes a second delivery of a message that did arrive harmless.
@@ -164,7 +215,7 @@ function send(text) {
     }
   };
   outbox.set(m.id, m);
-  if (joined === current) m.deliver();
+  if (room.joined) m.deliver();
   else m.waiting = true;
   scrollToEnd();
 }
@@ -176,39 +227,47 @@ function call(user, name) {
   if (user && name) called.set(user, name);
 }
 
-function setPeople(room, { members, names = {} }) {
-  for (const [user, name] of Object.entries(names)) call(user, name);
-  if (members) room.people = new Set(members);
-  room.people.add(me);
-  if (room.name === current) showPeople();
-}
-
 function presence(room, { user, name, event, time }) {
-  if (!room || user === me) return;
+  if (user === me) return;
   call(user, name);
-  const known = room.people.has(user);
-  if ((event === 'joined') === known) return; // another window of the same person
-  if (event === 'joined') room.people.add(user);
-  else room.people.delete(user);
-  stopTyping(room, user);
-  room.notice(`${nameOf(user)} ${event === 'joined' ? 'joined' : 'left'}`, time);
-  if (room.name === current) showPeople();
+  if (event === 'joined') room.people.join(user, time);
+  else room.people.leave(user, time);
 }
 
-function roomOf(frame) {
-  return rooms.get(String(frame.group ?? '').replace(/^room\./, ''));
+// ---- rooms ----
+
+function open(name) {
+  if (rooms.has(name)) return rooms.get(name);
+  if (rooms.size >= MAX_ROOMS) {
+    rooms.get(current)?.notice(`You are in ${MAX_ROOMS} rooms: leave one to open another.`, now());
+    return undefined;
+  }
+  const room = new Room(name, me);
+  rooms.set(name, room);
+  room.people.addEventListener('joined', ({ detail }) => room.notice(`${nameOf(detail.user)} joined`, detail.time));
+  room.people.addEventListener('left', ({ detail }) => room.notice(`${nameOf(detail.user)} left`, detail.time));
+  room.people.addEventListener('change', () => name === current && showPeople());
+  resized.observe(room.log);
+  memory.rooms = [...rooms.keys()];
+  return room;
 }
 
-function typing(room, user) {
-  if (!room) return;
-  clearTimeout(room.typing.get(user));
-  room.typing.set(user, setTimeout(() => stopTyping(room, user), TYPING_FOR));
-  showTyping();
+function goTo(name) {
+  if ($('side').matches(':popover-open')) $('side').hidePopover();
+  if (open(name) && name !== current) show(name);
+  if (matchMedia('(hover: hover)').matches) $('text').focus(); // no keyboard jumping up on a phone
 }
 
-function stopTyping(room, user) {
-  clearTimeout(room.typing.get(user));
-  if (room.typing.delete(user)) showTyping();
+function leave(name) {
+  const room = rooms.get(name);
+  rooms.delete(name);
+  resized.unobserve(room.log);
+  memory.rooms = [...rooms.keys()];
+  memory.forget(name);
+  for (const m of outbox.values()) if (m.room === room) outbox.delete(m.id);
+  if (room.joined) client.sendEvent('leave', { room: name }).catch(() => {}); // a lost connection has left
+  if (name === current) show(rooms.keys().next().value);
+  else showRooms();
 }
 
 // ---- screen ----
@@ -235,67 +294,80 @@ function showGate(error) {
 function setMe(user) {
   me = user;
   for (const room of rooms.values()) room.me = me;
-  $('me-name').textContent = nameOf(me);
-  $('me-avatar').replaceChildren(...(me ? [avatar(nameOf(me))] : []));
+  const name = nameOf(me) || asked;
+  $('me-name').textContent = name;
+  $('me-avatar').replaceChildren(...(name ? [avatar(name)] : []));
 }
 
-function enter(name, room) {
+function start(name, room) {
   asked = name;
-  for (const r of ['general', 'random', 'help', room]) open(r);
+  memory = new Memory(name);
+  const known = (memory.rooms ?? FIRST_ROOMS).filter((r) => ROOM_NAME.test(r));
+  for (const r of known.includes(room) ? known : [...known.slice(0, MAX_ROOMS - 1), room]) open(r);
   $('gate').hidden = true;
   $('chat').hidden = false;
-  setMe(name);
+  setMe('');
   show(room);
   client.start();
 }
 
-function open(name) {
-  if (!rooms.has(name)) {
-    rooms.set(name, new Room(name, me));
-    resized.observe(rooms.get(name).log);
-  }
-  return rooms.get(name);
-}
-
 function show(name) {
-  const room = open(name);
   current = name;
-  if (joined && joined !== current) settle();
-  for (const m of outbox.values()) if (m.waiting && m.room !== current) m.failed('Not sent.');
+  const room = rooms.get(name);
+  room.failed = false;
+  if (!room.joined && online) settle();
+  room.markNew(room.unread);
+  seen();
   $('title').textContent = name;
   $('text').placeholder = `Write to #${name}`;
   $('logs').replaceChildren(room.log);
-  $('rooms').replaceChildren(...[...rooms.keys()].map((r) =>
-    el('li', {}, el('button', { type: 'button', onclick: () => goTo(r), ariaCurrent: r === name ? 'true' : null },
-      el('span', { className: 'hash', textContent: '#', ariaHidden: 'true' }), el('bdi', { textContent: r })))));
+  showRooms();
   const link = new URLSearchParams({ ...(names === 'ask' && { name: asked }), room: name, ...(query.has('debug') && { debug: 1 }) });
   history.replaceState(null, '', `?${link}`);
   showPeople();
-  showTyping();
-  title(0);
   scrollToEnd();
 }
 
-function goTo(name) {
-  if ($('side').matches(':popover-open')) $('side').hidePopover();
-  if (name !== current) show(name);
-  if (matchMedia('(hover: hover)').matches) $('text').focus(); // no keyboard jumping up on a phone
+// seen notes that all of the room on screen is read.
+function seen() {
+  const room = rooms.get(current);
+  room.unread = 0;
+  if (room.lastTime) memory.read(current, room.lastTime);
+  showUnread();
+}
+
+function showRooms() {
+  $('rooms').replaceChildren(...[...rooms.values()].map((room) => {
+    const close = el('button', { type: 'button', className: 'close', ariaLabel: `Leave #${room.name}`, textContent: '×', onclick: () => leave(room.name) });
+    room.badge = el('span', { className: 'badge' });
+    const entry = el('button', { type: 'button', className: 'entry', onclick: () => goTo(room.name), ariaCurrent: room.name === current ? 'true' : null },
+      el('span', { className: 'hash', textContent: '#', ariaHidden: 'true' }), el('bdi', { textContent: room.name }), room.badge);
+    return el('li', {}, entry, ...(rooms.size > 1 ? [close] : []));
+  }));
+  showUnread();
+}
+
+function showUnread() {
+  let all = 0;
+  for (const room of rooms.values()) {
+    all += room.unread;
+    if (!room.badge) continue;
+    room.badge.textContent = room.unread > 99 ? '99+' : room.unread || '';
+    room.badge.ariaLabel = room.unread ? `${room.unread} unread` : null;
+  }
+  const elsewhere = all - (rooms.get(current)?.unread ?? 0);
+  $('menu-badge').hidden = !elsewhere;
+  $('menu').ariaLabel = elsewhere ? `Rooms and people, ${elsewhere} unread` : 'Rooms and people';
+  document.title = `${all ? `(${all}) ` : ''}#${current} · Chat`;
 }
 
 function showPeople() {
-  const people = [...rooms.get(current).people].sort((a, b) => (b === me) - (a === me) || nameOf(a).localeCompare(nameOf(b)));
+  const { present, typing } = rooms.get(current).people;
+  const people = [...new Set(me ? [me, ...present] : present)].sort((a, b) => (b === me) - (a === me) || nameOf(a).localeCompare(nameOf(b)));
   $('here').textContent = people.length > 1 ? `${people.length} people here` : people.length ? 'Only you here' : '';
   $('people').replaceChildren(...people.map((p) =>
     el('li', {}, avatar(nameOf(p)), el('bdi', { textContent: nameOf(p) }), ...(p === me ? [el('span', { className: 'you', textContent: 'you' })] : []))));
-}
-
-function showTyping() {
-  $('typing').textContent = typingText([...(rooms.get(current)?.typing.keys() ?? [])].map(nameOf));
-}
-
-function title(n) {
-  unread = n;
-  document.title = `${n ? `(${n}) ` : ''}#${current} · Chat`;
+  $('typing').textContent = typingText(typing.map(nameOf));
 }
 
 // The log stays at its end while it grows or its window shrinks, unless the
@@ -310,15 +382,6 @@ function scrollToEnd() {
   $('newer').hidden = true;
 }
 
-// Storage may be forbidden; then the name is asked for again.
-function stored(key, value) {
-  try {
-    return value === undefined ? localStorage.getItem(key) : localStorage.setItem(key, value);
-  } catch {
-    return null;
-  }
-}
-
 // ---- what the user does ----
 
 $('join').addEventListener('submit', (e) => {
@@ -328,7 +391,7 @@ $('join').addEventListener('submit', (e) => {
   $('room').setCustomValidity(ROOM_NAME.test(room) ? '' : 'A room name is made of letters, digits, - and _.');
   if (!name || !$('join').reportValidity()) return;
   stored('name', name);
-  enter(name, room);
+  start(name, room);
   $('text').focus();
 });
 
@@ -357,7 +420,7 @@ $('text').addEventListener('input', () => {
   $('send').disabled = !length || tooLong;
   $('text').setCustomValidity(tooLong ? `A message has at most ${MAX_TEXT} characters; this one has ${length}.` : '');
   $('compose').dataset.over = tooLong ? `${length} of ${MAX_TEXT} characters` : '';
-  if (length && joined === current && Date.now() - typedAt > TYPING_EVERY) {
+  if (length && rooms.get(current).joined && Date.now() - typedAt > TYPING_EVERY) {
     typedAt = Date.now();
     client.publish(group(current), { type: 'typing' });
   }
@@ -397,14 +460,13 @@ $('leave').addEventListener('click', () => {
   client.stop();
   rooms.clear();
   outbox.clear();
-  joined = '';
   again = false;
   if (names === 'ask') history.replaceState(null, '', location.pathname);
   showGate(names === 'ask' ? undefined : 'You have left the chat. Reload the page to come back.');
 });
-document.addEventListener('visibilitychange', () => !document.hidden && current && title(0));
+document.addEventListener('visibilitychange', () => !document.hidden && rooms.has(current) && seen());
 
-// A page that goes away closes the connection, so that the others see it at once.
+// A page that goes away closes the connection, so that the others see it soon.
 addEventListener('pagehide', () => client.stop());
 addEventListener('pageshow', (e) => e.persisted && !$('chat').hidden && client.start());
 
@@ -419,8 +481,8 @@ if (query.has('debug')) {
 
 const name = (query.get('name') ?? '').trim();
 const room = roomName(query.get('room') ?? 'general');
-if (names !== 'ask') enter('', ROOM_NAME.test(room) ? room : 'general');
-else if (name && ROOM_NAME.test(room)) enter(name, room);
+if (names !== 'ask') start('', ROOM_NAME.test(room) ? room : 'general');
+else if (name && ROOM_NAME.test(room)) start(name, room);
 else {
   $('name').value = name;
   $('room').value = query.get('room') ?? '';

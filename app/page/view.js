@@ -1,7 +1,10 @@
-// What the chat looks like: rooms with their messages, people, avatars. Every
-// text goes in by textContent, so nothing that anybody writes becomes markup.
+// How the chat looks: rooms with their messages, people, avatars. Texts are added
+// as text nodes, so that nothing that anybody writes becomes markup.
+
+import { People } from './people.js';
 
 const KEPT = 500; // entries in a room's log
+const TRIMMED = 50; // how many go at once
 const SAME_BREATH = 5 * 60_000; // messages of one author are grouped within this
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
@@ -26,60 +29,139 @@ export function avatar(name) {
   return disc;
 }
 
-/** Room is one room: its log, who is there, and what is being sent. */
+const URL_IN_TEXT = /https?:\/\/[^\s<>"]+/gi;
+
+/** linked returns the parts of a text: strings, and links for the URLs in it. */
+export function linked(text) {
+  const parts = [];
+  let end = 0;
+  for (const m of text.matchAll(URL_IN_TEXT)) {
+    const address = trimmed(m[0]);
+    if (!URL.canParse(address)) continue;
+    parts.push(text.slice(end, m.index), el('a', { href: address, target: '_blank', rel: 'noopener noreferrer', textContent: address }));
+    end = m.index + address.length;
+  }
+  parts.push(text.slice(end));
+  return parts.filter((p) => p !== '');
+}
+
+// trimmed takes off what belongs to the sentence around a URL.
+function trimmed(address) {
+  address = address.replace(/[.,;:!?'*_…]+$/, '');
+  for (const [open, close] of ['()', '[]', '{}']) {
+    while (address.endsWith(close) && address.split(open).length < address.split(close).length) address = address.slice(0, -1);
+  }
+  return address.replace(/[.,;:!?'*_…]+$/, '');
+}
+
+/** Room is one room: its log, who is there, and what of it is unread. */
 export class Room {
-  people = new Set();
-  typing = new Map(); // user → timer
-  #seen = new Set();
-  #last = {};
+  people = new People();
+  unread = 0;
+  joined = false; // whether this connection is in the room
+  failed = false; // whether it could not be opened
+  loaded = false; // whether what was said before is known
+  lastTime; // of the last message
+  #entries = []; // by time
+  #messages = new Map(); // by key
+  #firstNew; // the entry above which the line "New" is
 
   constructor(name, me) {
     this.name = name;
     this.me = me;
-    this.list = el('ol', {},
-      el('li', { className: 'empty' }, el('strong', {}, 'This is #', el('bdi', { textContent: name })),
-        el('span', { textContent: 'Messages are not stored. You see what is said while you are here.' })));
+    this.note = el('span');
+    this.list = el('ol', {}, el('li', { className: 'empty' }, el('strong', {}, 'This is #', el('bdi', { textContent: name })), this.note));
     this.log = el('div', { className: 'log', role: 'log', ariaLabel: `Messages in ${name}` }, this.list);
   }
 
-  /** message adds one, unless it is there already: events are delivered at least once. */
-  message({ id, user, name, text, time }) {
-    const key = `${user}\n${id}`;
-    if (id && this.#seen.has(key)) return undefined;
-    this.#seen.add(key);
-    const at = new Date(time ?? Date.now());
-    this.#day(at);
-    const own = user === this.me;
-    const follows = this.#last.user === user && at - this.#last.at < SAME_BREATH;
-    this.#last = { user, at, day: this.#last.day };
+  /** has reports whether there is a message already: it can be delivered, and be part of the history. */
+  has(m) {
+    return this.#messages.has(this.#key(m));
+  }
 
+  // An own message is known by its ID alone: the first ones are written before
+  // the service has said what the user's ID is.
+  #key({ id, user, own = user === this.me }) {
+    return own ? id : `${user}\n${id}`;
+  }
+
+  /** message adds one where it belongs by time, and returns its element; nothing if it is there already. */
+  message({ id, user, name, text, time, own = user === this.me }) {
+    const key = this.#key({ id, user, own });
+    if (this.#messages.has(key)) return undefined;
+    const at = new Date(time);
     const stamp = el('time', { dateTime: at.toISOString(), title: full.format(at), textContent: clock.format(at) });
     const by = el('p', { className: 'by' }, el('bdi', { textContent: own ? 'You' : name }), ' ', stamp);
-    const bubble = el('p', { className: 'bubble', dir: 'auto', textContent: text });
-    const item = el('li', { className: 'message' }, avatar(name), el('div', { className: 'body' }, by, bubble));
-    item.classList.toggle('own', own);
-    item.classList.toggle('follows', follows);
-    this.#append(item);
-    return item;
+    const bubble = el('p', { className: 'bubble', dir: 'auto' }, ...linked(text));
+    const node = el('li', { className: 'message' }, avatar(name), el('div', { className: 'body' }, by, bubble));
+    node.classList.toggle('own', own);
+    const entry = { at, node, key, own, author: own ? '' : user };
+    this.#messages.set(key, entry);
+    this.#insert(entry);
+    return node;
+  }
+
+  /** setTime moves an own message to where it belongs by the time that the service has given it. */
+  setTime(id, time) {
+    const entry = this.#messages.get(id);
+    if (!entry) return;
+    entry.at = new Date(time);
+    const stamp = entry.node.querySelector('time');
+    Object.assign(stamp, { dateTime: entry.at.toISOString(), title: full.format(entry.at), textContent: clock.format(entry.at) });
+    const before = this.#entries.indexOf(entry);
+    this.#entries.sort((a, b) => a.at - b.at); // stable
+    if (this.#entries.indexOf(entry) !== before) this.#layOut();
   }
 
   /** notice adds a quiet line, for example that somebody came. */
-  notice(text, time = Date.now()) {
-    this.#last.user = undefined;
+  notice(text, time) {
     const at = new Date(time);
-    this.#append(el('li', { className: 'notice' }, el('bdi', { textContent: text }), ' ',
-      el('time', { dateTime: at.toISOString(), textContent: clock.format(at) })));
+    const stamp = el('time', { dateTime: at.toISOString(), textContent: clock.format(at) });
+    this.#insert({ at, node: el('li', { className: 'notice' }, el('bdi', { textContent: text }), ' ', stamp) });
   }
 
-  #day(at) {
-    const day = at.toDateString();
-    if (this.#last.day && this.#last.day !== day) this.#append(el('li', { className: 'notice', textContent: calendar.format(at) }));
-    if (this.#last.day !== day) this.#last = { day };
+  /** markNew puts the line "New" above the first of the last n messages of others, or takes it away. */
+  markNew(n) {
+    this.#firstNew = undefined;
+    for (let i = this.#entries.length - 1; i >= 0 && n > 0; i--) {
+      const entry = this.#entries[i];
+      if (!entry.author) continue; // a notice, or an own message
+      this.#firstNew = entry;
+      n--;
+    }
+    this.#layOut();
   }
 
-  #append(item) {
-    this.list.append(item);
-    if (this.list.children.length > KEPT) this.list.firstElementChild.remove();
+  #insert(entry) {
+    let i = this.#entries.length;
+    while (i > 0 && this.#entries[i - 1].at > entry.at) i--;
+    this.#entries.splice(i, 0, entry);
+    if (this.#entries.length > KEPT) {
+      for (const old of this.#entries.splice(0, TRIMMED)) this.#messages.delete(old.key);
+      this.note.textContent = 'Earlier messages are not shown.';
+    } else if (i === this.#entries.length - 1) {
+      this.list.append(...this.#nodes(entry, this.#entries[i - 1]));
+      return;
+    }
+    this.#layOut();
+  }
+
+  #layOut() {
+    this.list.ariaBusy = 'true'; // nobody wants to hear all of it again
+    this.list.replaceChildren(this.list.firstElementChild, ...this.#entries.flatMap((e, i) => this.#nodes(e, this.#entries[i - 1])));
+    this.list.ariaBusy = 'false';
+  }
+
+  // nodes returns an entry with what comes before it: the day, if it is another
+  // than that of the previous entry, and the line "New".
+  #nodes(entry, previous) {
+    const nodes = [];
+    const day = (previous?.at ?? new Date()).toDateString();
+    if (entry.at.toDateString() !== day) nodes.push(el('li', { className: 'notice day', textContent: calendar.format(entry.at) }));
+    if (entry === this.#firstNew) nodes.push(el('li', { className: 'new' }, el('span', { textContent: 'New' })));
+    const follows = nodes.length === 0 && entry.author !== undefined && previous?.author === entry.author && entry.at - previous.at < SAME_BREATH;
+    entry.node.classList.toggle('follows', follows);
+    return [...nodes, entry.node];
   }
 }
 
