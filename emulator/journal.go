@@ -29,6 +29,7 @@ const (
 	EntryFault        = EntryKind(journal.Fault)        // an injected fault was applied
 	EntryTunnelOpened = EntryKind(journal.TunnelOpened) // an event handler opened a tunnel
 	EntryTunnelClosed = EntryKind(journal.TunnelClosed) // a tunnel ended
+	EntryWarned       = EntryKind(journal.Warned)       // something was accepted that the service may reject
 )
 
 // Entry is one entry of the journal, the in-memory log of the last 1,000 entries.

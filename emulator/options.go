@@ -75,6 +75,12 @@ type Options struct {
 	// goroutines concurrently. It may query the server, but must not block, close
 	// connections or close the server: processing waits for it. Default: none.
 	Observe func(Entry)
+	// RequireGroupStateRoles rejects a client that sets or subscribes to group state
+	// without webpubsub.RoleSetGroupState or webpubsub.RoleGetGroupState with the
+	// error Forbidden. What the service does is not documented; Microsoft's preview
+	// packages for Web PubSub Chat grant both roles to every client.
+	// Default: it is accepted, with one EntryWarned for each role and connection.
+	RequireGroupStateRoles bool
 	// Dashboard serves a page that shows connections, groups and what happens,
 	// and can send messages and end connections: see [Server.DashboardURL]. It
 	// answers browsers of this machine only. Default: there is none.

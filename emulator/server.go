@@ -173,6 +173,8 @@ func (s *Server) wire(allowed access.Names) {
 	sessions := &session.Server{
 		Transport: s.transport, Tasks: &s.tasks, Faults: s.faults,
 		RecoveryWindow: o.RecoveryWindow, MaxMessages: o.MaxPendingMessages, MaxBytes: o.MaxPendingBytes,
+		RequireGroupStateRoles: o.RequireGroupStateRoles,
+
 		KeepAlive: func(hub string) time.Duration { return s.settings.Hub(hub).KeepAlive },
 	}
 	s.endpoint = &endpoint.Endpoint{

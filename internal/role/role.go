@@ -77,11 +77,13 @@ func ParsePermission(s string) (Permission, error) {
 // has the maximum number of literal rules of that permission.
 var ErrTooMany = fmt.Errorf("a connection has at most %d literal rules of one permission: use a role with a pattern, or undo a rule first", MaxLiterals)
 
-// Set is the permissions of one client. The zero value allows nothing and takes two
+// Set is the permissions of one client. The zero value allows nothing and takes three
 // words. A Set is not safe for concurrent use. Copies share what Grant and Revoke
 // change, so keep one copy.
 type Set struct {
 	rules [permissions]*rules // nil: nothing is allowed
+	// These are not for single groups, and the REST API cannot change them.
+	getState, setState bool
 }
 
 // rules are those of one permission.
@@ -112,6 +114,14 @@ func Parse(roles []string) (Set, []error) {
 	}
 	var literals []literal
 	for _, role := range roles {
+		switch role {
+		case webpubsub.RoleGetGroupState:
+			s.getState = true
+			continue
+		case webpubsub.RoleSetGroupState:
+			s.setState = true
+			continue
+		}
 		p, kind, rest := split(role)
 		switch kind {
 		case anyGroup:
@@ -145,7 +155,7 @@ func Parse(roles []string) (Set, []error) {
 	return s, ignored
 }
 
-var errUnknown = errors.New("it is none of webpubsub.joinLeaveGroup, webpubsub.sendToGroup, these with .<group>, webpubsub.joinLeaveGroups.<pattern> and webpubsub.sendToGroups.<pattern>")
+var errUnknown = errors.New("it is none of webpubsub.joinLeaveGroup, webpubsub.sendToGroup, these with .<group>, webpubsub.joinLeaveGroups.<pattern>, webpubsub.sendToGroups.<pattern>, webpubsub.getGroupState and webpubsub.setGroupState")
 
 type kind uint8
 
@@ -203,6 +213,12 @@ func (r *rules) covers(group string) bool {
 	}
 	return false
 }
+
+// GetsGroupState reports whether the client may read the state of groups.
+func (s *Set) GetsGroupState() bool { return s.getState }
+
+// SetsGroupState reports whether the client may set its state in groups.
+func (s *Set) SetsGroupState() bool { return s.setState }
 
 // Grant allows one group by its literal name: "*" is a group named "*". It fails with
 // [ErrTooMany]. Granting a group that is allowed has no effect.
@@ -264,6 +280,12 @@ func (s *Set) List() (roles []string, revoked []Revoked) {
 				roles = append(roles, name+"."+group)
 			}
 		}
+	}
+	if s.getState {
+		roles = append(roles, webpubsub.RoleGetGroupState)
+	}
+	if s.setState {
+		roles = append(roles, webpubsub.RoleSetGroupState)
 	}
 	slices.Sort(roles)
 	slices.SortFunc(revoked, func(a, b Revoked) int {

@@ -255,13 +255,13 @@ func TestPermissionNames(t *testing.T) {
 }
 
 func TestList(t *testing.T) {
-	given := []string{"webpubsub.joinLeaveGroup", "webpubsub.sendToGroups.a\\*.?.*.**", "webpubsub.sendToGroup.z", "webpubsub.sendToGroup.b"}
+	given := []string{"webpubsub.joinLeaveGroup", "webpubsub.sendToGroups.a\\*.?.*.**", "webpubsub.sendToGroup.z", "webpubsub.sendToGroup.b", "webpubsub.getGroupState", "webpubsub.setGroupState"}
 	s, _ := role.Parse(given)
 	_ = s.Revoke(role.JoinLeave, "secret")
 	_ = s.Revoke(role.Send, "b")
 	_ = s.Grant(role.Send, "c")
 	roles, revoked := s.List()
-	if want := []string{"webpubsub.joinLeaveGroup", "webpubsub.sendToGroup.c", "webpubsub.sendToGroup.z", "webpubsub.sendToGroups.a\\*.?.*.**"}; !slices.Equal(roles, want) {
+	if want := []string{"webpubsub.getGroupState", "webpubsub.joinLeaveGroup", "webpubsub.sendToGroup.c", "webpubsub.sendToGroup.z", "webpubsub.sendToGroups.a\\*.?.*.**", "webpubsub.setGroupState"}; !slices.Equal(roles, want) {
 		t.Errorf("got %q, want %q", roles, want)
 	}
 	if want := []role.Revoked{{Permission: role.JoinLeave, Group: "secret"}}; !slices.Equal(revoked, want) {

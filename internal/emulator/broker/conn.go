@@ -175,6 +175,14 @@ func (c *Conn) Allows(p role.Permission, group string) bool {
 	return c.roles.Allows(p, group)
 }
 
+// GroupStateRoles reports whether the client has the roles to read and to set the
+// state of groups.
+func (c *Conn) GroupStateRoles() (get, set bool) {
+	c.Hub.mu.RLock()
+	defer c.Hub.mu.RUnlock()
+	return c.roles.GetsGroupState(), c.roles.SetsGroupState()
+}
+
 // Permissions returns the permissions as roles, and those that were revoked for
 // single groups.
 func (c *Conn) Permissions() (roles []string, revoked []role.Revoked) {

@@ -31,12 +31,13 @@ const (
 	Control      Kind = "control"
 	TunnelOpened Kind = "tunnelOpened"
 	TunnelClosed Kind = "tunnelClosed"
+	Warned       Kind = "warned"
 )
 
 // Kinds are all kinds.
 var Kinds = []Kind{
 	Connected, Detached, Recovered, Disconnected, Refused, Joined, Left, Sent,
-	Event, EventFailed, EventRetried, REST, Reloaded, Fault, Control, TunnelOpened, TunnelClosed,
+	Event, EventFailed, EventRetried, REST, Reloaded, Fault, Control, TunnelOpened, TunnelClosed, Warned,
 }
 
 // words is the kind as the beginning of a line.
@@ -93,7 +94,7 @@ func (e Entry) DetailState() DetailState {
 // will: a name that REST calls cannot reach.
 func (e Entry) Warning() bool {
 	switch e.Kind {
-	case Refused, EventFailed, EventRetried:
+	case Refused, EventFailed, EventRetried, Warned:
 		return true
 	case Connected, Joined:
 		return e.Reason != ""

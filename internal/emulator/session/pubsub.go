@@ -32,6 +32,7 @@ type PubSub struct {
 	base
 	protocol wire.Protocol
 	calls    invocations
+	warned   map[string]bool // of roles that the client lacks; one frame is carried out at a time
 	streams  streams
 
 	// Guarded by base.mu.
@@ -232,7 +233,14 @@ func (s *PubSub) execute(f any) {
 	case wire.StreamEnd:
 		s.receiveStreamEnd(u)
 	case wire.SetGroupState:
-		s.acked(u.AckID, func() *wire.Error { return s.conn.SetState(u.Group, u.State) })
+		s.acked(u.AckID, func() *wire.Error {
+			if _, may := s.conn.GroupStateRoles(); !may {
+				if e := s.lacks(webpubsub.RoleSetGroupState, "set its state in", u.Group); e != nil {
+					return e
+				}
+			}
+			return s.conn.SetState(u.Group, u.State)
+		})
 	case wire.SubscribeGroupState:
 		s.subscribeState(u)
 	case wire.UnsubscribeGroupState:
@@ -284,7 +292,30 @@ func (s *PubSub) subscribeState(u wire.SubscribeGroupState) {
 	if s.repeated(u.AckID) {
 		return
 	}
+	if may, _ := s.conn.GroupStateRoles(); !may {
+		if e := s.lacks(webpubsub.RoleGetGroupState, "read the state of", u.Group); e != nil {
+			s.finishAck(u.AckID, e)
+			return
+		}
+	}
 	if e := s.conn.SubscribeState(u.Group, func() { s.finishAck(u.AckID, nil) }); e != nil {
 		s.finishAck(u.AckID, e)
 	}
+}
+
+// lacks rejects what a client does with group state without a role, or warns once.
+// What the service does is not documented.
+func (s *PubSub) lacks(role, verb, group string) *wire.Error {
+	if s.srv.RequireGroupStateRoles {
+		return forbidden(verb, group)
+	}
+	if !s.warned[role] {
+		if s.warned == nil {
+			s.warned = make(map[string]bool)
+		}
+		s.warned[role] = true
+		s.conn.Journal(journal.Entry{Kind: journal.Warned, Name: "groupState", Reason: fmt.Sprintf(
+			"the client may %s group '%s' here without the role %s: the service may reject it, so grant the role in the access token or the response to connect", verb, group, role)})
+	}
+	return nil
 }
