@@ -17,8 +17,8 @@
 //	WEBPUBSUB_RESULTS                  the file for one line of JSON for each test: {"name":"…","ok":true}
 //
 // A test's name begins with the features that it proves. features_test.go lists
-// them, and TestPackages writes the README's tables of what is supported from
-// what every suite reports:
+// them, and TestPackages writes the tables of docs/compatibility.md from what every
+// suite reports:
 //
 //	go test ./interop -run Packages -update
 //

@@ -1,6 +1,6 @@
 package interop_test
 
-// features lists what the README says is supported, in its order. A test of an
+// features lists what docs/compatibility.md says is supported, in its order. A test of an
 // official package names the features that it proves at the start of its name,
 // before a colon: "send-all, filter: chooses the receivers".
 //
@@ -15,10 +15,10 @@ var features = []table{
 			{id: "send-group", text: "send to a group"},
 			{id: "send-user", text: "send to a user"},
 			{id: "send-connection", text: "send to a connection"},
-			{id: "filter", text: "filters, and the error of a bad one"},
+			{id: "filter", text: "filters, and the error for an invalid one"},
 			{id: "excluded", text: "excluded connections"},
 			{id: "expiry", text: "time to live of messages"},
-			{id: "exists", text: "is there a connection, user, group"},
+			{id: "exists", text: "existence of a connection, user, group"},
 			{id: "group-members", text: "add and remove connections and users"},
 			{id: "group-bulk", text: "add and remove by filter, several groups", lack: []string{pyService}},
 			{id: "group-list", text: "list a group's connections in pages", lack: []string{javaService}},
@@ -26,9 +26,9 @@ var features = []table{
 			{id: "close", text: "close with a reason: connection, user, group, hub"},
 			{id: "token", text: "client access tokens"},
 			{id: "token-protocols", text: "tokens for MQTT and Socket.IO clients"},
-			{id: "key", text: "access key; a wrong one is refused"},
+			{id: "key", text: "access key; a wrong one is rejected"},
 			{id: "entra", text: "token credential, over https"},
-			{id: "errors", text: "errors: what is not there, codes and messages"},
+			{id: "errors", text: "errors: not found, codes and messages"},
 			{id: "reverse-proxy", text: "reverse proxy endpoint"},
 		},
 	},
@@ -45,9 +45,9 @@ var features = []table{
 			{id: "events", text: "events, with the handler's reply"},
 			{id: "event-errors", text: "a failed event: InternalServerError"},
 			{id: "close-reason", text: "the reason of a close"},
-			{id: "recovery", text: "recovery after a lost network, nothing lost"},
-			{id: "reconnect", text: "a new connection, groups joined again"},
-			{id: "duplicate", text: "a repeated ack id does nothing again"},
+			{id: "recovery", text: "recovery after a lost network, without lost messages"},
+			{id: "reconnect", text: "reconnection, with groups rejoined"},
+			{id: "duplicate", text: "a repeated ack ID has no effect"},
 			{id: "invoke", text: "invoke an event", lack: []string{pyClient}},
 			{id: "streams", text: "streams to a group", lack: []string{pyClient}},
 			{id: "tls", text: "over wss"},
@@ -62,7 +62,7 @@ var features = []table{
 			{id: "mqtt-session", text: "sessions that survive a lost network"},
 			{id: "mqtt-will", text: "wills"},
 			{id: "mqtt-events", text: "events, with the handler's reply"},
-			{id: "mqtt-refuse", text: "without the role: refused"},
+			{id: "mqtt-refuse", text: "without the role: rejected"},
 			{id: "mqtt-properties", text: "properties of MQTT 5.0"},
 		},
 	},
@@ -78,13 +78,13 @@ var features = []table{
 		title:    "Event handlers of the emulator",
 		packages: []string{jsExpress, goHandler},
 		rows: []feature{
-			{id: "upstream-connect", text: "connect: user, groups, roles, refusal"},
+			{id: "upstream-connect", text: "connect: user, groups, roles, rejection"},
 			{id: "upstream-user", text: "user events of every data type"},
-			{id: "upstream-fail", text: "a refused user event"},
+			{id: "upstream-fail", text: "a rejected user event"},
 			{id: "upstream-state", text: "connection state"},
 			{id: "upstream-simple", text: "simple WebSocket clients"},
 			{id: "upstream-notify", text: "connected, disconnected, group joined, group left"},
-			{id: "upstream-same", text: "the same requests, answered alike but for a listed few"},
+			{id: "upstream-same", text: "the same requests, the same responses, with listed exceptions"},
 		},
 	},
 }

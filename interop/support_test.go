@@ -17,10 +17,10 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the support tables of the README from what the suites prove")
+var update = flag.Bool("update", false, "write the tables of docs/compatibility.md from what the suites prove")
 
 // TestPackages runs the suite of every official package and compares the
-// README's tables with what they prove.
+// tables of docs/compatibility.md with what they prove.
 func TestPackages(t *testing.T) {
 	p := newProof()
 	suites := []struct {
@@ -44,13 +44,13 @@ func TestPackages(t *testing.T) {
 			})
 		}
 	})
-	t.Run("README", func(t *testing.T) {
+	t.Run("Tables", func(t *testing.T) {
 		for _, suite := range suites {
 			if !suite.ran {
 				t.Skipf("the tables are compared where every suite runs, and %s did not", suite.name)
 			}
 		}
-		compareReadme(t, p, filepath.Join("..", "README.md"))
+		compareTables(t, p, filepath.Join("..", "docs", "compatibility.md"))
 	})
 }
 
@@ -185,9 +185,9 @@ func replaceTables(text, tables string) (string, error) {
 	return before + tablesBegin + tables + tablesEnd + after, nil
 }
 
-// compareReadme fails the test where the README's tables are not those proven,
+// compareTables fails the test if the tables of the page are not those proven,
 // or writes them there with -update.
-func compareReadme(t *testing.T, p *proof, name string) {
+func compareTables(t *testing.T, p *proof, name string) {
 	t.Helper()
 	tables, err := p.markdown(features)
 	if err != nil {
