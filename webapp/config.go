@@ -107,7 +107,8 @@ type Config struct {
 
 	// Page holds the files of the page, index.html among them. The text {{names}}
 	// in .html files is replaced: by "ask" if negotiate accepts any user ID, by
-	// "platform" if users sign in, by "none" if there is no way to authenticate.
+	// "platform" if users sign in by the platform, at /.auth/login, by "own" if only
+	// Authenticate knows them, by "none" if there is no way to authenticate.
 	// Default: no page.
 	Page fs.FS
 	// PagePolicy is the Content-Security-Policy of the page. Default: the page's own

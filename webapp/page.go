@@ -53,8 +53,10 @@ func (c Config) names() string {
 	switch {
 	case c.AllowUserIDQuery:
 		return "ask"
-	case c.TrustPlatformAuth || c.Authenticate != nil:
+	case c.TrustPlatformAuth:
 		return "platform"
+	case c.Authenticate != nil:
+		return "own"
 	default:
 		return "none"
 	}
@@ -71,7 +73,7 @@ func newPage(c Config, endpoint string) (*page, error) {
 			return err
 		}
 		if path.Ext(name) == ".html" {
-			// One of three fixed words: html/template would cost three megabytes of the
+			// One of four fixed words: html/template would cost three megabytes of the
 			// program, since its reflection keeps every method from being left out.
 			data = bytes.ReplaceAll(data, []byte("{{names}}"), []byte(c.names()))
 		}

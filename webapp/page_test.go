@@ -91,6 +91,7 @@ func TestPageNames(t *testing.T) {
 	for want, config := range map[string]webapp.Config{
 		"ask":      {AllowUserIDQuery: true, TrustPlatformAuth: true},
 		"platform": {TrustPlatformAuth: true},
+		"own":      {Authenticate: func(*http.Request) (webapp.User, error) { return webapp.User{}, nil }},
 		"none":     {},
 	} {
 		config.ConnectionString, config.Page = someConnection, somePage

@@ -14,7 +14,7 @@ const ROOM_NAME = /^[\p{L}\p{N}][\p{L}\p{M}\p{N}_-]{0,31}$/u;
 const TYPING_EVERY = 2_500;
 
 const query = new URLSearchParams(location.search);
-const names = document.body.dataset.names; // ask, platform or none: who says what a user is called
+const names = document.body.dataset.names; // ask, platform, own or none: who says what a user is called
 const rooms = new Map(); // those that the user is in
 const outbox = new Map(); // id → message without an answer yet
 const called = new Map(); // user id → readable name, if it is another
@@ -281,7 +281,7 @@ function showGate(error) {
   $('gate-demo').hidden = !ask;
   $('gate-signin').hidden = names !== 'platform';
   $('gate-signin').href = `/.auth/login/aad?${new URLSearchParams({ post_login_redirect_uri: location.pathname + location.search })}`;
-  $('gate-title').textContent = { ask: 'Join the chat', platform: 'Sign in to chat' }[names] ?? 'Nobody can join yet';
+  $('gate-title').textContent = { ask: 'Join the chat', platform: 'Sign in to chat', own: 'Sign in to chat' }[names] ?? 'Nobody can join yet';
   $('gate-lede').hidden = !ask;
   $('gate-error').hidden = !error;
   $('gate-error').textContent = error ?? '';
