@@ -50,7 +50,10 @@ func bubble(t *testing.T, f func(t *testing.T, s *service)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{
 			t: t, network: emulator.NewMemoryListener(),
-			opened: make(chan tunnels.Info, 100), closed: make(chan tunnels.Info, 100), dialed: make(chan dialed, 1000),
+			// No test opens more tunnels than this. The channels used to be so small
+			// that a long run of TestNoEventIsLost filled them, and the registry
+			// waited in Closed forever.
+			opened: make(chan tunnels.Info, 10_000), closed: make(chan tunnels.Info, 10_000), dialed: make(chan dialed, 10_000),
 		}
 		s.Registry = tunnels.New(tunnels.Options{
 			Opened: func(i tunnels.Info, _ string) { s.opened <- i },
