@@ -109,7 +109,7 @@ func TestOriginsOfWebPages(t *testing.T) {
 // DNS rebinding: the page of evil.example lets its name lead to 127.0.0.1, and
 // the browser takes the emulator for a part of evil.example.
 func TestHostNames(t *testing.T) {
-	plain := emulator.StartT(t, emulator.Options{Dashboard: true})
+	plain := emulator.StartT(t, emulator.Options{Control: true})
 	open := emulator.StartT(t, emulator.Options{AllowHosts: []string{"Emulator.example", "fd00::1"}})
 	for _, tt := range []struct {
 		host string

@@ -163,9 +163,9 @@ func (s *Server) InjectNow(f Fault) int {
 		}
 		c.Journal(journal.Entry{Kind: journal.Fault, Name: in.Do.String()})
 		if in.Do.Kind == fault.Close {
-			c.Session.Close(in.Do.Code, in.Do.Reason, "a fault closed the connection")
+			c.Session.Close(in.Do.Code, in.Do.Reason, "a fault closed the connection", nil)
 		} else {
-			c.Session.Drop("a fault reset the connection")
+			c.Session.Drop("a fault reset the connection", nil)
 		}
 		n++
 	}

@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"example.com/webpubsub/internal/emulator/journal"
 )
 
 // DefaultAccessKey is the key of an emulator that was given none. It is public
@@ -81,10 +83,35 @@ type Options struct {
 	// packages for Web PubSub Chat grant both roles to every client.
 	// Default: it is accepted, with one EntryWarned for each role and connection.
 	RequireGroupStateRoles bool
-	// Dashboard serves a page that shows connections, groups and what happens,
-	// and can send messages and end connections: see [Server.DashboardURL]. It
-	// answers browsers of this machine only. Default: there is none.
-	Dashboard bool
+	// Control serves the control API, with which programs in any language observe
+	// the emulator, inject faults and reset it, at [Server.ControlURL], and the
+	// dashboard, a page made of it, at [Server.DashboardURL]. It also has the journal
+	// keep details, see JournalDetailBytes. Default: there is neither.
+	Control bool
+	// ControlToken allows every call of the control API, and ControlReadToken those
+	// that change nothing. They are sent as Authorization: Bearer. If ControlToken is
+	// given, peers on other machines may call, and by every name in AllowHosts; on an
+	// address that they can reach, tokens need at least 16 characters. Default: a token
+	// that is generated at each start and accepted from this machine only, and none for
+	// reading.
+	ControlToken, ControlReadToken string
+	// ControlLinks are pages that the dashboard links to. Default: none.
+	ControlLinks []Link
+	// PublicURL is the address by which browsers and other machines reach the emulator,
+	// scheme, host and port, for example "http://localhost:8080" for one in a container
+	// or the address of a forwarded port. [Server.ClientURL] and [Server.MQTTURL]
+	// contain it, and so do links in responses to requests that came by it. Its name is
+	// accepted in addition to others, as if in AllowHosts and AllowOrigins, and in the
+	// audience of tokens. [Server.URL] and [Server.ConnectionString] are those of this
+	// machine all the same. Default: none.
+	PublicURL string
+	// JournalSize is the number of entries that the journal keeps. Default: 1,000.
+	JournalSize int
+	// JournalDetailBytes is the memory in bytes for what the control API shows of
+	// journal entries beyond their fields: frames, requests, responses and payloads, of
+	// each the first 64 KiB, without tokens, keys and signatures. The oldest are removed
+	// first. Default: 32 MiB with Control, else 0: none are kept.
+	JournalDetailBytes int
 	// RecoveryWindow is how long a reliable connection, and at most how long the
 	// session of an MQTT client, outlives its WebSocket.
 	// Default: 30 s, as in the service.
@@ -101,6 +128,9 @@ type Options struct {
 	Transport http.RoundTripper
 }
 
+// Link is a page that belongs to an emulator.
+type Link struct{ Title, URL string }
+
 func (o Options) withDefaults() Options {
 	if o.Addr == "" && o.Listener == nil {
 		o.Addr = "127.0.0.1:0"
@@ -113,6 +143,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.RecoveryWindow <= 0 {
 		o.RecoveryWindow = 30 * time.Second
+	}
+	if o.JournalSize <= 0 {
+		o.JournalSize = journal.Size
+	}
+	if o.JournalDetailBytes == 0 && o.Control {
+		o.JournalDetailBytes = 32 << 20
 	}
 	if o.MaxPendingMessages <= 0 {
 		o.MaxPendingMessages = 1000

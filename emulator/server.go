@@ -52,7 +52,8 @@ type Server struct {
 	rest      *rest.API
 	endpoint  *endpoint.Endpoint
 	tunnels   *tunnels.Registry
-	dashboard *control.Dashboard // nil without Options.Dashboard
+	control   *control.API // nil without Options.Control
+	handlers  control.Handlers
 	access    *access.Policy
 
 	ctx    context.Context // ends when the server closes; deliveries run in it
@@ -95,6 +96,13 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("emulator: %w", err)
 	}
+	public, err := o.publicAddress()
+	if err == nil {
+		err = o.checkControl()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("emulator: %w", err)
+	}
 	listeners := []net.Listener{o.Listener}
 	if o.Listener == nil {
 		if listeners, err = transport.Listen(o.Addr); err != nil {
@@ -102,7 +110,13 @@ func Start(o Options) (*Server, error) {
 		}
 	}
 	s := &Server{opts: o, settings: store}
-	if err := s.prepareTLS(listeners); err != nil {
+	err = o.checkControlAddress(listeners)
+	if err != nil {
+		err = fmt.Errorf("emulator: %w", err)
+	} else {
+		err = s.prepareTLS(listeners)
+	}
+	if err != nil {
 		for _, l := range listeners {
 			_ = l.Close()
 		}
@@ -112,7 +126,7 @@ func Start(o Options) (*Server, error) {
 	s.url = s.scheme("http") + "://" + s.host
 	s.client = newHTTPClient(s.authority)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.wire(allowed)
+	s.wire(allowed, public)
 	s.http = &http.Server{
 		Handler:           s,
 		ErrorLog:          s.httpLog(),
@@ -133,20 +147,21 @@ func Start(o Options) (*Server, error) {
 }
 
 // wire makes the rooms, from the lowest to the highest.
-func (s *Server) wire(allowed access.Names) {
+func (s *Server) wire(allowed access.Names, public *url.URL) {
 	o := &s.opts
 	var observe func(journal.Entry)
 	if o.Observe != nil {
 		observe = func(e journal.Entry) { o.Observe(publicEntry(e)) }
 	}
 	s.journal = journal.New(o.Logger, observe)
+	s.journal.Limit(o.JournalSize, max(o.JournalDetailBytes, 0))
 	s.faults = fault.NewSet(s.ctx, func(f fault.Fault, t fault.Target) {
 		s.journal.Add(journal.Entry{Kind: journal.Fault, Hub: t.Hub, UserID: t.UserID, ConnectionID: t.ConnectionID, Name: f.String()})
 	})
 	s.broker = broker.New(s.journal)
 	s.transport = transport.New(&s.tasks, o.MaxPendingMessages, o.MaxPendingBytes)
 	s.access = &access.Policy{
-		Host: s.host, Keys: o.keys(), AllowUnverifiedEntra: o.AllowUnverifiedEntra,
+		Host: s.host, Public: public, Keys: o.keys(), AllowUnverifiedEntra: o.AllowUnverifiedEntra,
 		Allowed: allowed, File: s.settings.Allowed,
 	}
 
@@ -163,7 +178,7 @@ func (s *Server) wire(allowed access.Names) {
 		Token:          s.identity.Token,
 		Tunnel:         func(hub string) http.RoundTripper { return events.NewTransport(s.tunnels.Transport(hub)) },
 		SignatureLines: o.SeparateSignatureHeaders,
-		Observe:        func(a upstream.Attempt) { events.JournalAttempt(s.journal, a) },
+		Observe:        s.attempted,
 	})
 	dispatcher := &events.Dispatcher{
 		Context: s.ctx, Upstream: s.upstream, Journal: s.journal, Tasks: &s.tasks,
@@ -171,7 +186,7 @@ func (s *Server) wire(allowed access.Names) {
 		Handlers:         func(hub string) []upstream.Handler { return s.settings.Hub(hub).EventHandlers },
 	}
 	sessions := &session.Server{
-		Transport: s.transport, Tasks: &s.tasks, Faults: s.faults,
+		Transport: s.transport, Tasks: &s.tasks, Journal: s.journal, Faults: s.faults,
 		RecoveryWindow: o.RecoveryWindow, MaxMessages: o.MaxPendingMessages, MaxBytes: o.MaxPendingBytes,
 		RequireGroupStateRoles: o.RequireGroupStateRoles,
 
@@ -182,10 +197,17 @@ func (s *Server) wire(allowed access.Names) {
 		Settings: s.settings, Access: s.access, Journal: s.journal,
 	}
 	sessions.ReconnectionToken = s.endpoint.ReconnectionToken
-	s.rest = &rest.API{Broker: s.broker, Journal: s.journal, Access: s.access, KeyID: newKeyID()}
-	if o.Dashboard {
-		s.dashboard = control.NewDashboard(s.broker, s.journal)
+	keyID := newKeyID()
+	s.rest = &rest.API{Broker: s.broker, Journal: s.journal, Access: s.access, KeyID: keyID}
+	if o.Control {
+		s.control = s.newControl(control.Config{Events: dispatcher, KeyID: keyID})
 	}
+}
+
+// attempted is called after each request to an event handler.
+func (s *Server) attempted(ctx context.Context, a upstream.Attempt) {
+	s.handlers.Observe(a)
+	events.JournalAttempt(ctx, s.journal, a)
 }
 
 // publicHost is the host and port that clients use: the name that the address
@@ -228,26 +250,6 @@ func (s *Server) URL() string { return s.url }
 // ConnectionString returns the connection string with the primary key.
 func (s *Server) ConnectionString() string {
 	return connstr.ConnectionString{Endpoint: s.url, AccessKey: s.opts.AccessKey}.String()
-}
-
-// ClientURL returns the WebSocket address of a hub, without an access token.
-func (s *Server) ClientURL(hub string) string {
-	return s.scheme("ws") + "://" + s.host + access.ClientPath + url.PathEscape(hub)
-}
-
-// MQTTURL returns the address of a hub for MQTT 3.1.1 and 5.0 over WebSocket,
-// without an access token.
-func (s *Server) MQTTURL(hub string) string {
-	return s.scheme("ws") + "://" + s.host + access.MQTTPath + url.PathEscape(hub)
-}
-
-// DashboardURL returns the address of the dashboard with its token, a secret that
-// is generated at each start. It is empty unless [Options.Dashboard] is set.
-func (s *Server) DashboardURL() string {
-	if s.dashboard == nil {
-		return ""
-	}
-	return s.url + control.DashboardPath + "?token=" + s.dashboard.Token()
 }
 
 // Close resets every connection, as a crash would, stops listening, and returns
@@ -356,8 +358,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveTunnel(w, r)
 	case strings.HasPrefix(path, authorityPath+"/"):
 		http.StripPrefix(authorityPath, s.identity).ServeHTTP(w, r)
-	case s.dashboard != nil && (strings.HasPrefix(path, control.DashboardPath) || path == strings.TrimSuffix(control.DashboardPath, "/")):
-		s.dashboard.ServeHTTP(w, r)
+	case s.servesControl(path):
+		s.control.ServeHTTP(w, r)
 	case path == "/":
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		fmt.Fprintf(w, "Web PubSub emulator. Connection string: Endpoint=%s;AccessKey=<key>;Version=1.0;\n", s.url)

@@ -172,12 +172,18 @@ func (w logWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// isLoopback reports whether an address cannot be reached from other machines.
+func isLoopback(addr net.Addr) bool {
+	if n := addr.Network(); n == memnet.Network || n == "unix" {
+		return true
+	}
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
 // loopback fails where an address can be reached from other machines.
 func loopback(addr net.Addr) error {
-	if n := addr.Network(); n == memnet.Network || n == "unix" {
-		return nil
-	}
-	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+	if isLoopback(addr) {
 		return nil
 	}
 	return fmt.Errorf("emulator: AllowUnverifiedEntra lets in whoever writes a token, so it works on the loopback interface only, and %s can be reached from elsewhere: set Addr to localhost or 127.0.0.1", addr)

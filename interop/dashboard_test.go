@@ -23,7 +23,7 @@ func TestDashboard(t *testing.T) {
 	node := testtool.Need(t, "node")
 	chromium := testtool.Browser(t)
 	testtool.NPM(t, "browser")
-	srv := emulator.StartT(t, emulator.Options{Dashboard: true})
+	srv := emulator.StartT(t, emulator.Options{Control: true})
 	chat, err := service.NewClientFromConnectionString(srv.ConnectionString(), "chat", nil)
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 
 	"example.com/webpubsub/emulator"
+	"example.com/webpubsub/internal/connstr"
 	"example.com/webpubsub/service"
 	"example.com/webpubsub/webapp"
 )
@@ -38,6 +39,8 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	hubs := fs.String("hubs", "", hubsUsage)
 	var sec security
 	sec.flags(fs)
+	var ctl controlFlags
+	ctl.flags(fs)
 	if err := parseFlags(e, fs, args); err != nil {
 		return ignoreHelp(err)
 	}
@@ -53,10 +56,16 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	if isSet(fs, "connection-string") || isSet(fs, "endpoint") {
 		return runDevTunnel(ctx, e, fs, &remote, devTunnel{listener: l, base: base, program: *program, log: log})
 	}
-	options := sec.apply(emulator.Options{
-		Addr: *addr, AccessKey: *key, HubsFile: *hubs, Observe: log.entry, Dashboard: true,
+	options, err := ctl.apply(sec.apply(emulator.Options{
+		Addr: *addr, AccessKey: *key, HubsFile: *hubs, Observe: log.entry,
 		Hubs: map[string]emulator.HubSettings{*hub: {EventHandlers: []emulator.EventHandler{allEvents(base + "/api/events")}}},
-	})
+	}))
+	if err != nil {
+		return err
+	}
+	if *program == "" {
+		options.ControlLinks = []emulator.Link{{Title: "Sample application", URL: base + "/api/index"}}
+	}
 	options.AllowOrigins = append(options.AllowOrigins, base)
 	srv, err := emulator.Start(options)
 	if err != nil {
@@ -72,7 +81,7 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	var handler http.Handler
 	ended := make(chan error, 2) // the server's end, and the program's
 	if *program == "" {
-		handler, err = inProcess(e, srv, *hub)
+		handler, err = inProcess(e, srv, *hub, ctl.publicURL)
 	} else {
 		var c *child
 		if c, err = startChild(ctx, e, *program, childSettings(srv.ConnectionString(), *hub, sec.tls)); err == nil {
@@ -98,6 +107,11 @@ func runDev(ctx context.Context, e *env, args []string) error {
 %s%sWhat happens is listed below; Ctrl-C stops.
 
 `, label, srv.ConnectionString(), srv.DashboardURL(), hint, invitation)
+	remove, err := ctl.ready(srv)
+	if err != nil {
+		return errors.Join(err, stop())
+	}
+	defer remove()
 	select {
 	case err = <-ended:
 		err = fmt.Errorf("the application has ended: %w", err)
@@ -133,12 +147,21 @@ func serveFunctions(l net.Listener, h http.Handler, ended chan<- error) (stop fu
 }
 
 // inProcess returns the application that this command was built with.
-func inProcess(e *env, srv *emulator.Server, hub string) (http.Handler, error) {
+// The client URLs that it negotiates are those of publicURL, if that is not empty.
+func inProcess(e *env, srv *emulator.Server, hub, publicURL string) (http.Handler, error) {
+	o := &service.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: srv.Client()}}
+	cs, err := connstr.Parse(srv.ConnectionString())
+	if err != nil {
+		return nil, err
+	}
+	if publicURL != "" {
+		cs.Endpoint, o.ReverseProxyEndpoint = publicURL, srv.URL()
+	}
 	a, err := e.newApp(webapp.Config{
-		ConnectionString: srv.ConnectionString(),
+		ConnectionString: cs.String(),
 		Hub:              hub,
 		AllowUserIDQuery: true,
-		ClientOptions:    &service.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: srv.Client()}},
+		ClientOptions:    o,
 		Logger:           slog.New(slog.NewTextHandler(e.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Getenv:           e.getenv,
 	})

@@ -20,7 +20,7 @@ import (
 // runEmulator runs the emulator until it is interrupted.
 func runEmulator(ctx context.Context, e *env, args []string) error {
 	fs := flag.NewFlagSet("emulator", flag.ContinueOnError)
-	addr := fs.String("addr", emulator.DefaultAddr, "`address` to listen on")
+	addr := fs.String("addr", emulator.DefaultAddr, "`address` to listen on; port 0 is a free one, which the connection string and -ready-file contain")
 	key := fs.String("key", emulator.DefaultAccessKey, "access `key`")
 	hub := fs.String("hub", "chat", "`name` of the hub that -upstream and -anonymous apply to")
 	upstream := fs.String("upstream", "", "event handler `URL`, in which {hub} and {event} are replaced (default: no event handler)")
@@ -29,6 +29,8 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	hubs := fs.String("hubs", "", hubsUsage)
 	var sec security
 	sec.flags(fs)
+	var ctl controlFlags
+	ctl.flags(fs)
 	if err := parseFlags(e, fs, args); err != nil {
 		return ignoreHelp(err)
 	}
@@ -41,9 +43,13 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 		return usagef("-audience requires -upstream")
 	}
 	log := &lines{w: e.out, hub: *hub, hubsFile: *hubs}
-	srv, err := emulator.Start(sec.apply(emulator.Options{
-		Addr: *addr, AccessKey: *key, Hubs: map[string]emulator.HubSettings{*hub: h}, HubsFile: *hubs, Observe: log.entry, Dashboard: true,
+	options, err := ctl.apply(sec.apply(emulator.Options{
+		Addr: *addr, AccessKey: *key, Hubs: map[string]emulator.HubSettings{*hub: h}, HubsFile: *hubs, Observe: log.entry,
 	}))
+	if err != nil {
+		return err
+	}
+	srv, err := emulator.Start(options)
 	if err != nil {
 		return explainListen(err, "-addr")
 	}
@@ -57,6 +63,11 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 		hint = fmt.Sprintf("Managed identity, for event handlers that verify tokens:\n\n  authority host     %s\n  tenant %s, principal %s\n\n", srv.AuthorityHost(), emulator.TenantID, emulator.PrincipalID) + hint
 	}
 	log.printf("Web PubSub emulator on %s\n\n  connection string  %s\n  dashboard          %s\n\n%sPress Ctrl-C to stop.\n\n", srv.URL(), srv.ConnectionString(), srv.DashboardURL(), hint)
+	remove, err := ctl.ready(srv)
+	if err != nil {
+		return err
+	}
+	defer remove()
 	<-ctx.Done()
 	return srv.Close()
 }

@@ -11,6 +11,9 @@ import (
 type Reader struct {
 	r   *bufio.Reader
 	max int
+	raw []byte
+	// KeepRaw makes Raw work.
+	KeepRaw bool
 	// Version is how packets are read: V311 until a CONNECT packet, whole or
 	// broken, is one of V5.
 	Version Version
@@ -55,12 +58,19 @@ func (r *Reader) Next() (Packet, error) {
 	if _, err := io.CopyN(&body, r.r, int64(n)); err != nil {
 		return nil, midway(err)
 	}
+	if r.KeepRaw {
+		r.raw = append(appendVarint([]byte{first}, uint32(n)), body.Bytes()...)
+	}
 	// Known before the rest is read, so that a broken CONNECT can be answered.
 	if b := body.Bytes(); Type(first>>4) == TypeConnect && len(b) > 6 && Version(b[6]) == V5 {
 		r.Version = V5
 	}
 	return r.Version.Decode(first, body.Bytes())
 }
+
+// Raw returns the bytes of the last packet, which the caller may keep. It is nil
+// without KeepRaw.
+func (r *Reader) Raw() []byte { return r.raw }
 
 // Joined returns what messages carry as one stream: packets may be split and
 // joined over WebSocket messages (section 6). next returns the next message; its

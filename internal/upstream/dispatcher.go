@@ -38,8 +38,9 @@ type Options struct {
 	Now   func() time.Time
 	Sleep func(ctx context.Context, d time.Duration) error
 	// Observe is called after each HTTP attempt, possibly by several goroutines
-	// concurrently. Default: nothing.
-	Observe func(Attempt)
+	// concurrently, with the context of the delivery or the validation. Default:
+	// nothing.
+	Observe func(context.Context, Attempt)
 }
 
 // Attempt describes one HTTP request and how it ended.
@@ -48,6 +49,8 @@ type Attempt struct {
 	Method string
 	// URL is the address without the query, which can hold a function key.
 	URL string
+	// Template is the handler's URL as it is configured, query and all.
+	Template string
 	// Event is the CloudEvents type of the event, "validate" for a validation.
 	Event string
 	// Hub, ConnectionID, ID and RequestID (x-ms-client-request-id) are those of
@@ -96,7 +99,7 @@ func New(o Options) *Dispatcher {
 		o.Sleep = sleep
 	}
 	if o.Observe == nil {
-		o.Observe = func(Attempt) {}
+		o.Observe = func(context.Context, Attempt) {}
 	}
 	d := &Dispatcher{o: o, valid: make(map[validationKey]*validation)}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
@@ -177,7 +180,7 @@ func (d *Dispatcher) deliver(ctx context.Context, h Handler, ev Event) (Response
 	res, attempts, err := d.send(ctx, exchange{
 		url: u, header: header, body: ev.body(), timeout: deliveryTimeout, cookies: ev.Cookies,
 		about: Attempt{
-			Method: http.MethodPost, Event: ev.ceType(), Hub: ev.Hub, ConnectionID: ev.ConnectionID,
+			Method: http.MethodPost, Template: h.URL, Event: ev.ceType(), Hub: ev.Hub, ConnectionID: ev.ConnectionID,
 			ID: ev.ID, RequestID: requestID,
 		},
 	})

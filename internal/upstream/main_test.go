@@ -25,7 +25,7 @@ type recorder struct {
 	pauses   []time.Duration
 }
 
-func (r *recorder) observe(a upstream.Attempt) {
+func (r *recorder) observe(_ context.Context, a upstream.Attempt) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.attempts = append(r.attempts, a)

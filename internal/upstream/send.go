@@ -74,7 +74,7 @@ func (d *Dispatcher) try(ctx context.Context, x exchange, n int) (res Response, 
 		if again && n <= len(retryDelays) {
 			a.Retry = retryDelays[n-1]
 		}
-		d.o.Observe(a)
+		d.o.Observe(ctx, a)
 	}()
 	req, err := http.NewRequestWithContext(ctx, x.about.Method, x.url.String(), bytes.NewReader(x.body))
 	if err != nil {

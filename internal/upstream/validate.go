@@ -145,7 +145,7 @@ func (d *Dispatcher) preflight(ctx context.Context, h Handler, u *url.URL, hub, 
 	for _, method := range []string{http.MethodOptions, http.MethodGet} {
 		res, _, err := d.send(ctx, exchange{
 			url: u, header: header, timeout: validationTimeout,
-			about: Attempt{Method: method, Event: "validate", Hub: hub},
+			about: Attempt{Method: method, Template: h.URL, Event: "validate", Hub: hub},
 		})
 		if err != nil {
 			return &ValidationError{URL: redactedURL(u), Reason: method + ": " + err.Error(), Err: err}

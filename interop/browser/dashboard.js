@@ -34,21 +34,21 @@ try {
   await page.getByRole("button", { name: "Send" }).click();
   await journal(/sent lobby in chat, 12 bytes to 2/).waitFor();
 
-  await page.getByRole("button", { name: "cut alice" }).click();
+  await page.getByRole("button", { name: "reset alice" }).click();
   await row("alice").getByText("lost, may come back").waitFor();
   await page.getByRole("button", { name: "close bob" }).click();
   await row("bob").waitFor({ state: "detached" });
   await journal(/disconnected bob/).waitFor();
 
-  await page.getByLabel("Filter").fill("detached");
-  await journal(/detached alice/).waitFor();
+  await page.getByLabel("Filter").fill("interrupted");
+  await journal(/interrupted alice/).waitFor();
   assert.equal(await journal(/disconnected bob/).isVisible(), false, "the filter shows what it should hide");
   await page.getByLabel("Filter").fill("");
   if (SCREENSHOTS) await page.screenshot({ path: join(SCREENSHOTS, "dashboard.png") });
 
   const stranger = await browser.newPage();
   await stranger.goto(page.url());
-  await stranger.getByText("The token is not that of this start").waitFor();
+  await stranger.getByText("The token is missing").waitFor();
   assert.deepEqual(problems, []);
 } finally {
   await browser.close();

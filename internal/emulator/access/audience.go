@@ -61,7 +61,7 @@ func spellings(path string) []string {
 }
 
 // isMe reports whether a host, with or without a port, is this server: by the
-// name that the request used, by its own, or by any loopback name with its port.
+// name that the request used, by its own or the public one, or by any loopback name with its port.
 // The port that belongs to the scheme may be omitted.
 func (p *Policy) isMe(scheme, host string, r *http.Request) bool {
 	host = withPort(scheme, host)
@@ -69,11 +69,15 @@ func (p *Policy) isMe(scheme, host string, r *http.Request) bool {
 	if r.TLS != nil {
 		requested = "https"
 	}
-	for _, mine := range []string{
+	own := []string{
 		withPort(requested, r.Host),
 		withPort(scheme, r.Host), // a proxy may end TLS
 		p.Host,
-	} {
+	}
+	if p.Public != nil {
+		own = append(own, withPort(p.Public.Scheme, p.Public.Host))
+	}
+	for _, mine := range own {
 		if strings.EqualFold(host, mine) {
 			return true
 		}

@@ -19,6 +19,9 @@ import (
 type Policy struct {
 	// Host is the emulator's own host and port.
 	Host string
+	// Public is the address by which others reach the emulator in addition; nil if
+	// there is none. It has a scheme, a host and possibly a port.
+	Public *url.URL
 	// Keys verify tokens, the primary first.
 	Keys []string
 	// AllowUnverifiedEntra accepts tokens of Microsoft Entra for the REST API.
@@ -32,10 +35,15 @@ type Policy struct {
 // names returns all names that are accepted.
 func (p *Policy) names() Names {
 	file := p.File()
-	return Names{
+	a := Names{
 		hosts:   slices.Concat([]string{hostname(p.Host)}, p.Allowed.hosts, file.hosts),
 		origins: slices.Concat(p.Allowed.origins, file.origins),
 	}
+	if p.Public != nil {
+		a.hosts = append(a.hosts, hostname(p.Public.Host))
+		a.origins = append(a.origins, originOf(p.Public))
+	}
+	return a
 }
 
 // Client checks the access token of a client for the path of a hub's endpoint.
@@ -174,6 +182,20 @@ func FromThisMachine(r *http.Request) bool {
 	// The peer on a network in memory is localhost, that on a Unix socket is "@".
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	return names.Loopback(host) || r.RemoteAddr == "@"
+}
+
+// Address returns scheme, host and port by which the caller reached the emulator:
+// the public address if that was the one, which a proxy may have replaced in Host
+// by another, and else what the caller wrote.
+func (p *Policy) Address(r *http.Request) string {
+	if p.Public != nil {
+		for _, host := range []string{r.Host, r.Header.Get("X-Forwarded-Host")} {
+			if strings.EqualFold(withPort(p.Public.Scheme, host), withPort(p.Public.Scheme, p.Public.Host)) {
+				return p.Public.Scheme + "://" + p.Public.Host
+			}
+		}
+	}
+	return Origin(r)
 }
 
 // Origin is scheme, host and port as the caller wrote them.

@@ -47,14 +47,14 @@ func (c *client) DeliverState(u *broker.StateUpdate) {
 		c.record("state empty")
 	}
 }
-func (c *client) Joined(group string)       { c.record("joined %s", group) }
-func (c *client) Left(group string)         { c.record("left %s", group) }
-func (c *client) CloseByServer(string)      {}
-func (c *client) Close(int, string, string) {}
-func (c *client) Drop(string) bool          { return false }
-func (c *client) Abandon()                  {}
-func (c *client) KeepAlive(time.Time)       {}
-func (c *client) Status() broker.Status     { return broker.Status{} }
+func (c *client) Joined(group string, _ *journal.Cause)     { c.record("joined %s", group) }
+func (c *client) Left(group string, _ *journal.Cause)       { c.record("left %s", group) }
+func (c *client) CloseByServer(string, *journal.Cause)      {}
+func (c *client) Close(int, string, string, *journal.Cause) {}
+func (c *client) Drop(string, *journal.Cause) bool          { return false }
+func (c *client) Abandon()                                  {}
+func (c *client) KeepAlive(time.Time)                       {}
+func (c *client) Status() broker.Status                     { return broker.Status{} }
 
 func newBroker() *broker.Broker {
 	return broker.New(journal.New(slog.New(slog.DiscardHandler), nil))
@@ -64,7 +64,7 @@ func add(t *testing.T, h *broker.Hub, id, user string, groups ...string) (*broke
 	t.Helper()
 	s := &client{}
 	c := &broker.Conn{Hub: h, ID: id, UserID: user, Session: s}
-	if !h.Add(c, groups) {
+	if !h.Add(c, groups, nil) {
 		t.Fatalf("the id %s is in use", id)
 	}
 	s.take()
@@ -110,17 +110,17 @@ func TestSendsReachWhomTheyAreFor(t *testing.T) {
 func TestAConnectionEndsOnceAndLeavesNothing(t *testing.T) {
 	h := newBroker().Hub("chat")
 	c, s := add(t, h, "a", "alice", "g2", "g1")
-	if h.Add(&broker.Conn{Hub: h, ID: "a", Session: &client{}}, nil) {
+	if h.Add(&broker.Conn{Hub: h, ID: "a", Session: &client{}}, nil, nil) {
 		t.Error("two connections have one id")
 	}
-	if !c.Remove() || c.Remove() {
+	if !c.Remove(nil) || c.Remove(nil) {
 		t.Error("Remove reports the first call only")
 	}
 	expect(t, s, "left g1", "left g2")
 	if h.Len() != 0 || len(h.Groups()) != 0 || len(h.Users()) != 0 {
 		t.Errorf("left behind: %d connections, %v, %v", h.Len(), h.Groups(), h.Users())
 	}
-	c.Join("g") // by a REST call that found it before its end
+	c.Join("g", nil) // by a REST call that found it before its end
 	if len(h.Groups()) != 0 || len(s.take()) != 0 {
 		t.Error("a connection that has ended joined a group")
 	}
@@ -133,8 +133,8 @@ func TestPermissions(t *testing.T) {
 	if ignored := c.SetRoles([]string{"webpubsub.joinLeaveGroup.g", "nonsense"}); len(ignored) != 1 {
 		t.Errorf("ignored: %v", ignored)
 	}
-	h.Add(c, nil)
-	if !c.TryJoin("g") || c.TryJoin("other") || !c.TryLeave("g") || c.TryPublish(text("x"), "g", false) {
+	h.Add(c, nil, nil)
+	if !c.TryJoin("g", nil) || c.TryJoin("other", nil) || !c.TryLeave("g", nil) || c.TryPublish(text("x"), "g", false) {
 		t.Error("the permissions are not those of the roles")
 	}
 	expect(t, s, "joined g", "left g")
@@ -187,7 +187,7 @@ func TestGroupState(t *testing.T) {
 	}
 	a.SetState("g", map[string]string{"k": "v"})
 	b.ResendStates()
-	a.Remove()
+	a.Remove(nil)
 	b.ResendStates()
 	b.UnsubscribeState("g")
 	b.SetState("g", map[string]string{"k": "w"})

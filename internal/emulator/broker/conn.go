@@ -18,17 +18,17 @@ type Session interface {
 	// hub's lock.
 	DeliverState(*StateUpdate)
 	// Joined and Left are called under the hub's lock when the connection has
-	// joined or left a group.
-	Joined(group string)
-	Left(group string)
+	// joined or left a group. by is what that follows from, here as below.
+	Joined(group string, by *journal.Cause)
+	Left(group string, by *journal.Cause)
 
 	// CloseByServer ends the connection on behalf of the application server.
-	CloseByServer(reason string)
+	CloseByServer(reason string, by *journal.Cause)
 	// Close ends the connection with a close code.
-	Close(code int, reason, why string)
+	Close(code int, reason, why string, by *journal.Cause)
 	// Drop resets the network connection of the client, as a lost network does.
 	// It reports false if there is none.
-	Drop(why string) bool
+	Drop(why string, by *journal.Cause) bool
 	// Abandon ends the session as a crash of the service would: nothing is sent.
 	Abandon()
 	// KeepAlive is called about every second.
@@ -42,6 +42,7 @@ type Status struct {
 	Detached bool // the client has lost its WebSocket and may come back
 	Unacked  int  // messages that the client has not acknowledged
 	Queued   int  // messages that wait to be written
+	Kept     int  // bytes of what waits and is not acknowledged, as far as they are counted
 }
 
 // Conn is a connection: what the service calls a client. The connection of a
@@ -75,7 +76,7 @@ func (c *Conn) Journal(e journal.Entry) {
 
 // Remove takes the connection out of its hub. It reports false if that has
 // happened before, so that a connection ends once.
-func (c *Conn) Remove() bool { return c.Hub.remove(c) }
+func (c *Conn) Remove(by *journal.Cause) bool { return c.Hub.remove(c, by) }
 
 // SetRoles sets the initial permissions, and returns what is wrong with roles
 // that are ignored. Call it before [Hub.Add].
@@ -86,20 +87,20 @@ func (c *Conn) SetRoles(roles []string) []error {
 }
 
 // Join adds the connection to a group.
-func (c *Conn) Join(group string) { c.join(group, false) }
+func (c *Conn) Join(group string, by *journal.Cause) { c.join(group, false, by) }
 
 // TryJoin is Join as a request of the client. It reports false if the client
 // does not have the permission.
-func (c *Conn) TryJoin(group string) bool { return c.join(group, true) }
+func (c *Conn) TryJoin(group string, by *journal.Cause) bool { return c.join(group, true, by) }
 
-func (c *Conn) join(group string, ask bool) bool {
+func (c *Conn) join(group string, ask bool, by *journal.Cause) bool {
 	h := c.Hub
 	h.mu.Lock()
 	allowed := !ask || c.roles.Allows(role.JoinLeave, group)
-	joined := allowed && h.conns[c.ID] == c && h.join(c, group)
+	joined := allowed && h.conns[c.ID] == c && h.join(c, group, by)
 	h.mu.Unlock()
 	if joined {
-		e := journal.Entry{Kind: journal.Joined, Name: group}
+		e := journal.Entry{Kind: journal.Joined, Name: group, Cause: by}
 		if err := names.RoutableInPath(group); err != nil {
 			e.Reason = "clients can use this group, REST calls on it reach nobody: " + err.Error()
 		}
@@ -110,28 +111,28 @@ func (c *Conn) join(group string, ask bool) bool {
 
 // Leave removes the connection from a group. That it was not a member is no
 // error: the result is what was asked for.
-func (c *Conn) Leave(group string) { c.leave(group, false) }
+func (c *Conn) Leave(group string, by *journal.Cause) { c.leave(group, false, by) }
 
 // TryLeave is Leave as a request of the client. It reports false if the client
 // does not have the permission.
-func (c *Conn) TryLeave(group string) bool { return c.leave(group, true) }
+func (c *Conn) TryLeave(group string, by *journal.Cause) bool { return c.leave(group, true, by) }
 
-func (c *Conn) leave(group string, ask bool) bool {
+func (c *Conn) leave(group string, ask bool, by *journal.Cause) bool {
 	h := c.Hub
 	h.mu.Lock()
 	allowed := !ask || c.roles.Allows(role.JoinLeave, group)
-	left := allowed && h.leave(c, group)
+	left := allowed && h.leave(c, group, by)
 	h.mu.Unlock()
 	if left {
-		c.Journal(journal.Entry{Kind: journal.Left, Name: group})
+		c.Journal(journal.Entry{Kind: journal.Left, Name: group, Cause: by})
 	}
 	return allowed
 }
 
 // LeaveAll removes the connection from all groups.
-func (c *Conn) LeaveAll() {
+func (c *Conn) LeaveAll(by *journal.Cause) {
 	for _, g := range c.Groups() {
-		c.Leave(g)
+		c.Leave(g, by)
 	}
 }
 

@@ -45,7 +45,7 @@ func newHub(name string, j *journal.Journal) *Hub {
 
 // Add registers a connection with its first groups. It reports false if its id
 // is in use, which only the id of an MQTT client can be.
-func (h *Hub) Add(c *Conn, groups []string) bool {
+func (h *Hub) Add(c *Conn, groups []string, by *journal.Cause) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.conns[c.ID] != nil {
@@ -58,13 +58,13 @@ func (h *Hub) Add(c *Conn, groups []string) bool {
 		h.users[c.UserID] = append(h.users[c.UserID], c)
 	}
 	for _, g := range groups {
-		h.join(c, g)
+		h.join(c, g, by)
 	}
 	return true
 }
 
 // remove reports false if the connection was removed before.
-func (h *Hub) remove(c *Conn) bool {
+func (h *Hub) remove(c *Conn, by *journal.Cause) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.conns[c.ID] != c {
@@ -81,14 +81,14 @@ func (h *Hub) remove(c *Conn) bool {
 		}
 	}
 	for _, name := range c.sortedGroups() { // in a definite order, as events are raised
-		h.leave(c, name)
+		h.leave(c, name, by)
 	}
 	return true
 }
 
 // join reports whether the connection was not yet in the group. The lock must be
 // held for writing.
-func (h *Hub) join(c *Conn, name string) bool {
+func (h *Hub) join(c *Conn, name string, by *journal.Cause) bool {
 	g := h.groups[name]
 	if g == nil {
 		g = &group{name: name}
@@ -102,13 +102,13 @@ func (h *Hub) join(c *Conn, name string) bool {
 	}
 	c.groups[g] = len(g.members)
 	g.members = append(g.members, c)
-	c.Session.Joined(name)
+	c.Session.Joined(name, by)
 	return true
 }
 
 // leave reports whether the connection was in the group. The lock must be held
 // for writing.
-func (h *Hub) leave(c *Conn, name string) bool {
+func (h *Hub) leave(c *Conn, name string, by *journal.Cause) bool {
 	g := h.groups[name]
 	if g == nil {
 		return false
@@ -129,7 +129,7 @@ func (h *Hub) leave(c *Conn, name string) bool {
 	if g.members = g.members[:last]; last == 0 {
 		delete(h.groups, name)
 	}
-	c.Session.Left(name)
+	c.Session.Left(name, by)
 	return true
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"example.com/webpubsub/internal/emulator/frame"
 	"example.com/webpubsub/internal/emulator/journal"
+	"example.com/webpubsub/internal/payload"
 	"example.com/webpubsub/internal/role"
 	"example.com/webpubsub/internal/wire"
 )
@@ -16,6 +17,8 @@ type Message struct {
 	Expires time.Time
 	// Publisher is the client that published it, nil for the application server.
 	Publisher *Conn
+	// Cause is what it follows from; nil if that is not recorded.
+	Cause *journal.Cause
 
 	// Encodings, made by the session of the first receiver of each protocol for
 	// all others: a frame for each protocol, the zero protocol being that of
@@ -120,7 +123,7 @@ func (c *Conn) TryPublish(m *Message, group string, noEcho bool) bool {
 	}
 	h.mu.RUnlock()
 	if allowed && m.Err == nil {
-		c.Journal(journal.Entry{Kind: journal.Sent, Name: group, Receivers: n, Bytes: m.Bytes()})
+		c.Journal(m.entry(group, n))
 	}
 	return allowed
 }
@@ -140,5 +143,28 @@ func (c *Conn) echo(noEcho bool) Select {
 
 // JournalSent records what the application server sent, to a group or others.
 func (h *Hub) JournalSent(to string, m *Message, receivers int) {
-	h.journal.Add(journal.Entry{Kind: journal.Sent, Hub: h.Name, Name: to, Receivers: receivers, Bytes: m.Bytes()})
+	e := m.entry(to, receivers)
+	e.Hub = h.Name
+	h.journal.Add(e)
+}
+
+// entry returns the journal's entry about the message. It keeps the message if the
+// cause is recorded, and else nothing, since most messages are not looked at.
+func (m *Message) entry(to string, receivers int) journal.Entry {
+	e := journal.Entry{Kind: journal.Sent, Name: to, Receivers: receivers, Bytes: m.Bytes(), Cause: m.Cause}
+	if m.Cause == nil {
+		return e
+	}
+	kept := journal.NewPayload(m.Data.Message.Data, payload.ContentType(m.Data.Message.Type))
+	e.Detail = &journal.Detail{Message: &kept}
+	if kept.Truncated() {
+		return e
+	}
+	e.Detail.Data = &m.Data
+	for p := wire.JSON; p <= wire.ReliableProtobuf; p++ {
+		if m.Frames[p] != nil {
+			e.Detail.Protocols = append(e.Detail.Protocols, p)
+		}
+	}
+	return e
 }

@@ -49,11 +49,26 @@ type rejection struct {
 // ServeHTTP serves a handshake. It returns as soon as the WebSocket is open,
 // which frees what the HTTP server keeps for a request.
 func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	hub, reject := e.serve(w, r)
+	by := e.Journal.Begin(journal.CauseHandshake)
+	record := func(status int, body string) {
+		if by == nil {
+			return
+		}
+		x := journal.NewExchange(r)
+		if x.Status = status; body != "" {
+			p := journal.NewPayload([]byte(body), "text/plain")
+			x.ResponseBody = &p
+		}
+		by.SetRequest(x)
+	}
+	record(0, "")
+	hub, reject := e.serve(w, r, by)
 	if reject == nil {
+		record(http.StatusSwitchingProtocols, "")
 		return
 	}
-	e.Journal.Add(journal.Entry{Kind: journal.Refused, Hub: hub, Name: "handshake", Status: reject.status, Reason: reject.why})
+	record(reject.status, reject.body)
+	e.Journal.Add(journal.Entry{Kind: journal.Refused, Hub: hub, Name: "handshake", Status: reject.status, Reason: reject.why, Cause: by})
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if reject.status == http.StatusUpgradeRequired { // RFC 6455, section 4.4; RFC 9110, section 15.5.22
 		w.Header()["Sec-WebSocket-Version"] = []string{"13"}
@@ -65,7 +80,7 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve returns the hub that the handshake was for, as far as that is known, and
 // why it is rejected.
-func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) (hub string, reject *rejection) {
+func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, by *journal.Cause) (hub string, reject *rejection) {
 	name, path, ok := clientHub(r)
 	switch {
 	case !ok:
@@ -84,7 +99,7 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) (hub string, re
 	// A recovery is answered on the WebSocket also if the hub's name is invalid: the
 	// official JavaScript client repeats a handshake that failed for half a minute.
 	if path == access.ClientPath && q.Get("awps_connection_id") != "" {
-		return hub, e.recover(w, r, hub, q)
+		return hub, e.recover(w, r, hub, q, by)
 	}
 	if err := names.Hub(name); err != nil {
 		return "", &rejection{status: http.StatusBadRequest, body: "Invalid hub name.", why: err.Error()}
@@ -94,7 +109,7 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) (hub string, re
 		return hub, &rejection{status: http.StatusUnauthorized, why: err.Error()}
 	}
 	// From here on the caller is known to be allowed in, so that the hub is created.
-	v := &visit{Endpoint: e, hub: e.Broker.Hub(hub), w: w, r: r, claims: claims}
+	v := &visit{Endpoint: e, hub: e.Broker.Hub(hub), w: w, r: r, claims: claims, by: by}
 	if reject, ok := e.applyFaults(fault.AtHandshake, w, r, fault.Target{Hub: hub, UserID: claims.UserID}); !ok {
 		return hub, reject
 	}
@@ -114,6 +129,7 @@ type visit struct {
 	w      http.ResponseWriter
 	r      *http.Request
 	claims token.Claims
+	by     *journal.Cause
 }
 
 // checkHandshake checks what RFC 6455, section 4.2.1, asks of a handshake, before

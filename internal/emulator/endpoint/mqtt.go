@@ -33,6 +33,7 @@ type mqttVisit struct {
 	user    string
 	params  params // of the token
 	request upstream.ConnectRequest
+	by      *journal.Cause
 }
 
 // openMQTT accepts the WebSocket of an MQTT client, or returns why not. A bad
@@ -49,7 +50,7 @@ func (v *visit) openMQTT() *rejection {
 	m := &mqttVisit{
 		Endpoint: v.Endpoint, hub: v.hub, link: v.Sessions.Transport.NewLink(), user: v.claims.UserID,
 		params:  params{roles: v.claims.Roles, groups: v.claims.Groups},
-		request: connectRequest(v.r, v.claims),
+		request: connectRequest(v.r, v.claims), by: v.by,
 	}
 	if m.link.Upgrade(v.w, v.r, session.MQTTSubprotocol) {
 		m.link.Start()
@@ -63,9 +64,13 @@ func (v *mqttVisit) serve() {
 	v.link.Listen()
 	v.link.SetReadDeadline(time.Now().Add(connectTimeout))
 	packets := session.MQTTPackets(v.link)
+	packets.KeepRaw = v.Journal.Detailed()
 	tasks := v.Sessions.Tasks
 	p, err := packets.Next()
 	tasks.Begin()
+	if err == nil && v.by != nil {
+		v.by.SetFrame(session.PacketFrame(p, packets))
+	}
 	s := v.connect(p, err, packets.Version)
 	tasks.End()
 	v.link.SetReadDeadline(time.Time{})
@@ -144,10 +149,10 @@ func (v *mqttVisit) enter(p *mqtt.Connect) *session.MQTT {
 		ProtocolVersion: int(p.Version), CleanStart: p.CleanStart,
 		Username: p.Username, Password: p.Password, UserProperties: session.UserProperties(p.Properties),
 	}
-	if reject := v.params.connect(v.Context, src, c, v.request); reject != nil {
+	if reject := v.params.connect(v.Context, src, c, v.request, v.by); reject != nil {
 		return v.rejectByHandler(p, reject)
 	}
-	setRoles(c, v.params.roles)
+	setRoles(c, v.params.roles, v.by)
 	connack, ok := s.Connack(p, v.params.mqtt, assigned)
 	if !ok {
 		return v.reject(p, &mqtt.Error{Code: mqtt.PacketTooLarge, Rule: "the answer to CONNECT does not fit the client's Maximum Packet Size"})
@@ -155,10 +160,10 @@ func (v *mqttVisit) enter(p *mqtt.Connect) *session.MQTT {
 	for {
 		old := v.hub.Conn(c.ID)
 		if old == nil {
-			if !s.Open(v.params.groups, v.params.connectedEntry(c)) {
+			if !s.Open(v.params.groups, v.params.connectedEntry(c, v.by)) {
 				continue
 			}
-			if !s.Bind(v.link, s, connack) {
+			if !s.Bind(v.link, s, connack, v.by) {
 				return v.close(c.ID, mqtt.SessionTakenOver, "another connection with this client id took over immediately", nil)
 			}
 			return s
@@ -176,15 +181,15 @@ func (v *mqttVisit) enter(p *mqtt.Connect) *session.MQTT {
 			// of its user to anybody who knows the id.
 			return v.reject(p, &mqtt.Error{Code: mqtt.NotAuthorized, Rule: "the client id belongs to the session of another user: choose another one, or wait until that session has ended"})
 		case p.CleanStart || !existing.OutlivesLink():
-			existing.TakeOver()
+			existing.TakeOver(v.by)
 			continue
 		}
 		connack.SessionPresent = true
-		if existing.Bind(v.link, s, connack) {
+		if existing.Bind(v.link, s, connack, v.by) {
 			return existing
 		}
 		connack.SessionPresent = false
-		existing.Close(websocket.ClosePolicyViolation, "", "the session is about to end: its client gets a new one")
+		existing.Close(websocket.ClosePolicyViolation, "", "the session is about to end: its client gets a new one", v.by)
 	}
 }
 
@@ -243,7 +248,7 @@ func (v *mqttVisit) answer(p *mqtt.Connect, code mqtt.Code, props mqtt.Propertie
 
 // close closes the link, with a last packet or without. It returns nil.
 func (v *mqttVisit) close(id string, code mqtt.Code, why string, packet []byte) *session.MQTT {
-	v.Journal.Add(journal.Entry{Kind: journal.Refused, Hub: v.hub.Name, ConnectionID: id, Name: "CONNECT", Status: int(code), Reason: why})
+	v.Journal.Add(journal.Entry{Kind: journal.Refused, Hub: v.hub.Name, ConnectionID: id, Name: "CONNECT", Status: int(code), Reason: why, Cause: v.by})
 	f := frame.NewClose(websocket.ClosePolicyViolation, "")
 	if packet != nil {
 		f = frame.Join(frame.New(websocket.BinaryMessage, packet), f)

@@ -34,12 +34,12 @@ func (v *visit) open(q query.Values) *rejection {
 	c := &broker.Conn{Hub: v.hub, ID: broker.NewID(), UserID: v.claims.UserID}
 	src := v.Events.NewSource(c)
 	p := params{roles: v.claims.Roles, groups: v.claims.Groups, subprotocol: firstKnown(transport.Subprotocols(v.r))}
-	if reject := p.connect(v.r.Context(), src, c, connectRequest(v.r, v.claims)); reject != nil {
+	if reject := p.connect(v.r.Context(), src, c, connectRequest(v.r, v.claims), v.by); reject != nil {
 		return reject
 	}
 	c.Subprotocol = p.subprotocol
-	setRoles(c, p.roles)
-	entry := p.connectedEntry(c)
+	setRoles(c, p.roles, v.by)
+	entry := p.connectedEntry(c, v.by)
 	upgrade := func(l *transport.Link) bool { return l.Upgrade(v.w, v.r, c.Subprotocol) }
 	protocol, known := wire.Lookup(p.subprotocol)
 	if !known {
@@ -54,9 +54,9 @@ func (v *visit) open(q query.Values) *rejection {
 	return nil
 }
 
-func setRoles(c *broker.Conn, roles []string) {
+func setRoles(c *broker.Conn, roles []string, by *journal.Cause) {
 	if ignored := c.SetRoles(roles); len(ignored) > 0 {
-		c.Journal(journal.Entry{Kind: journal.Refused, Name: "roles", Reason: errors.Join(ignored...).Error()})
+		c.Journal(journal.Entry{Kind: journal.Refused, Name: "roles", Reason: errors.Join(ignored...).Error(), Cause: by})
 	}
 }
 
@@ -109,8 +109,8 @@ type params struct {
 // connectedEntry returns the journal entry of a new connection. The reason warns
 // of names that no REST path can contain: clients can use them, and calls of the
 // application succeed and reach nobody, which first shows in production.
-func (p *params) connectedEntry(c *broker.Conn) journal.Entry {
-	e := journal.Entry{Kind: journal.Connected, Name: c.Subprotocol}
+func (p *params) connectedEntry(c *broker.Conn, by *journal.Cause) journal.Entry {
+	e := journal.Entry{Kind: journal.Connected, Name: c.Subprotocol, Cause: by}
 	if found := names.Unaddressable(c.UserID, p.roles, p.groups); found != nil {
 		e.Reason = "clients can use these names, REST calls on them reach nobody: " + errors.Join(found...).Error()
 	}
@@ -128,13 +128,13 @@ func connectRequest(r *http.Request, claims token.Claims) upstream.ConnectReques
 }
 
 // connect raises the connect event, and applies the response.
-func (p *params) connect(ctx context.Context, src *events.Source, c *broker.Conn, request upstream.ConnectRequest) *rejection {
+func (p *params) connect(ctx context.Context, src *events.Source, c *broker.Conn, request upstream.ConnectRequest, by *journal.Cause) *rejection {
 	src.FromRequest(request.Headers)
 	body, err := json.Marshal(request)
 	if err != nil {
 		return &rejection{status: http.StatusInternalServerError, why: err.Error()}
 	}
-	resp, err := src.Connect(ctx, body)
+	resp, err := src.Connect(ctx, body, by)
 	var rejected *upstream.StatusError
 	switch {
 	case errors.Is(err, upstream.ErrNoHandler):
@@ -171,7 +171,7 @@ const NotRecovered = "The connection could not be recovered."
 // recover brings a reliable client back to its connection. The handshake succeeds
 // in any case; a client that cannot be recovered is then closed with 1008, after
 // which it opens a new connection (client protocol, recovery).
-func (e *Endpoint) recover(w http.ResponseWriter, r *http.Request, hub string, q query.Values) *rejection {
+func (e *Endpoint) recover(w http.ResponseWriter, r *http.Request, hub string, q query.Values, by *journal.Cause) *rejection {
 	id := q.Get("awps_connection_id")
 	s, c, why := e.recoverable(hub, id, q.Get("awps_reconnection_token"))
 	subprotocol, target := firstKnown(transport.Subprotocols(r)), fault.Target{Hub: hub, ConnectionID: id}
@@ -182,13 +182,13 @@ func (e *Endpoint) recover(w http.ResponseWriter, r *http.Request, hub string, q
 		return reject
 	}
 	l := e.Sessions.Transport.NewLink()
-	if !l.Upgrade(w, r, subprotocol) || s != nil && s.Recover(l) {
+	if !l.Upgrade(w, r, subprotocol) || s != nil && s.Recover(l, by) {
 		return nil
 	}
 	if why == "" {
 		why = "the connection has ended in the meantime"
 	}
-	e.Journal.Add(journal.Entry{Kind: journal.Refused, Hub: hub, Name: "recovery", Status: websocket.ClosePolicyViolation, Reason: why})
+	e.Journal.Add(journal.Entry{Kind: journal.Refused, Hub: hub, Name: "recovery", Status: websocket.ClosePolicyViolation, Reason: why, Cause: by})
 	l.Reject(frame.NewClose(websocket.ClosePolicyViolation, NotRecovered))
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"example.com/webpubsub/internal/emulator/broker"
@@ -30,6 +31,8 @@ import (
 type Dispatcher struct {
 	// Context bounds all deliveries.
 	Context context.Context
+	epoch   epoch // bounds those since the last Cancel
+	replays atomic.Uint64
 	// Upstream makes the requests, by a client of [NewTransport].
 	Upstream *upstream.Dispatcher
 	// Handlers returns the event handlers of a hub.
@@ -39,6 +42,57 @@ type Dispatcher struct {
 	// MaxNotifications bounds the notifications of a connection that are under way.
 	// A connection's beginning and end are always delivered.
 	MaxNotifications int
+}
+
+// epoch is a context that can be replaced.
+type epoch struct {
+	mu     sync.Mutex
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+// context returns the context of deliveries that begin now.
+func (d *Dispatcher) context() context.Context {
+	d.epoch.mu.Lock()
+	defer d.epoch.mu.Unlock()
+	if d.epoch.ctx == nil {
+		d.epoch.ctx, d.epoch.cancel = context.WithCancel(d.Context)
+	}
+	return d.epoch.ctx
+}
+
+// Cancel ends the deliveries in progress without a result.
+func (d *Dispatcher) Cancel() {
+	d.epoch.mu.Lock()
+	defer d.epoch.mu.Unlock()
+	if d.epoch.ctx != nil {
+		d.epoch.cancel()
+		d.epoch.ctx = nil
+	}
+}
+
+// replayIDs are the ce-ids of events that are replayed, beyond those of connections.
+const replayIDs = 1 << 32
+
+// Replay delivers an event again to the handler that is configured for it now, as a
+// new event: with another ce-id, ce-time and signature, since a handler that
+// recognizes repeated events would not process it otherwise. The response changes
+// nothing. The entry about it, whose id is returned, names the entry that it
+// repeats.
+func (d *Dispatcher) Replay(ctx context.Context, e upstream.Event, repeats uint64, by *journal.Cause) (r upstream.Response, entry uint64, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(d.context(), cancel)()
+	e.ID = replayIDs + d.replays.Add(1)
+	rec := newRecord(by)
+	start := time.Now()
+	r, err = d.Upstream.Deliver(rec.in(ctx), d.Handlers(e.Hub), e)
+	out := journal.Entry{
+		Hub: e.Hub, ConnectionID: e.ConnectionID, UserID: e.UserID,
+		Cause: by, Detail: rec.detail(&e), Repeats: repeats,
+	}
+	complete(&out, e, r.Status, time.Since(start), err)
+	return r, d.Journal.Add(out), err
 }
 
 // Source is the events of one connection. Its lock is a leaf.
@@ -53,15 +107,21 @@ type Source struct {
 	conn *broker.Conn
 
 	mu        sync.Mutex
-	next      uint64           // id of the next event
-	previous  <-chan struct{}  // closed when the newest event was sent; nil: none
-	under     int              // notifications under way
-	connected bool             // connected has been raised
-	early     []upstream.Event // presence events that came before that
+	next      uint64          // id of the next event
+	previous  <-chan struct{} // closed when the newest event was sent; nil: none
+	under     int             // notifications under way
+	connected bool            // connected has been raised
+	early     []early         // presence events that came before that
 	state     *string
 	cookies   *upstream.Cookies
 	origin    string // host of the client's request, without port
 	trace     string // its traceparent
+}
+
+// early is an event that waits for connected.
+type early struct {
+	upstream.Event
+	by *journal.Cause
 }
 
 // FromRequest keeps what every event repeats of the client's request.
@@ -81,24 +141,25 @@ func (d *Dispatcher) NewSource(c *broker.Conn) *Source { return &Source{d: d, co
 
 // Connect raises the connect event and returns the response. The id 0 belongs to
 // it even if no handler wants it; then the error is [upstream.ErrNoHandler].
-func (s *Source) Connect(ctx context.Context, body []byte) (upstream.Response, error) {
-	return s.Call(ctx, upstream.Event{Kind: upstream.Connect, Name: "connect", ContentType: "application/json", Body: body})
+func (s *Source) Connect(ctx context.Context, body []byte, by *journal.Cause) (upstream.Response, error) {
+	return s.Call(ctx, upstream.Event{Kind: upstream.Connect, Name: "connect", ContentType: "application/json", Body: body}, by)
 }
 
 // Call raises an event and returns the response. State and cookies of a usable
 // response are kept for later events. Calls of a source are made one at a time.
-func (s *Source) Call(ctx context.Context, e upstream.Event) (upstream.Response, error) {
+func (s *Source) Call(ctx context.Context, e upstream.Event, by *journal.Cause) (upstream.Response, error) {
 	s.mu.Lock()
 	turn := s.number(&e)
 	s.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(s.d.Context, cancel)()
-	return s.deliver(ctx, e, turn)
+	defer context.AfterFunc(s.d.context(), cancel)()
+	return s.deliver(ctx, e, turn, by)
 }
 
-// Notify raises an event of which nobody awaits the response.
-func (s *Source) Notify(e upstream.Event) {
+// Notify raises an event of which nobody awaits the response. by is what it follows
+// from.
+func (s *Source) Notify(e upstream.Event, by *journal.Cause) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	lifetime := e.Kind == upstream.Connected || e.Kind == upstream.Disconnected
@@ -108,38 +169,38 @@ func (s *Source) Notify(e upstream.Event) {
 		s.connected = true
 	case !s.connected && !lifetime:
 		if wanted {
-			s.early = append(s.early, e)
+			s.early = append(s.early, early{e, by})
 		}
 		return
 	}
 	switch {
 	case wanted:
-		s.notify(e, lifetime)
+		s.notify(e, lifetime, by)
 	case lifetime:
 		s.next++ // the id is taken even if no handler wants it
 	}
 	if e.Kind == upstream.Connected {
 		for _, e := range s.early {
-			s.notify(e, false)
+			s.notify(e.Event, false, e.by)
 		}
 		s.early = nil
 	}
 }
 
 // notify needs the lock.
-func (s *Source) notify(e upstream.Event, always bool) {
+func (s *Source) notify(e upstream.Event, always bool, by *journal.Cause) {
 	if !always && s.under >= s.d.MaxNotifications {
 		// On a goroutine: the caller may hold the hub's lock, and an observer of the
 		// journal may query the hub.
 		s.d.Tasks.Go(func() {
-			s.journal(e, 0, 0, errors.New("too many events wait for the event handler: this one is not delivered"))
+			s.journal(e, 0, 0, errors.New("too many events wait for the event handler: this one is not delivered"), journal.Entry{Cause: by})
 		})
 		return
 	}
 	turn := s.number(&e)
 	s.under++
 	s.d.Tasks.Go(func() {
-		_, _ = s.deliver(s.d.Context, e, turn)
+		_, _ = s.deliver(s.d.context(), e, turn, by)
 		s.mu.Lock()
 		s.under--
 		s.mu.Unlock()
@@ -176,7 +237,7 @@ func (s *Source) number(e *upstream.Event) turn {
 
 // deliver sends an event when it is its turn, and keeps the state and the
 // cookies of a usable response.
-func (s *Source) deliver(ctx context.Context, e upstream.Event, t turn) (upstream.Response, error) {
+func (s *Source) deliver(ctx context.Context, e upstream.Event, t turn, by *journal.Cause) (upstream.Response, error) {
 	defer t.sent()
 	if t.previous != nil {
 		select {
@@ -189,7 +250,8 @@ func (s *Source) deliver(ctx context.Context, e upstream.Event, t turn) (upstrea
 	e.Origin, e.TraceParent = s.origin, s.trace
 	s.mu.Unlock()
 	start := time.Now()
-	r, err := s.d.Upstream.Deliver(withSent(ctx, t.sent), s.d.Handlers(e.Hub), e)
+	rec := newRecord(by)
+	r, err := s.d.Upstream.Deliver(rec.in(withSent(ctx, t.sent)), s.d.Handlers(e.Hub), e)
 	if err == nil && e.Kind == upstream.User && s.Check != nil {
 		err = s.Check(r)
 	}
@@ -206,13 +268,19 @@ func (s *Source) deliver(ctx context.Context, e upstream.Event, t turn) (upstrea
 	// That no handler wants to know of a connection is normal; that none wants what
 	// a client says is not.
 	if !errors.Is(err, upstream.ErrNoHandler) || e.Kind == upstream.User {
-		s.journal(e, r.Status, time.Since(start), err)
+		s.journal(e, r.Status, time.Since(start), err, journal.Entry{Cause: by, Detail: rec.detail(&e)})
 	}
 	return r, err
 }
 
-func (s *Source) journal(e upstream.Event, status int, took time.Duration, err error) {
-	entry := journal.Entry{Kind: journal.Event, Name: e.Name, Status: status, Duration: took}
+// journal completes an entry about an event and records it.
+func (s *Source) journal(e upstream.Event, status int, took time.Duration, err error, entry journal.Entry) {
+	complete(&entry, e, status, took, err)
+	s.conn.Journal(entry)
+}
+
+func complete(entry *journal.Entry, e upstream.Event, status int, took time.Duration, err error) {
+	entry.Kind, entry.Name, entry.Status, entry.Duration = journal.Event, e.Name, status, took
 	if e.Group != "" {
 		entry.Name += " " + e.Group
 	}
@@ -223,12 +291,11 @@ func (s *Source) journal(e upstream.Event, status int, took time.Duration, err e
 		}
 		entry.Kind, entry.Reason = journal.EventFailed, err.Error()
 	}
-	s.conn.Journal(entry)
 }
 
 // JournalAttempt records an attempt that another one follows: without it, a
 // handler that fails would seem to make the emulator wait for nothing.
-func JournalAttempt(j *journal.Journal, a upstream.Attempt) {
+func JournalAttempt(ctx context.Context, j *journal.Journal, a upstream.Attempt) {
 	if a.Retry == 0 {
 		return
 	}
@@ -240,7 +307,9 @@ func JournalAttempt(j *journal.Journal, a upstream.Attempt) {
 	if a.Err != nil {
 		reason = a.Err.Error()
 	}
+	rec := recordOf(ctx)
 	j.Add(journal.Entry{
+		Cause: rec.cause(), Detail: rec.detail(nil),
 		Kind: journal.EventRetried, Hub: a.Hub, ConnectionID: a.ConnectionID, Name: name, Status: a.Status, Duration: a.Duration,
 		Reason: fmt.Sprintf("%s; attempt %d of %d, the next one follows in %v", reason, a.Number, upstream.MaxAttempts, a.Retry),
 	})

@@ -77,13 +77,13 @@ func start(t *testing.T, serve func(name string) (int, string)) (*events.Source,
 
 func notify(s *events.Source, kinds ...upstream.Kind) {
 	for _, k := range kinds {
-		s.Notify(upstream.Event{Kind: k, Name: k.String(), Group: map[bool]string{true: "g"}[k == upstream.GroupJoined]})
+		s.Notify(upstream.Event{Kind: k, Name: k.String(), Group: map[bool]string{true: "g"}[k == upstream.GroupJoined]}, nil)
 	}
 }
 
 func call(t *testing.T, s *events.Source, name string) {
 	t.Helper()
-	if _, err := s.Call(t.Context(), upstream.Event{Kind: upstream.User, Name: name, ContentType: "text/plain", Body: []byte("x")}); err != nil {
+	if _, err := s.Call(t.Context(), upstream.Event{Kind: upstream.User, Name: name, ContentType: "text/plain", Body: []byte("x")}, nil); err != nil {
 		t.Errorf("%s: %v", name, err)
 	}
 }
@@ -93,7 +93,7 @@ func call(t *testing.T, s *events.Source, name string) {
 func TestOrderAndState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, b, _ := start(t, func(name string) (int, string) { return 200, "by " + name })
-		if _, err := s.Connect(t.Context(), []byte("{}")); err != nil {
+		if _, err := s.Connect(t.Context(), []byte("{}"), nil); err != nil {
 			t.Fatal(err)
 		}
 		notify(s, upstream.GroupJoined, upstream.Connected)
@@ -155,7 +155,7 @@ func TestACallEndsWithItsContext(t *testing.T) {
 		s, _, _ := start(t, func(string) (int, string) { return 503, "" })
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
 		defer cancel()
-		_, err := s.Call(ctx, upstream.Event{Kind: upstream.User, Name: "say", ContentType: "text/plain"})
+		_, err := s.Call(ctx, upstream.Event{Kind: upstream.User, Name: "say", ContentType: "text/plain"}, nil)
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Call: %v", err)
 		}

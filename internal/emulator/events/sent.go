@@ -22,7 +22,7 @@ func withSent(ctx context.Context, sent func()) context.Context {
 // NewTransport returns base with the announcement of sent requests that the order
 // of events needs. A base that is not an [http.Transport], such as a handler in
 // the same process, counts as having the request when it is called.
-func NewTransport(base http.RoundTripper) http.RoundTripper { return announcer{base} }
+func NewTransport(base http.RoundTripper) http.RoundTripper { return recorder{announcer{base}} }
 
 type announcer struct{ base http.RoundTripper }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync/atomic"
 	"unicode/utf8"
 
@@ -53,29 +54,36 @@ type Cause struct {
 	entries int // that are kept and have this cause
 }
 
-// SetFrame records the frame of a client. Call it once.
+// SetFrame records the frame of a client.
 func (c *Cause) SetFrame(f Frame) {
 	if c != nil {
-		c.set(func() { c.frame = &f }, f.Raw.size())
+		c.set(func() { c.frame = &f })
 	}
 }
 
-// SetRequest records a handshake or a call with its response. Call it once.
+// SetRequest records a handshake or a call. Call it again when there is a response.
 func (c *Cause) SetRequest(x Exchange) {
 	if c != nil {
-		c.set(func() { c.request = &x }, x.size())
+		c.set(func() { c.request = &x })
 	}
 }
 
-func (c *Cause) set(record func(), size int) {
+func (c *Cause) set(record func()) {
 	j := c.journal
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	record()
-	c.size = size
+	before := c.size
+	c.size = 0
+	if c.frame != nil {
+		c.size += c.frame.Raw.size()
+	}
+	if c.request != nil {
+		c.size += c.request.size()
+	}
 	c.recorded.Store(true)
 	if c.entries > 0 {
-		j.detailBytes += size
+		j.detailBytes += c.size - before
 		j.strip()
 	}
 }
@@ -91,13 +99,16 @@ type Detail struct {
 	Message   *Payload
 	Data      *wire.Data
 	Protocols []wire.Protocol
+	// Imported is the content of an entry that was imported, as the control API shows
+	// it.
+	Imported []byte
 }
 
 func (d *Detail) size() int {
 	if d == nil {
 		return 0
 	}
-	n := 500 // the structures
+	n := 500 + len(d.Imported) // the structures
 	if d.Upstream != nil {
 		n += d.Upstream.size()
 	}
@@ -112,8 +123,10 @@ type Frame struct {
 	// Type is the type in the client protocol or of the MQTT packet.
 	Type string `json:"type"`
 	// Protocol is that of the client, see [ProtocolName].
-	Protocol string  `json:"protocol"`
-	Raw      Payload `json:"raw"`
+	Protocol string `json:"protocol"`
+	// MQTTVersion is 3.1.1 or 5.0; empty for other protocols.
+	MQTTVersion string  `json:"mqttVersion,omitempty"`
+	Raw         Payload `json:"raw"`
 }
 
 // Exchange is an HTTP request and its response, without secrets.
@@ -127,6 +140,11 @@ type Exchange struct {
 	ResponseBody    *Payload            `json:"responseBody,omitempty"`
 	Error           string              `json:"error,omitempty"`
 	DurationMs      float64             `json:"durationMs,omitempty"`
+}
+
+// NewExchange returns the beginning of an exchange, the head of a request.
+func NewExchange(r *http.Request) Exchange {
+	return Exchange{Method: r.Method, URL: RedactURL(r.URL.RequestURI()), RequestHeaders: RedactHeader(r.Header)}
 }
 
 func (x *Exchange) size() int {

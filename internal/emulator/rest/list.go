@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"example.com/webpubsub/internal/emulator/access"
 	"example.com/webpubsub/internal/emulator/broker"
 )
 
@@ -59,7 +58,7 @@ func (c *call) listConnections() error {
 			q += "maxpagesize=" + strconv.Itoa(size) + "&"
 		}
 		q += "continuationToken=" + c.continuationToken(members[n-1].ID) + "&api-version=" + apiVersions[len(apiVersions)-1]
-		page.NextLink = access.Origin(c.r) + c.r.URL.EscapedPath() + q
+		page.NextLink = c.api.Access.Address(c.r) + c.r.URL.EscapedPath() + q
 	}
 	c.body = page
 	return nil

@@ -72,7 +72,7 @@ func (c *call) closeAll(targets []*broker.Conn, excluded []string) error {
 	}
 	for _, t := range targets {
 		if !slices.Contains(excluded, t.ID) {
-			t.Session.CloseByServer(reason)
+			t.Session.CloseByServer(reason, c.by)
 		}
 	}
 	return nil
@@ -120,14 +120,14 @@ func (c *call) removeUserFromAllGroups() error {
 
 func (c *call) join(group string, targets ...*broker.Conn) {
 	for _, t := range targets {
-		t.Join(group)
+		t.Join(group, c.by)
 	}
 }
 
 func (c *call) leave(group string, targets ...*broker.Conn) {
 	for _, t := range targets {
 		if t != nil {
-			t.Leave(group)
+			t.Leave(group, c.by)
 		}
 	}
 }
@@ -135,7 +135,7 @@ func (c *call) leave(group string, targets ...*broker.Conn) {
 func (c *call) leaveAll(targets ...*broker.Conn) {
 	for _, t := range targets {
 		if t != nil {
-			t.LeaveAll()
+			t.LeaveAll(c.by)
 		}
 	}
 }

@@ -77,6 +77,7 @@ type call struct {
 	args    []string // what stood for {} and {group} in the pattern
 	body    any      // JSON answer, if any
 	chunked bool     // the answer has no Content-Length
+	by      *journal.Cause
 }
 
 // ServeHTTP serves the paths below /api/.
@@ -88,7 +89,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	start := time.Now()
-	c := &call{api: a, w: w, r: r}
+	c := &call{api: a, w: w, r: r, by: a.Journal.Begin(journal.CauseREST)}
+	recorded := c.record()
 	op, err := c.route()
 	if err == nil {
 		if err = op.serve(c); err == nil {
@@ -98,16 +100,17 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status, reason := op.ok, ""
 	if err != nil {
 		e := asAPIError(err)
-		e.write(w, r)
+		e.write(c.w, r)
 		status, reason = e.status, e.why()
 	}
-	entry := journal.Entry{Kind: journal.REST, Name: r.Method + " " + r.URL.Path, Status: status, Duration: time.Since(start), Reason: reason}
+	entry := journal.Entry{Kind: journal.REST, Name: r.Method + " " + r.URL.Path, Status: status, Duration: time.Since(start), Reason: reason, Cause: c.by}
 	if c.hub != nil {
 		entry.Hub = c.hub.Name
 	}
 	if err != nil && (status != http.StatusNotFound || op.serve == nil) {
 		entry.Kind = journal.Refused
 	}
+	recorded(entry.Duration)
 	a.Journal.Add(entry)
 }
 

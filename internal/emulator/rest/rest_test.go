@@ -24,10 +24,10 @@ type member struct {
 	closed string
 }
 
-func (m *member) Deliver(*broker.Message) bool { m.got++; return true }
-func (m *member) Joined(string)                {}
-func (m *member) Left(string)                  {}
-func (m *member) CloseByServer(reason string)  { m.closed = reason }
+func (m *member) Deliver(*broker.Message) bool                  { m.got++; return true }
+func (m *member) Joined(string, *journal.Cause)                 {}
+func (m *member) Left(string, *journal.Cause)                   {}
+func (m *member) CloseByServer(reason string, _ *journal.Cause) { m.closed = reason }
 
 type rig struct {
 	t   *testing.T
@@ -47,7 +47,7 @@ func newRig(t *testing.T) *rig {
 func (r *rig) add(id, user string, groups ...string) (*broker.Conn, *member) {
 	m := &member{}
 	c := &broker.Conn{Hub: r.hub, ID: id, UserID: user, Session: m}
-	r.hub.Add(c, groups)
+	r.hub.Add(c, groups, nil)
 	return c, m
 }
 

@@ -53,6 +53,7 @@ func (c *call) sendToConnection() error {
 }
 
 func (c *call) sent(to string, b *broker.Message, n int) error {
+	b.Cause = c.by
 	c.hub.JournalSent(to, b, n)
 	return b.Err // none: message has checked everything, as some receivers have the message
 }
@@ -149,7 +150,7 @@ func (c *call) generateToken() error {
 	now := time.Now()
 	t, err := token.Sign(c.api.Access.Keys[0], token.Claims{
 		KeyID:    c.api.KeyID,
-		Audience: access.Origin(c.r) + path + c.hubName,
+		Audience: c.api.Access.Address(c.r) + path + c.hubName,
 		UserID:   user,
 		Roles:    c.query.All("role"),
 		Groups:   c.query.All("group"),

@@ -9,11 +9,11 @@ import (
 
 // acked runs an operation and acknowledges it if the client asked for that. Of
 // operations with an ack id, one that succeeded is never run again.
-func (s *PubSub) acked(id *uint64, do func() *wire.Error) {
+func (s *PubSub) acked(id *uint64, by *journal.Cause, do func() *wire.Error) {
 	if s.repeated(id) {
 		return
 	}
-	s.finishAck(id, do())
+	s.finishAck(id, do(), by)
 }
 
 // repeated answers an ack id that has succeeded before.
@@ -34,9 +34,9 @@ func (s *PubSub) repeated(id *uint64) bool {
 
 // finishAck reports to the client how an operation ended. A failed one is not
 // remembered: its ack id may be used for another try.
-func (s *PubSub) finishAck(id *uint64, e *wire.Error) {
+func (s *PubSub) finishAck(id *uint64, e *wire.Error, by *journal.Cause) {
 	if e != nil {
-		s.conn.Journal(journal.Entry{Kind: journal.Refused, Reason: e.Message})
+		s.conn.Journal(journal.Entry{Kind: journal.Refused, Reason: e.Message, Cause: by})
 	}
 	if id == nil {
 		return

@@ -1,6 +1,10 @@
 package session
 
-import "sync"
+import (
+	"sync"
+
+	"example.com/webpubsub/internal/emulator/journal"
+)
 
 // inbox carries out the frames of a client, one after another. A frame runs on
 // the goroutine of the reader if nothing is before it and it cannot wait for an
@@ -9,7 +13,7 @@ import "sync"
 // before those of the next.
 type inbox struct {
 	srv     *Server
-	execute func(frame any)
+	execute func(frame any, by *journal.Cause)
 	paused  func(bool) // told when the reader begins and ends to wait for room
 
 	mu      sync.Mutex
@@ -24,16 +28,17 @@ type inbox struct {
 type entry struct {
 	frame any
 	size  int
+	by    *journal.Cause // of what the frame leads to
 	end   func()
 }
 
-func (in *inbox) init(srv *Server, execute func(any), paused func(bool)) {
+func (in *inbox) init(srv *Server, execute func(any, *journal.Cause), paused func(bool)) {
 	in.srv, in.execute, in.paused = srv, execute, paused
 }
 
 // put carries out a frame, or queues it. waits says that the frame may wait for
 // an event handler. Where too much is queued, put returns when there is room.
-func (in *inbox) put(frame any, size int, waits bool) {
+func (in *inbox) put(frame any, size int, waits bool, by *journal.Cause) {
 	in.mu.Lock()
 	for full := false; ; {
 		if in.closed {
@@ -59,13 +64,13 @@ func (in *inbox) put(frame any, size int, waits bool) {
 		in.mu.Lock()
 	}
 	if in.running || waits {
-		in.add(entry{frame: frame, size: size})
+		in.add(entry{frame: frame, size: size, by: by})
 		in.mu.Unlock()
 		return
 	}
 	in.running = true
 	in.mu.Unlock()
-	in.execute(frame)
+	in.execute(frame, by)
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.running = false; len(in.queue) > 0 {
@@ -105,7 +110,7 @@ func (in *inbox) work() {
 		if e.end != nil {
 			e.end()
 		} else {
-			in.execute(e.frame)
+			in.execute(e.frame, e.by)
 		}
 	}
 }

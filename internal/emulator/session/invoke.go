@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"example.com/webpubsub"
+	"example.com/webpubsub/internal/emulator/journal"
 	"example.com/webpubsub/internal/wire"
 )
 
@@ -77,11 +78,11 @@ func (s *PubSub) beginInvocation(u wire.Invoke) *invocation {
 
 // invoke raises a user event and returns the response as the result of the call.
 // A cancelled call is not answered.
-func (s *PubSub) invoke(in *invocation) {
+func (s *PubSub) invoke(in *invocation, by *journal.Cause) {
 	if in.ctx.Err() != nil {
 		return
 	}
-	r, err := s.events.Call(in.ctx, userEvent(in.Event, in.Message))
+	r, err := s.events.Call(in.ctx, userEvent(in.Event, in.Message), by)
 	answer := wire.InvokeResponse{InvocationID: in.InvocationID}
 	if err == nil {
 		var m webpubsub.Message

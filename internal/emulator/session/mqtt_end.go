@@ -47,12 +47,12 @@ func (s *MQTT) closeLink(code int) {
 func (s *MQTT) tooSlow(reason string) { s.setDisconnect(mqtt.QuotaExceeded, reason) }
 
 // CloseByServer implements [broker.Session].
-func (s *MQTT) CloseByServer(reason string) {
-	s.end(mqtt.AdministrativeAction, reason, closedByServer(reason))
+func (s *MQTT) CloseByServer(reason string, by *journal.Cause) {
+	s.end(mqtt.AdministrativeAction, reason, closedByServer(reason), by)
 }
 
 // dropLink ends a link whose client broke a rule. The session lives on.
-func (s *MQTT) dropLink(l *transport.Link, code mqtt.Code, rule string) {
+func (s *MQTT) dropLink(l *transport.Link, code mqtt.Code, rule string, by *journal.Cause) {
 	s.mu.Lock()
 	if s.ended || s.link != l {
 		s.mu.Unlock()
@@ -62,27 +62,27 @@ func (s *MQTT) dropLink(l *transport.Link, code mqtt.Code, rule string) {
 	s.closeLink(websocket.ClosePolicyViolation)
 	loss := s.lose()
 	s.mu.Unlock()
-	s.conn.Journal(journal.Entry{Kind: journal.Refused, Name: MQTTSubprotocol, Status: int(code), Reason: rule})
-	s.lost(loss, websocket.ClosePolicyViolation, rule, rule)
+	s.conn.Journal(journal.Entry{Kind: journal.Refused, Name: MQTTSubprotocol, Status: int(code), Reason: rule, Cause: by})
+	s.lost(loss, websocket.ClosePolicyViolation, rule, rule, by)
 }
 
 // end ends the session, and the link if it has one.
-func (s *MQTT) end(code mqtt.Code, reason, why string) {
+func (s *MQTT) end(code mqtt.Code, reason, why string, by *journal.Cause) {
 	s.mu.Lock()
 	if s.link != nil && !s.ended {
 		s.setDisconnect(code, reason)
 	}
 	s.mu.Unlock()
-	s.closeWithReasons(websocket.CloseNormalClosure, reason, why, why)
+	s.closeWithReasons(websocket.CloseNormalClosure, reason, why, why, by)
 }
 
 // receiveDisconnect ends the link as its client wishes.
-func (s *MQTT) receiveDisconnect(l *transport.Link, p *mqtt.Disconnect) {
+func (s *MQTT) receiveDisconnect(l *transport.Link, p *mqtt.Disconnect, by *journal.Cause) {
 	s.mu.Lock()
 	if asked, ok := p.Properties.Int(mqtt.SessionExpiry); ok {
 		if s.expiry == 0 && asked > 0 {
 			s.mu.Unlock()
-			s.dropLink(l, mqtt.ProtocolError, "DISCONNECT cannot give an expiry to a session that CONNECT gave none (section 3.14.2.2.2)")
+			s.dropLink(l, mqtt.ProtocolError, "DISCONNECT cannot give an expiry to a session that CONNECT gave none (section 3.14.2.2.2)", by)
 			return
 		}
 		s.expiry = min(time.Duration(asked)*time.Second, s.srv.RecoveryWindow)
@@ -95,7 +95,7 @@ func (s *MQTT) receiveDisconnect(l *transport.Link, p *mqtt.Disconnect) {
 	loss := s.lose()
 	s.mu.Unlock()
 	why, _ := p.Properties.Data(mqtt.ReasonString)
-	s.lost(loss, websocket.CloseNormalClosure, why, why)
+	s.lost(loss, websocket.CloseNormalClosure, why, why, by)
 }
 
 // mqttLoss is what follows from the loss of a link.
@@ -123,15 +123,15 @@ func (s *MQTT) lose() mqttLoss {
 
 // lost is called when the session has lost its link: the session ends, or
 // waits for its client. eventReason is for the event handlers, why for the journal.
-func (s *MQTT) lost(loss mqttLoss, code int, eventReason, why string) {
+func (s *MQTT) lost(loss mqttLoss, code int, eventReason, why string, by *journal.Cause) {
 	if loss.expiry <= 0 {
-		s.finish(code, eventReason, why)
+		s.finish(code, eventReason, why, by)
 		return
 	}
 	if loss.will != nil {
 		s.sendWill(loss.will)
 	}
-	s.detach(code, why, loss.expiry, eventReason, why)
+	s.detach(code, why, loss.expiry, eventReason, why, by)
 }
 
 // takeWill returns the will of a client that was lost, once. It needs s.mu.
@@ -157,7 +157,7 @@ func (s *MQTT) publishWill(due func() bool) {
 }
 
 func (s *MQTT) sendWill(will *mqtt.Publish) {
-	raise, e := s.accept(will)
+	raise, e := s.accept(will, nil)
 	if raise != nil {
 		s.srv.Tasks.Go(raise) // nobody waits for the response
 	}
@@ -167,7 +167,7 @@ func (s *MQTT) sendWill(will *mqtt.Publish) {
 }
 
 // linkLost implements client.
-func (s *MQTT) linkLost(l *transport.Link, code int, reason, why string) {
+func (s *MQTT) linkLost(l *transport.Link, code int, reason, why string, by *journal.Cause) {
 	s.mu.Lock()
 	if s.link != l {
 		s.mu.Unlock()
@@ -180,7 +180,7 @@ func (s *MQTT) linkLost(l *transport.Link, code int, reason, why string) {
 		reason = "" // the reason of an MQTT client may be absent
 	}
 	if !ended {
-		s.lost(loss, code, reason, why)
+		s.lost(loss, code, reason, why, by)
 	}
 }
 
@@ -196,7 +196,7 @@ func (s *MQTT) KeepAlive(now time.Time) {
 	silent := l != nil && s.keepAlive > 0 && now.Sub(s.heard) > s.keepAlive*3/2 && !l.Paused()
 	s.mu.Unlock()
 	if silent {
-		s.dropLink(l, mqtt.KeepAliveTimeout, "no packet came within one and a half times the keep-alive: send PINGREQ in time")
+		s.dropLink(l, mqtt.KeepAliveTimeout, "no packet came within one and a half times the keep-alive: send PINGREQ in time", nil)
 	}
 }
 

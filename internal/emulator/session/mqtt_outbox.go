@@ -228,7 +228,7 @@ func (s *MQTT) receiveAck(l *transport.Link, a *mqtt.Ack) {
 	i := s.find(a.PacketID)
 	if i >= 0 && !s.inFlight[i].expects(a.Kind) {
 		s.mu.Unlock()
-		s.dropLink(l, mqtt.ProtocolError, "an acknowledgement does not fit the QoS of its message: PUBACK is for QoS 1, PUBREC and then PUBCOMP for QoS 2")
+		s.dropLink(l, mqtt.ProtocolError, "an acknowledgement does not fit the QoS of its message: PUBACK is for QoS 1, PUBREC and then PUBCOMP for QoS 2", nil)
 		return
 	}
 	defer s.mu.Unlock()
@@ -289,7 +289,7 @@ func (s *MQTT) pushOf(p mqtt.Packet, kept bool) {
 	if l := s.link; l != nil && !ok {
 		// Without its answer the client waits for ever: it gets a new link.
 		rule := fmt.Sprintf("%v needs %d bytes, and the client's Maximum Packet Size is %d", p.Type(), len(b), s.maxPacket)
-		s.srv.Tasks.Go(func() { s.dropLink(l, mqtt.PacketTooLarge, rule) })
+		s.srv.Tasks.Go(func() { s.dropLink(l, mqtt.PacketTooLarge, rule, nil) })
 		return
 	}
 	s.push(transport.Item{Frame: packetFrame(p.Type(), b), Kept: kept})

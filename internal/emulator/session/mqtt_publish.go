@@ -50,9 +50,9 @@ var forwarded = []mqtt.PropertyID{mqtt.PayloadFormat, mqtt.ContentType, mqtt.Res
 // accept sends a client's message to the group of its topic, or returns the
 // function that raises the event that the topic names. The error says why it does
 // neither.
-func (s *MQTT) accept(p *mqtt.Publish) (raise func(), e *mqtt.Error) {
+func (s *MQTT) accept(p *mqtt.Publish, by *journal.Cause) (raise func(), e *mqtt.Error) {
 	if name, ok := eventOf(p.Topic); ok {
-		return s.event(name, p)
+		return s.event(name, p, by)
 	}
 	switch {
 	case strings.HasPrefix(p.Topic, systemTopics):
@@ -74,6 +74,7 @@ func (s *MQTT) accept(p *mqtt.Publish) (raise func(), e *mqtt.Error) {
 		Data:      groupData(s.conn, p.Topic, m),
 		MQTT:      &mqttMessage{qos: p.QoS, topic: p.Topic, payload: p.Payload, properties: p.Properties.Only(forwarded...)},
 		Publisher: s.conn,
+		Cause:     by,
 	}
 	if n, ok := p.Properties.Int(mqtt.MessageExpiry); ok {
 		b.Expires = time.Now().Add(time.Duration(n) * time.Second)
@@ -116,7 +117,7 @@ func (s *MQTT) DeliverState(*broker.StateUpdate) {}
 // event returns the function that raises a user event. The response is delivered
 // to the client as a message, also if it did not subscribe to that: the reference
 // requires no subscription.
-func (s *MQTT) event(name string, p *mqtt.Publish) (raise func(), e *mqtt.Error) {
+func (s *MQTT) event(name string, p *mqtt.Publish, by *journal.Cause) (raise func(), e *mqtt.Error) {
 	event := upstream.Event{Kind: upstream.User, Name: name, Body: p.Payload, MQTTProperties: UserProperties(p.Properties)}
 	var given bool
 	if event.ContentType, given = p.Properties.Data(mqtt.ContentType); !given {
@@ -125,7 +126,7 @@ func (s *MQTT) event(name string, p *mqtt.Publish) (raise func(), e *mqtt.Error)
 		return nil, &mqtt.Error{Code: mqtt.ImplementationError, Rule: "the content type of an event must be a MIME type: it becomes a header of the request to the event handler"}
 	}
 	return func() {
-		r, err := s.events.Call(context.Background(), event)
+		r, err := s.events.Call(context.Background(), event, by)
 		outcome := "/succeeded"
 		if err != nil {
 			outcome = "/failed"

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,9 +46,9 @@ func (s *MQTT) Serve(l *transport.Link, packets *mqtt.Reader) {
 		var broken *mqtt.Error
 		switch {
 		case err == nil:
-			s.receive(l, p)
+			s.receive(l, p, s.cause(p, packets))
 		case errors.As(err, &broken):
-			s.dropLink(l, broken.Code, broken.Rule)
+			s.dropLink(l, broken.Code, broken.Rule, nil)
 			err = nil
 		}
 		tasks.End()
@@ -60,6 +61,34 @@ func (s *MQTT) Serve(l *transport.Link, packets *mqtt.Reader) {
 	s.linkEnded(l, err)
 }
 
+// cause returns the cause of what follows from a packet of the client.
+func (s *MQTT) cause(p mqtt.Packet, packets *mqtt.Reader) *journal.Cause {
+	by := s.srv.Journal.Begin(journal.CauseFrame)
+	if by != nil {
+		by.SetFrame(PacketFrame(p, packets))
+	}
+	return by
+}
+
+// PacketFrame returns the packet that was read last for the journal. Of CONNECT it
+// contains no secrets.
+func PacketFrame(p mqtt.Packet, packets *mqtt.Reader) journal.Frame {
+	raw := packets.Raw()
+	if c, ok := p.(*mqtt.Connect); ok {
+		shown := *c
+		if c.Password != nil {
+			shown.Password = []byte("[removed]")
+		}
+		shown.Properties = slices.DeleteFunc(slices.Clone(c.Properties), func(p mqtt.Property) bool { return p.ID == mqtt.AuthenticationData })
+		raw = c.Version.Append(nil, &shown)
+	}
+	version := "3.1.1"
+	if packets.Version == mqtt.V5 {
+		version = "5.0"
+	}
+	return journal.Frame{Type: p.Type().String(), Protocol: MQTTSubprotocol, MQTTVersion: version, Raw: journal.NewPayload(raw, "")}
+}
+
 // packet is a packet in line, with the link that brought it.
 type packet struct {
 	link *transport.Link
@@ -68,7 +97,7 @@ type packet struct {
 
 // receive takes a packet of the client. What a link brings after another one has
 // taken over counts as lost: the client sends it again.
-func (s *MQTT) receive(l *transport.Link, p mqtt.Packet) {
+func (s *MQTT) receive(l *transport.Link, p mqtt.Packet, by *journal.Cause) {
 	if !s.applyFaults(fault.AtReceive, p.Type().String(), l) || !s.current(l) {
 		return
 	}
@@ -76,24 +105,24 @@ func (s *MQTT) receive(l *transport.Link, p mqtt.Packet) {
 	switch p := p.(type) {
 	case *mqtt.Publish:
 		_, event := eventOf(p.Topic)
-		s.inbox.put(packet{l, p}, len(p.Topic)+len(p.Payload), event)
+		s.inbox.put(packet{l, p}, len(p.Topic)+len(p.Payload), event, by)
 		s.hear() // put may have waited, which is no silence of the client
 	case *mqtt.Subscribe, *mqtt.Unsubscribe:
-		s.inbox.put(packet{l, p}, 0, false)
+		s.inbox.put(packet{l, p}, 0, false, by)
 	case *mqtt.Ack:
 		s.receiveAck(l, p)
 	case *mqtt.Disconnect:
-		s.receiveDisconnect(l, p)
+		s.receiveDisconnect(l, p, by)
 	case mqtt.Ping:
 		if p.Kind == mqtt.TypePingreq {
 			s.sendPacket(mqtt.Ping{Kind: mqtt.TypePingresp})
 			return
 		}
-		s.dropLink(l, mqtt.ProtocolError, "PINGRESP is for the server to send")
+		s.dropLink(l, mqtt.ProtocolError, "PINGRESP is for the server to send", by)
 	case *mqtt.Connect:
-		s.dropLink(l, mqtt.ProtocolError, "a client sends CONNECT once (section 3.1)")
+		s.dropLink(l, mqtt.ProtocolError, "a client sends CONNECT once (section 3.1)", by)
 	default:
-		s.dropLink(l, mqtt.ProtocolError, "this packet is not for a client to send here")
+		s.dropLink(l, mqtt.ProtocolError, "this packet is not for a client to send here", by)
 	}
 }
 
@@ -104,33 +133,33 @@ func (s *MQTT) hear() {
 	s.mu.Unlock()
 }
 
-func (s *MQTT) execute(f any) {
+func (s *MQTT) execute(f any, by *journal.Cause) {
 	in := f.(packet)
 	switch p := in.Packet.(type) {
 	case *mqtt.Publish:
-		s.receivePublish(in.link, p)
+		s.receivePublish(in.link, p, by)
 	case *mqtt.Subscribe:
-		s.subscribe(p)
+		s.subscribe(p, by)
 	case *mqtt.Unsubscribe:
-		s.unsubscribe(p)
+		s.unsubscribe(p, by)
 	}
 }
 
 // receivePublish takes a message and answers as its QoS asks. Where it breaks a
 // rule, QoS 1 and 2 have a packet to say so, if only in MQTT 5.0; QoS 0 has
 // none, and the service closes the connection (Azure/azure-webpubsub, issue 793).
-func (s *MQTT) receivePublish(l *transport.Link, p *mqtt.Publish) {
+func (s *MQTT) receivePublish(l *transport.Link, p *mqtt.Publish, by *journal.Cause) {
 	_, alias := p.Properties.Int(mqtt.TopicAlias)
 	_, identified := p.Properties.Int(mqtt.SubscriptionID)
 	switch {
 	case alias:
-		s.dropLink(l, mqtt.TopicAliasInvalid, "topic aliases are not supported, as CONNACK said by leaving out Topic Alias Maximum")
+		s.dropLink(l, mqtt.TopicAliasInvalid, "topic aliases are not supported, as CONNACK said by leaving out Topic Alias Maximum", by)
 		return
 	case identified:
-		s.dropLink(l, mqtt.ProtocolError, "a client puts no subscription identifier on a message (section 3.3.2.3.8)")
+		s.dropLink(l, mqtt.ProtocolError, "a client puts no subscription identifier on a message (section 3.3.2.3.8)", by)
 		return
 	case p.Retain:
-		s.dropLink(l, mqtt.RetainNotSupported, RetainRule)
+		s.dropLink(l, mqtt.RetainNotSupported, RetainRule, by)
 		return
 	}
 	answer := &mqtt.Ack{Kind: mqtt.TypePuback, PacketID: p.PacketID}
@@ -144,10 +173,10 @@ func (s *MQTT) receivePublish(l *transport.Link, p *mqtt.Publish) {
 			return
 		}
 	}
-	raise, e := s.accept(p)
+	raise, e := s.accept(p, by)
 	switch {
 	case e != nil && p.QoS == 0:
-		s.dropLink(l, e.Code, e.Rule)
+		s.dropLink(l, e.Code, e.Rule, by)
 		return
 	case p.QoS == 0:
 		if raise != nil {
@@ -155,7 +184,7 @@ func (s *MQTT) receivePublish(l *transport.Link, p *mqtt.Publish) {
 		}
 		return
 	case e != nil:
-		s.conn.Journal(journal.Entry{Kind: journal.Refused, Name: "PUBLISH", Status: int(e.Code), Reason: e.Rule})
+		s.conn.Journal(journal.Entry{Kind: journal.Refused, Name: "PUBLISH", Status: int(e.Code), Reason: e.Rule, Cause: by})
 		answer.Code = e.Code
 		answer.Properties = explain(e.Rule)
 	case p.QoS == 2:
@@ -187,16 +216,16 @@ const maxServerTopics = 1000
 // subscribe joins groups. A client may subscribe to topics of the service's own
 // messages without a role; it gets those messages in any case, and chooses a
 // lower QoS for them this way. (What the service does here is not documented.)
-func (s *MQTT) subscribe(p *mqtt.Subscribe) {
+func (s *MQTT) subscribe(p *mqtt.Subscribe, by *journal.Cause) {
 	id, _ := p.Properties.Int(mqtt.SubscriptionID)
 	answer := &mqtt.Suback{PacketID: p.PacketID}
 	for _, f := range p.Filters {
-		e := s.subscribeTo(f.Topic, subscription{f.QoS, f.NoLocal, id})
+		e := s.subscribeTo(f.Topic, subscription{f.QoS, f.NoLocal, id}, by)
 		if e == nil {
 			answer.Codes = append(answer.Codes, mqtt.Code(f.QoS))
 			continue
 		}
-		s.conn.Journal(journal.Entry{Kind: journal.Refused, Name: "SUBSCRIBE " + f.Topic, Status: int(e.Code), Reason: e.Rule})
+		s.conn.Journal(journal.Entry{Kind: journal.Refused, Name: "SUBSCRIBE " + f.Topic, Status: int(e.Code), Reason: e.Rule, Cause: by})
 		answer.Codes = append(answer.Codes, e.Code)
 		if answer.Properties == nil { // there is one reason string for all filters
 			answer.Properties = explain(e.Rule)
@@ -205,7 +234,7 @@ func (s *MQTT) subscribe(p *mqtt.Subscribe) {
 	s.sendPacket(answer)
 }
 
-func (s *MQTT) subscribeTo(topic string, sub subscription) *mqtt.Error {
+func (s *MQTT) subscribeTo(topic string, sub subscription, by *journal.Cause) *mqtt.Error {
 	switch {
 	case strings.HasPrefix(topic, "$share/"):
 		return &mqtt.Error{Code: mqtt.SharedNotSupported, Rule: "shared subscriptions are not supported: subscribe to the topic itself"}
@@ -234,7 +263,7 @@ func (s *MQTT) subscribeTo(topic string, sub subscription) *mqtt.Error {
 	if server {
 		return nil
 	}
-	if s.conn.TryJoin(topic) {
+	if s.conn.TryJoin(topic, by) {
 		return nil
 	}
 	s.mu.Lock()
@@ -248,9 +277,9 @@ func (s *MQTT) subscribeTo(topic string, sub subscription) *mqtt.Error {
 }
 
 // Left implements [broker.Session].
-func (s *MQTT) Left(group string) {
+func (s *MQTT) Left(group string, by *journal.Cause) {
 	s.unsubscribed(group)
-	s.base.Left(group)
+	s.base.Left(group, by)
 }
 
 // unsubscribed forgets the options of a subscription that has ended.
@@ -263,7 +292,7 @@ func (s *MQTT) unsubscribed(topic string) {
 	delete(s.subscriptions, topic)
 }
 
-func (s *MQTT) unsubscribe(p *mqtt.Unsubscribe) {
+func (s *MQTT) unsubscribe(p *mqtt.Unsubscribe, by *journal.Cause) {
 	answer := &mqtt.Unsuback{PacketID: p.PacketID}
 	for _, topic := range p.Filters {
 		s.mu.Lock()
@@ -277,8 +306,8 @@ func (s *MQTT) unsubscribe(p *mqtt.Unsubscribe) {
 		case !member:
 			s.unsubscribed(topic)
 		default:
-			if !s.conn.TryLeave(topic) {
-				s.conn.Journal(journal.Entry{Kind: journal.Refused, Name: "UNSUBSCRIBE " + topic, Status: int(mqtt.NotAuthorized), Reason: forbidden("leave", topic).Message})
+			if !s.conn.TryLeave(topic, by) {
+				s.conn.Journal(journal.Entry{Kind: journal.Refused, Name: "UNSUBSCRIBE " + topic, Status: int(mqtt.NotAuthorized), Reason: forbidden("leave", topic).Message, Cause: by})
 				code = mqtt.NotAuthorized
 			}
 		}

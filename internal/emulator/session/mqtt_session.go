@@ -163,16 +163,16 @@ func (s *MQTT) OutlivesLink() bool {
 const takenOver = "another connection with the same client id took over"
 
 // TakeOver ends the session because its client id connected again.
-func (s *MQTT) TakeOver() { s.end(mqtt.SessionTakenOver, takenOver, takenOver) }
+func (s *MQTT) TakeOver(by *journal.Cause) { s.end(mqtt.SessionTakenOver, takenOver, takenOver, by) }
 
 // Open brings a new session into its hub, with its first groups. It reports
 // false if the client id is in use.
 func (s *MQTT) Open(groups []string, connected journal.Entry) bool {
-	if !s.conn.Hub.Add(s.conn, groups) {
+	if !s.conn.Hub.Add(s.conn, groups, connected.Cause) {
 		return false
 	}
 	s.conn.Journal(connected)
-	s.raiseConnected()
+	s.raiseConnected(connected.Cause)
 	return true
 }
 
@@ -180,7 +180,7 @@ func (s *MQTT) Open(groups []string, connected journal.Entry) bool {
 // next brought, and sends the answer and all that waits. It takes the session
 // away from a link that it may still have. It reports false if the session has
 // ended.
-func (s *MQTT) Bind(l *transport.Link, next *MQTT, connack *mqtt.Connack) bool {
+func (s *MQTT) Bind(l *transport.Link, next *MQTT, connack *mqtt.Connack, by *journal.Cause) bool {
 	incoming := next.mqttLink
 	s.mu.Lock()
 	if s.ended || s.closing {
@@ -209,7 +209,7 @@ func (s *MQTT) Bind(l *transport.Link, next *MQTT, connack *mqtt.Connack) bool {
 		s.sendWill(will)
 	}
 	if connack.SessionPresent {
-		s.conn.Journal(journal.Entry{Kind: journal.Recovered, Name: MQTTSubprotocol})
+		s.conn.Journal(journal.Entry{Kind: journal.Recovered, Name: MQTTSubprotocol, Cause: by})
 	}
 	return true
 }

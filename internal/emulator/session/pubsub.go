@@ -140,10 +140,10 @@ func (s *PubSub) DeliverState(u *broker.StateUpdate) {
 
 // CloseByServer implements [broker.Session]. The reason is in a system message,
 // and the close frame is empty, so that a reason of any length arrives.
-func (s *PubSub) CloseByServer(reason string) {
+func (s *PubSub) CloseByServer(reason string, by *journal.Cause) {
 	text := closedByServer(reason)
 	s.reply(wire.Disconnected{Message: text})
-	s.closeWithReasons(websocket.CloseNormalClosure, "", text, text)
+	s.closeWithReasons(websocket.CloseNormalClosure, "", text, text, by)
 }
 
 func (s *PubSub) finished() {
@@ -180,7 +180,7 @@ func (s *PubSub) decode(opcode int, data []byte) (any, string, *violation) {
 
 // receive carries out immediately what must not wait for an event handler, and
 // puts the rest in line.
-func (s *PubSub) receive(f any, size int) {
+func (s *PubSub) receive(f any, size int, by *journal.Cause) {
 	switch u := f.(type) {
 	case wire.SequenceAck:
 		s.acknowledge(u.SequenceID)
@@ -188,20 +188,20 @@ func (s *PubSub) receive(f any, size int) {
 		s.calls.cancel(u.InvocationID)
 	case wire.Invoke:
 		if in := s.beginInvocation(u); in != nil {
-			s.inbox.put(in, size, true)
+			s.inbox.put(in, size, true, by)
 		}
 	case wire.Event:
-		s.inbox.put(f, size, true)
+		s.inbox.put(f, size, true, by)
 	default:
-		s.inbox.put(f, size, false)
+		s.inbox.put(f, size, false, by)
 	}
 }
 
-func (s *PubSub) execute(f any) {
+func (s *PubSub) execute(f any, by *journal.Cause) {
 	switch u := f.(type) {
 	case wire.JoinGroup:
-		s.acked(u.AckID, func() *wire.Error {
-			if !s.conn.TryJoin(u.Group) {
+		s.acked(u.AckID, by, func() *wire.Error {
+			if !s.conn.TryJoin(u.Group, by) {
 				return forbidden("join", u.Group)
 			}
 			return nil
@@ -209,47 +209,47 @@ func (s *PubSub) execute(f any) {
 	case wire.LeaveGroup:
 		// To leave a group that the client is not in succeeds: the result is what it
 		// asked for. (What the service answers then is not documented.)
-		s.acked(u.AckID, func() *wire.Error {
-			if !s.conn.TryLeave(u.Group) {
+		s.acked(u.AckID, by, func() *wire.Error {
+			if !s.conn.TryLeave(u.Group, by) {
 				return forbidden("leave", u.Group)
 			}
 			return nil
 		})
 	case wire.SendToGroup:
-		s.acked(u.AckID, func() *wire.Error {
+		s.acked(u.AckID, by, func() *wire.Error {
 			if u.Stream != nil {
 				return s.openStream(u)
 			}
-			return s.sendToGroup(u)
+			return s.sendToGroup(u, by)
 		})
 	case wire.Event:
-		s.raiseEvent(u)
+		s.raiseEvent(u, by)
 	case *invocation:
-		s.invoke(u)
+		s.invoke(u, by)
 	case wire.Ping:
 		s.reply(wire.Pong{})
 	case wire.StreamData:
-		s.receiveStreamData(u)
+		s.receiveStreamData(u, by)
 	case wire.StreamEnd:
 		s.receiveStreamEnd(u)
 	case wire.SetGroupState:
-		s.acked(u.AckID, func() *wire.Error {
+		s.acked(u.AckID, by, func() *wire.Error {
 			if _, may := s.conn.GroupStateRoles(); !may {
-				if e := s.lacks(webpubsub.RoleSetGroupState, "set its state in", u.Group); e != nil {
+				if e := s.lacks(webpubsub.RoleSetGroupState, "set its state in", u.Group, by); e != nil {
 					return e
 				}
 			}
 			return s.conn.SetState(u.Group, u.State)
 		})
 	case wire.SubscribeGroupState:
-		s.subscribeState(u)
+		s.subscribeState(u, by)
 	case wire.UnsubscribeGroupState:
-		s.acked(u.AckID, func() *wire.Error { s.conn.UnsubscribeState(u.Group); return nil })
+		s.acked(u.AckID, by, func() *wire.Error { s.conn.UnsubscribeState(u.Group); return nil })
 	}
 }
 
-func (s *PubSub) sendToGroup(u wire.SendToGroup) *wire.Error {
-	m := broker.Message{Data: groupData(s.conn, u.Group, u.Message)}
+func (s *PubSub) sendToGroup(u wire.SendToGroup, by *journal.Cause) *wire.Error {
+	m := broker.Message{Data: groupData(s.conn, u.Group, u.Message), Cause: by}
 	if u.TTLSeconds > 0 {
 		m.Expires = time.Now().Add(time.Duration(u.TTLSeconds) * time.Second)
 	}
@@ -262,50 +262,50 @@ func forbidden(verb, group string) *wire.Error {
 
 // raiseEvent raises a user event. The reply of the handler reaches the client
 // before the ack does.
-func (s *PubSub) raiseEvent(u wire.Event) {
+func (s *PubSub) raiseEvent(u wire.Event, by *journal.Cause) {
 	if s.repeated(u.AckID) {
 		return
 	}
-	r, err := s.events.Call(context.Background(), userEvent(u.Name, u.Message))
+	r, err := s.events.Call(context.Background(), userEvent(u.Name, u.Message), by)
 	var m webpubsub.Message
 	if err == nil {
 		m, err = r.Message()
 	}
 	if err != nil {
-		s.finishAck(u.AckID, &wire.Error{Name: errInternal, Message: internalError})
+		s.finishAck(u.AckID, &wire.Error{Name: errInternal, Message: internalError}, by)
 		return
 	}
 	if !m.IsZero() {
 		b := broker.Message{Data: wire.Data{From: wire.FromServer, Message: m}}
 		if s.Deliver(&b); b.Err != nil {
-			s.conn.Journal(journal.Entry{Kind: journal.EventFailed, Name: u.Name, Reason: b.Err.Error()})
-			s.finishAck(u.AckID, &wire.Error{Name: errInternal, Message: internalError})
+			s.conn.Journal(journal.Entry{Kind: journal.EventFailed, Name: u.Name, Reason: b.Err.Error(), Cause: by})
+			s.finishAck(u.AckID, &wire.Error{Name: errInternal, Message: internalError}, by)
 			return
 		}
 	}
-	s.finishAck(u.AckID, nil)
+	s.finishAck(u.AckID, nil, by)
 }
 
 // subscribeState sends the ack before the snapshot, and the snapshot before every
 // later update.
-func (s *PubSub) subscribeState(u wire.SubscribeGroupState) {
+func (s *PubSub) subscribeState(u wire.SubscribeGroupState, by *journal.Cause) {
 	if s.repeated(u.AckID) {
 		return
 	}
 	if may, _ := s.conn.GroupStateRoles(); !may {
-		if e := s.lacks(webpubsub.RoleGetGroupState, "read the state of", u.Group); e != nil {
-			s.finishAck(u.AckID, e)
+		if e := s.lacks(webpubsub.RoleGetGroupState, "read the state of", u.Group, by); e != nil {
+			s.finishAck(u.AckID, e, by)
 			return
 		}
 	}
-	if e := s.conn.SubscribeState(u.Group, func() { s.finishAck(u.AckID, nil) }); e != nil {
-		s.finishAck(u.AckID, e)
+	if e := s.conn.SubscribeState(u.Group, func() { s.finishAck(u.AckID, nil, by) }); e != nil {
+		s.finishAck(u.AckID, e, by)
 	}
 }
 
 // lacks rejects what a client does with group state without a role, or warns once.
 // What the service does is not documented.
-func (s *PubSub) lacks(role, verb, group string) *wire.Error {
+func (s *PubSub) lacks(role, verb, group string, by *journal.Cause) *wire.Error {
 	if s.srv.RequireGroupStateRoles {
 		return forbidden(verb, group)
 	}
@@ -314,7 +314,7 @@ func (s *PubSub) lacks(role, verb, group string) *wire.Error {
 			s.warned = make(map[string]bool)
 		}
 		s.warned[role] = true
-		s.conn.Journal(journal.Entry{Kind: journal.Warned, Name: "groupState", Reason: fmt.Sprintf(
+		s.conn.Journal(journal.Entry{Kind: journal.Warned, Name: "groupState", Cause: by, Reason: fmt.Sprintf(
 			"the client may %s group '%s' here without the role %s: the service may reject it, so grant the role in the access token or the response to connect", verb, group, role)})
 	}
 	return nil

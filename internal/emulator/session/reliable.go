@@ -62,7 +62,7 @@ func (s *PubSub) acknowledge(id uint64) {
 // Recovers reports whether the client can recover its connection.
 func (s *PubSub) Recovers() bool { return s.protocol.Reliable() }
 
-func (s *PubSub) linkLost(l *transport.Link, code int, reason, why string) {
+func (s *PubSub) linkLost(l *transport.Link, code int, reason, why string, by *journal.Cause) {
 	if !s.release(l) {
 		return
 	}
@@ -72,10 +72,10 @@ func (s *PubSub) linkLost(l *transport.Link, code int, reason, why string) {
 	final := code == websocket.CloseNormalClosure || code == websocket.CloseNoStatusReceived
 	if s.protocol.Reliable() && !final {
 		const expired = "The connection recovery timeout expired."
-		s.detach(code, why, s.srv.RecoveryWindow, expired, expired)
+		s.detach(code, why, s.srv.RecoveryWindow, expired, expired, by)
 		return
 	}
-	s.finish(code, reason, why)
+	s.finish(code, reason, why, by)
 }
 
 // Recover moves the connection to a new link, which has been upgraded, and queues
@@ -85,7 +85,7 @@ func (s *PubSub) linkLost(l *transport.Link, code int, reason, why string) {
 // Nothing else is sent, as the service does it, with two exceptions: the official
 // JavaScript client resumes its streams on a connected frame only, and the frames
 // of group states are not among those that are kept.
-func (s *PubSub) Recover(l *transport.Link) bool {
+func (s *PubSub) Recover(l *transport.Link, by *journal.Cause) bool {
 	if s.resumeStreams() {
 		if connected, err := s.connectedFrame(); err == nil {
 			l.Push(transport.Item{Frame: connected})
@@ -107,7 +107,7 @@ func (s *PubSub) Recover(l *transport.Link) bool {
 	}
 	s.mu.Unlock()
 	s.conn.ResendStates()
-	s.conn.Journal(journal.Entry{Kind: journal.Recovered})
+	s.conn.Journal(journal.Entry{Kind: journal.Recovered, Cause: by})
 	l.Start()
 	s.srv.Tasks.Background(func() { s.serve(l) })
 	return true
@@ -118,6 +118,6 @@ func (s *PubSub) Status() broker.Status {
 	st := s.base.Status()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st.Unacked = len(s.unacked)
+	st.Unacked, st.Kept = len(s.unacked), s.bytes
 	return st
 }

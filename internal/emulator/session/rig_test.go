@@ -52,7 +52,7 @@ func newRig(t *testing.T, handler func(name, body string) (int, string)) *rig {
 	dispatcher := upstream.New(upstream.Options{
 		Client:  &http.Client{Transport: events.NewTransport(roundTripper(r.serveEvent))},
 		Keys:    []string{"key"},
-		Observe: func(a upstream.Attempt) { events.JournalAttempt(r.journal, a) },
+		Observe: func(ctx context.Context, a upstream.Attempt) { events.JournalAttempt(ctx, r.journal, a) },
 	})
 	handlers := []upstream.Handler{{
 		URL: "http://localhost/events", UserEvents: "*",
@@ -64,7 +64,7 @@ func newRig(t *testing.T, handler func(name, body string) (int, string)) *rig {
 	}
 	r.srv = &session.Server{
 		Transport: transport.New(&r.tasks, 100, 16<<20),
-		Tasks:     &r.tasks, Faults: fault.NewSet(ctx, func(fault.Fault, fault.Target) {}),
+		Tasks:     &r.tasks, Journal: r.journal, Faults: fault.NewSet(ctx, func(fault.Fault, fault.Target) {}),
 		RecoveryWindow: 30 * time.Second, MaxMessages: 10, MaxBytes: 16 << 20,
 		KeepAlive:         func(string) time.Duration { return 20 * time.Second },
 		ReconnectionToken: func(id string) (string, error) { return id, nil },
@@ -106,7 +106,7 @@ func (r *rig) serveClient(w http.ResponseWriter, req *http.Request) {
 	}
 	if id := req.URL.Query().Get("recover"); id != "" {
 		l := r.srv.Transport.NewLink()
-		if upgrade(l) && !r.hub.Conn(id).Session.(*session.PubSub).Recover(l) {
+		if upgrade(l) && !r.hub.Conn(id).Session.(*session.PubSub).Recover(l, nil) {
 			r.t.Errorf("%s cannot be recovered", id)
 		}
 		return

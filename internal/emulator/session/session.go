@@ -46,6 +46,7 @@ type Server struct {
 	Transport *transport.Transport
 	Tasks     *task.Group
 	Faults    *fault.Set
+	Journal   *journal.Journal
 	// RecoveryWindow is how long a connection outlives its WebSocket.
 	RecoveryWindow time.Duration
 	// MaxMessages and MaxBytes bound what is kept for a client, and what it sent
@@ -63,8 +64,8 @@ type Server struct {
 // client is what base asks of the session that embeds it.
 type client interface {
 	broker.Session
-	// execute carries out one frame.
-	execute(frame any)
+	// execute carries out one frame. by is the cause of what follows from it.
+	execute(frame any, by *journal.Cause)
 	// lastFrame returns the frame that ends the link: a close frame, and before it
 	// what the protocol sends. base.mu is held.
 	lastFrame(closing *frame.Frame) *frame.Frame
@@ -73,7 +74,7 @@ type client interface {
 	tooSlow(reason string)
 	// linkLost is called when the link has ended. code is the close code of the
 	// peer, heard its reason, and why the reason for the journal.
-	linkLost(l *transport.Link, code int, heard, why string)
+	linkLost(l *transport.Link, code int, heard, why string, by *journal.Cause)
 	// finished is called once, when the connection has left the hub.
 	finished()
 	// completed is called after it, when the frames that the client sent before have
@@ -97,6 +98,7 @@ type base struct {
 	ended    bool            // out of the hub for good
 	closing  bool            // about to be closed for reading too slowly
 	dropped  string          // why the emulator dropped the link, if it did
+	by       *journal.Cause  // of that
 	recovery *time.Timer     // runs while detached
 }
 
@@ -130,13 +132,13 @@ func (b *base) adopt(l *transport.Link) {
 // must not miss it. Its own frames wait until then.
 func (b *base) open(groups []string, connected journal.Entry, upgrade func(*transport.Link) bool) {
 	l := b.link
-	b.conn.Hub.Add(b.conn, groups)
+	b.conn.Hub.Add(b.conn, groups, connected.Cause)
 	if !upgrade(l) {
-		b.finish(0, "", "the client gave up during the handshake")
+		b.finish(0, "", "the client gave up during the handshake", connected.Cause)
 		return
 	}
 	b.conn.Journal(connected)
-	b.raiseConnected()
+	b.raiseConnected(connected.Cause)
 	l.Start()
 	b.srv.Tasks.Background(func() { b.serve(l) })
 }
@@ -146,25 +148,25 @@ func (b *base) Events() *events.Source { return b.events }
 
 // The notifications of a connection's beginning and end, and of its groups.
 
-func (b *base) raiseConnected() {
-	b.events.Notify(upstream.Event{Kind: upstream.Connected, Name: "connected", ContentType: "application/json", Body: []byte("{}")})
+func (b *base) raiseConnected(by *journal.Cause) {
+	b.events.Notify(upstream.Event{Kind: upstream.Connected, Name: "connected", ContentType: "application/json", Body: []byte("{}")}, by)
 }
 
-func (b *base) raiseDisconnected(reason string) {
+func (b *base) raiseDisconnected(reason string, by *journal.Cause) {
 	body, _ := json.Marshal(b.client.disconnected(reason))
-	b.events.Notify(upstream.Event{Kind: upstream.Disconnected, Name: "disconnected", ContentType: "application/json", Body: body})
+	b.events.Notify(upstream.Event{Kind: upstream.Disconnected, Name: "disconnected", ContentType: "application/json", Body: body}, by)
 }
 
 func (b *base) disconnected(reason string) any { return map[string]string{"reason": reason} }
 
 // Joined implements [broker.Session].
-func (b *base) Joined(group string) {
-	b.events.Notify(upstream.Event{Kind: upstream.GroupJoined, Name: upstream.GroupJoined.String(), Group: group})
+func (b *base) Joined(group string, by *journal.Cause) {
+	b.events.Notify(upstream.Event{Kind: upstream.GroupJoined, Name: upstream.GroupJoined.String(), Group: group}, by)
 }
 
 // Left implements [broker.Session].
-func (b *base) Left(group string) {
-	b.events.Notify(upstream.Event{Kind: upstream.GroupLeft, Name: upstream.GroupLeft.String(), Group: group})
+func (b *base) Left(group string, by *journal.Cause) {
+	b.events.Notify(upstream.Event{Kind: upstream.GroupLeft, Name: upstream.GroupLeft.String(), Group: group}, by)
 }
 
 // send queues a frame that nobody else keeps.
@@ -196,7 +198,7 @@ func (b *base) closeSlow(reason string) {
 	b.closing = true
 	b.client.tooSlow(reason)
 	b.srv.Tasks.Go(func() {
-		b.Close(websocket.ClosePolicyViolation, reason, "SlowClient: the client reads more slowly than messages come in")
+		b.Close(websocket.ClosePolicyViolation, reason, "SlowClient: the client reads more slowly than messages come in", nil)
 	})
 }
 
@@ -204,14 +206,16 @@ func (b *base) tooSlow(string) {}
 
 // Close implements [broker.Session]: the reason is for the event handlers, and
 // for the client as far as a close frame holds it; why is the journal's.
-func (b *base) Close(code int, reason, why string) { b.closeWithReasons(code, reason, reason, why) }
+func (b *base) Close(code int, reason, why string, by *journal.Cause) {
+	b.closeWithReasons(code, reason, reason, why, by)
+}
 
 // closeWithReasons is Close if the event handlers get another reason than the
 // client. What the client sent and was not carried out is dropped: it gets no
 // acknowledgement.
-func (b *base) closeWithReasons(code int, reason, eventReason, why string) {
+func (b *base) closeWithReasons(code int, reason, eventReason, why string, by *journal.Cause) {
 	b.inbox.drop()
-	if !b.finish(code, eventReason, why) {
+	if !b.finish(code, eventReason, why, by) {
 		return
 	}
 	b.mu.Lock()
@@ -226,8 +230,8 @@ func (b *base) lastFrame(closing *frame.Frame) *frame.Frame { return closing }
 // finish takes the connection out of its hub and raises the disconnected event
 // behind the events that the client raised before. It reports false if that has
 // happened before.
-func (b *base) finish(status int, eventReason, why string) bool {
-	if !b.conn.Remove() {
+func (b *base) finish(status int, eventReason, why string, by *journal.Cause) bool {
+	if !b.conn.Remove(by) {
 		return false
 	}
 	b.mu.Lock()
@@ -235,10 +239,10 @@ func (b *base) finish(status int, eventReason, why string) bool {
 	b.stopRecovery()
 	b.mu.Unlock()
 	b.client.finished()
-	b.conn.Journal(journal.Entry{Kind: journal.Disconnected, Status: status, Reason: why})
+	b.conn.Journal(journal.Entry{Kind: journal.Disconnected, Status: status, Reason: why, Cause: by})
 	b.inbox.end(func() {
 		b.client.completed()
-		b.raiseDisconnected(eventReason)
+		b.raiseDisconnected(eventReason, by)
 	})
 	return true
 }
@@ -259,20 +263,20 @@ func (b *base) Abandon() {
 func (b *base) abandoned() {}
 
 // Drop implements [broker.Session].
-func (b *base) Drop(why string) bool {
+func (b *base) Drop(why string, by *journal.Cause) bool {
 	b.mu.Lock()
 	l := b.link
 	b.mu.Unlock()
 	if l != nil {
-		b.drop(l, why)
+		b.drop(l, why, by)
 	}
 	return l != nil
 }
 
-func (b *base) drop(l *transport.Link, why string) {
+func (b *base) drop(l *transport.Link, why string, by *journal.Cause) {
 	b.mu.Lock()
 	if b.link == l {
-		b.dropped = why
+		b.dropped, b.by = why, by
 	}
 	b.mu.Unlock()
 	l.Reset()
@@ -315,15 +319,15 @@ func (b *base) linkEnded(l *transport.Link, err error) {
 		b.mu.Unlock()
 		return
 	}
-	dropped := b.dropped
-	b.dropped = ""
+	dropped, by := b.dropped, b.by
+	b.dropped, b.by = "", nil
 	b.mu.Unlock()
 	// A client that vanished gave no reason; the emulator may know one.
 	code, reason, why := websocket.CloseAbnormalClosure, connectionEnded, dropped
 	if closed != nil && closed.Code != code { // 1006 is no close frame, and its text gorilla's
 		code, reason, why = closed.Code, closed.Text, closed.Text
 	}
-	b.client.linkLost(l, code, reason, why)
+	b.client.linkLost(l, code, reason, why, by)
 }
 
 // connectionEnded is the reason in the disconnected event if there is no other.
@@ -346,7 +350,7 @@ func (b *base) release(l *transport.Link) bool {
 //
 // The journal entry comes when the timer runs: a test may wait for it and then
 // let the time pass.
-func (b *base) detach(code int, lost string, window time.Duration, eventReason, why string) {
+func (b *base) detach(code int, lost string, window time.Duration, eventReason, why string, by *journal.Cause) {
 	b.mu.Lock()
 	ended := b.ended
 	if !ended && b.link == nil {
@@ -354,7 +358,7 @@ func (b *base) detach(code int, lost string, window time.Duration, eventReason, 
 	}
 	b.mu.Unlock()
 	if !ended {
-		b.conn.Journal(journal.Entry{Kind: journal.Detached, Status: code, Reason: lost})
+		b.conn.Journal(journal.Entry{Kind: journal.Detached, Status: code, Reason: lost, Cause: by})
 	}
 }
 
@@ -368,7 +372,7 @@ func (b *base) startRecovery(code int, window time.Duration, eventReason, why st
 		if !expired {
 			return
 		}
-		b.finish(code, eventReason, why)
+		b.finish(code, eventReason, why, nil)
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if b.link != nil {
@@ -406,10 +410,10 @@ func (b *base) applyFaults(at fault.Point, name string, l *transport.Link) bool 
 
 func (b *base) suffer(do fault.Action, l *transport.Link) {
 	if do.Kind == fault.Close {
-		b.Close(do.Code, do.Reason, "a fault closed the connection")
+		b.Close(do.Code, do.Reason, "a fault closed the connection", nil)
 		return
 	}
-	b.drop(l, "a fault dropped the connection")
+	b.drop(l, "a fault dropped the connection", nil)
 }
 
 // violation is how a client broke the protocol.
@@ -421,13 +425,13 @@ type violation struct {
 
 // violated ends a connection whose client broke the protocol. It cannot be
 // recovered: what the client meant is lost.
-func (b *base) violated(v *violation) {
-	b.conn.Journal(journal.Entry{Kind: journal.Refused, Status: v.code, Reason: v.why})
+func (b *base) violated(v *violation, by *journal.Cause) {
+	b.conn.Journal(journal.Entry{Kind: journal.Refused, Status: v.code, Reason: v.why, Cause: by})
 	heard := v.reason
 	if v.code == websocket.CloseProtocolError {
 		heard = connectionEnded
 	}
-	b.closeWithReasons(v.code, v.reason, heard, v.reason)
+	b.closeWithReasons(v.code, v.reason, heard, v.reason, by)
 }
 
 // readFailed closes a link that brought something other than a WebSocket
@@ -438,11 +442,11 @@ func (b *base) readFailed(l *transport.Link, err error) bool {
 		b.violated(&violation{
 			websocket.CloseMessageTooBig, "The client message is too large.",
 			fmt.Sprintf("a message may have at most %d bytes", transport.MaxMessage),
-		})
+		}, nil)
 		return true
 	}
 	if transport.IsShortClose(err) {
-		b.violated(&violation{websocket.CloseProtocolError, "", err.Error()})
+		b.violated(&violation{websocket.CloseProtocolError, "", err.Error()}, nil)
 		return true
 	}
 	var closed *websocket.CloseError
@@ -453,6 +457,6 @@ func (b *base) readFailed(l *transport.Link, err error) bool {
 	// gorilla/websocket found a frame that breaks RFC 6455, and has sent the close
 	// frame itself. It has no type for these errors, only the prefix.
 	l.ClosedByReader()
-	b.violated(&violation{websocket.CloseProtocolError, "", "invalid WebSocket frame (RFC 6455, section 5): " + why})
+	b.violated(&violation{websocket.CloseProtocolError, "", "invalid WebSocket frame (RFC 6455, section 5): " + why}, nil)
 	return true
 }

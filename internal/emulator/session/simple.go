@@ -72,9 +72,9 @@ func (s *Simple) DeliverState(*broker.StateUpdate) {}
 
 // CloseByServer implements [broker.Session]. A simple client has only the close
 // frame to read the reason from.
-func (s *Simple) CloseByServer(reason string) {
+func (s *Simple) CloseByServer(reason string, by *journal.Cause) {
 	text := closedByServer(reason)
-	s.closeWithReasons(websocket.CloseNormalClosure, reason, text, text)
+	s.closeWithReasons(websocket.CloseNormalClosure, reason, text, text, by)
 }
 
 func closedByServer(reason string) string {
@@ -93,35 +93,37 @@ func (s *Simple) decode(opcode int, data []byte) (any, string, *violation) {
 	return m, "message", nil
 }
 
-func (s *Simple) receive(f any, size int) { s.inbox.put(f, size, !s.mode.ToGroup) }
+func (s *Simple) receive(f any, size int, by *journal.Cause) {
+	s.inbox.put(f, size, !s.mode.ToGroup, by)
+}
 
-func (s *Simple) execute(f any) {
+func (s *Simple) execute(f any, by *journal.Cause) {
 	m := f.(webpubsub.Message)
 	if s.mode.ToGroup {
-		if e := publish(s.conn, &broker.Message{Data: groupData(s.conn, s.mode.Group, m)}, s.mode.Group, s.mode.NoEcho); e != nil {
+		if e := publish(s.conn, &broker.Message{Data: groupData(s.conn, s.mode.Group, m), Cause: by}, s.mode.Group, s.mode.NoEcho); e != nil {
 			text := e.Message
 			if e.Name == errForbidden {
 				text = "The connection is not authorized for raw sendToGroup mode."
 			}
-			s.Close(websocket.ClosePolicyViolation, text, e.Message)
+			s.Close(websocket.ClosePolicyViolation, text, e.Message, by)
 		}
 		return
 	}
-	r, err := s.events.Call(context.Background(), userEvent("message", m))
+	r, err := s.events.Call(context.Background(), userEvent("message", m), by)
 	if err == nil {
 		m, err = r.SimpleMessage()
 	}
 	switch {
 	case err != nil:
-		s.Close(websocket.CloseInternalServerErr, internalError, "the event message failed: "+internalError)
+		s.Close(websocket.CloseInternalServerErr, internalError, "the event message failed: "+internalError, by)
 	case !m.IsZero():
 		s.send(payloadFrame(m))
 	}
 }
 
-func (s *Simple) linkLost(l *transport.Link, code int, reason, why string) {
+func (s *Simple) linkLost(l *transport.Link, code int, reason, why string, by *journal.Cause) {
 	if s.release(l) {
-		s.finish(code, reason, why)
+		s.finish(code, reason, why, by)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/webpubsub/internal/emulator/broker"
+	"example.com/webpubsub/internal/emulator/journal"
 	"example.com/webpubsub/internal/role"
 	"example.com/webpubsub/internal/wire"
 )
@@ -92,7 +93,7 @@ func (s *PubSub) checkStream(st *stream, u wire.SendToGroup) *wire.Error {
 
 // receiveStreamData publishes the message that is expected. One that has come
 // before is acknowledged again, and one that is ahead of its turn is rejected.
-func (s *PubSub) receiveStreamData(u wire.StreamData) {
+func (s *PubSub) receiveStreamData(u wire.StreamData, by *journal.Cause) {
 	s.streams.mu.Lock()
 	defer s.streams.mu.Unlock()
 	st := s.streams.open[u.StreamID]
@@ -111,7 +112,7 @@ func (s *PubSub) receiveStreamData(u wire.StreamData) {
 			Message: fmt.Sprintf("The message %d of the stream is expected, not %d.", st.next, *u.SequenceID),
 		})
 	default:
-		m := broker.Message{Data: groupData(s.conn, st.group, u.Message)}
+		m := broker.Message{Data: groupData(s.conn, st.group, u.Message), Cause: by}
 		m.Data.Stream = &wire.StreamInfo{StreamID: st.id, SequenceID: st.next}
 		if e := publish(s.conn, &m, st.group, st.noEcho); e != nil { // the permission was revoked
 			s.closeStream(st, e, &wire.StreamError{Name: e.Name, Message: e.Message})

@@ -7,6 +7,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"example.com/webpubsub/internal/emulator/fault"
+	"example.com/webpubsub/internal/emulator/journal"
 	"example.com/webpubsub/internal/emulator/transport"
 )
 
@@ -15,7 +16,7 @@ type receiver interface {
 	// decode reads a message. The frame's name is that by which faults select it.
 	decode(opcode int, data []byte) (frame any, name string, v *violation)
 	// receive takes a frame that the current link has brought.
-	receive(frame any, size int)
+	receive(frame any, size int, by *journal.Cause)
 }
 
 // serve reads a link to its end.
@@ -50,21 +51,31 @@ func (b *base) receive(l *transport.Link, opcode int, data []byte) {
 			b.violated(&violation{
 				websocket.CloseInvalidFramePayloadData, "The client message is not valid UTF-8.",
 				"a text message must be UTF-8 (RFC 6455, section 8.1)",
-			})
+			}, nil)
 		}
 		return
 	}
 	frame, name, v := r.decode(opcode, data)
+	by := b.cause(name, data)
 	if v == nil && !b.applyFaults(fault.AtReceive, name, l) {
 		return
 	}
 	switch {
 	case !b.current(l):
 	case v != nil:
-		b.violated(v)
+		b.violated(v, by)
 	default:
-		r.receive(frame, len(data))
+		r.receive(frame, len(data), by)
 	}
+}
+
+// cause returns the cause of what follows from a frame of the client.
+func (b *base) cause(name string, raw []byte) *journal.Cause {
+	by := b.srv.Journal.Begin(journal.CauseFrame)
+	if by != nil {
+		by.SetFrame(journal.Frame{Type: name, Protocol: journal.ProtocolName(b.conn.Subprotocol), Raw: journal.NewPayload(raw, "")})
+	}
+	return by
 }
 
 func opcodeViolation(kind, want, protocol string) *violation {

@@ -4,34 +4,46 @@
 const $ = (id) => document.getElementById(id);
 const keep = 2000; // lines of the journal that the page holds
 
-// The token comes in the address and leaves it at once, so that it is not on
+// The token comes in the address and leaves it immediately, so that it is not on
 // screen; the session remembers it for a reload.
 const address = new URL(location.href);
-if (address.searchParams.has("token")) {
-  sessionStorage.setItem("token", address.searchParams.get("token"));
+const given = new URLSearchParams(address.hash.slice(1)).get("token");
+if (given) {
+  sessionStorage.setItem("token", given);
   history.replaceState(null, "", address.pathname);
 }
 const headers = { Authorization: `Bearer ${sessionStorage.getItem("token") ?? ""}` };
 
 let next = 0;
+let instance = "";
 let hubs = [];
 let shown = "";
 
+async function call(path, options = {}) {
+  const response = await fetch(`../_emulator/v1${path}`, { headers, ...options });
+  const body = await response.json();
+  if (!response.ok) throw new Error(body.error.message);
+  return body;
+}
+
 async function poll() {
   try {
-    const response = await fetch(`state?after=${next}`, { headers });
-    if (!response.ok) throw new Error((await response.text()) || response.statusText);
-    const state = await response.json();
-    if (state.Next < next) {
+    const journal = await call(`/journal?limit=1000&after=${next}`);
+    if (journal.instance !== instance) {
       // The emulator is another one than before.
+      const first = instance === "";
+      instance = journal.instance;
       next = 0;
-      setTimeout(poll);
-      return;
+      if (!first) {
+        setTimeout(poll);
+        return;
+      }
     }
-    next = state.Next;
-    hubs = state.Hubs ?? [];
-    addEntries(state.Entries ?? []);
+    next = journal.value.at(-1)?.id ?? next;
+    addEntries(journal.value);
+    hubs = (await call("/hubs?limit=100")).value;
     showHubs();
+    await showHub();
     delete $("summary").dataset.lost;
   } catch (err) {
     $("summary").textContent = err instanceof TypeError ? "The emulator does not answer." : err.message;
@@ -41,58 +53,62 @@ async function poll() {
 }
 
 function showHubs() {
-  const total = hubs.reduce((n, h) => n + h.Total, 0);
+  const total = hubs.reduce((n, h) => n + h.connections, 0);
   $("summary").textContent = `${plural(total, "connection")} in ${plural(hubs.length, "hub")}`;
   const select = $("hub");
-  const names = hubs.map((h) => h.Name);
+  const names = hubs.map((h) => h.name);
   if ([...select.options].map((o) => o.value).join("\n") !== names.join("\n")) {
     const chosen = select.value;
     select.replaceChildren(...names.map((n) => new Option(n, n)));
     if (names.includes(chosen)) select.value = chosen;
   }
-  showHub();
 }
 
-function showHub() {
-  const hub = hubs.find((h) => h.Name === $("hub").value);
-  const text = JSON.stringify(hub ?? null);
+async function showHub() {
+  const hub = hubs.find((h) => h.name === $("hub").value);
+  const connections = hub ? (await call(`/connections?limit=500&hub=${encodeURIComponent(hub.name)}`)).value : [];
+  const text = JSON.stringify([hub ?? null, connections]);
   if (text === shown) return; // nothing moves under the pointer for no reason
   shown = text;
-  const connections = hub?.Connections ?? [];
   $("nobody").hidden = connections.length > 0;
   $("connections").replaceChildren(...connections.map(row));
-  if (hub && hub.Total > connections.length) {
-    $("connections").append(element("tr", {}, element("td", { colSpan: 6, className: "muted" }, `and ${hub.Total - connections.length} more`)));
+  if (hub && hub.connections > connections.length) {
+    $("connections").append(element("tr", {}, element("td", { colSpan: 6, className: "muted" }, `and ${hub.connections - connections.length} more`)));
   }
-  const groups = [...new Set(connections.flatMap((c) => c.Groups ?? []))].sort();
+  const groups = [...new Set(connections.flatMap((c) => c.groups))].sort();
   $("groups").replaceChildren(...groups.map((g) => new Option(g, g)));
 }
 
 function row(c) {
-  const state = c.Interrupted ? "lost, may come back" : c.Unacked ? `${c.Unacked} not acknowledged` : "open";
+  const state = c.state === "interrupted" ? "lost, may come back" : c.unacked ? `${c.unacked} not acknowledged` : "open";
+  const more = c.groupCount - c.groups.length;
   return element("tr", {},
-    element("td", {}, c.UserID || element("span", { className: "muted" }, "anonymous")),
-    element("td", { className: "id" }, c.ID),
-    element("td", {}, c.Subprotocol ? c.Subprotocol.replace(".webpubsub.azure.v1", "") : element("span", { className: "muted" }, "none")),
-    element("td", {}, ...(c.Groups ?? []).map((g) => element("span", { className: "chip" }, g)), ...(c.MoreGroups ? [element("span", { className: "muted" }, `and ${c.MoreGroups} more`)] : [])),
-    element("td", { className: c.Interrupted ? "detached" : "" }, state),
-    element("td", { className: "actions" }, action(c, "cut", "Cut the network connection, as a lost one would be"), action(c, "close", "Close as the application server does")));
+    element("td", {}, c.userId || element("span", { className: "muted" }, "anonymous")),
+    element("td", { className: "id" }, c.id),
+    element("td", {}, c.protocol),
+    element("td", {}, ...c.groups.map((g) => element("span", { className: "chip" }, g)), ...(more ? [element("span", { className: "muted" }, `and ${more} more`)] : [])),
+    element("td", { className: c.state === "interrupted" ? "detached" : "" }, state),
+    element("td", { className: "actions" }, action(c, "reset", "Reset the network connection, as a lost one would be"), action(c, "close", "Close as the application server does")));
 }
 
 function action(c, name, title) {
-  const b = element("button", { type: "button", title, ariaLabel: `${name} ${c.UserID || c.ID}` }, name);
-  b.onclick = () => perform({ action: name, hub: $("hub").value, connection: c.ID });
+  const b = element("button", { type: "button", title, ariaLabel: `${name} ${c.userId || c.id}` }, name);
+  b.onclick = () => perform(`/hubs/${encodeURIComponent(c.hub)}/connections/${encodeURIComponent(c.id)}/${name}`);
   return b;
 }
 
-async function perform(what) {
-  const response = await fetch("do", { method: "POST", headers, body: JSON.stringify(what) });
-  if (!response.ok) addEntries([{ Time: new Date().toISOString(), Text: await response.text(), Warning: true }]);
+async function perform(path, body) {
+  try {
+    await call(path, { method: "POST", body: body && JSON.stringify(body) });
+  } catch (err) {
+    addEntries([{ time: new Date().toISOString(), text: err.message, warning: true }]);
+  }
 }
 
 $("send").onsubmit = async (e) => {
   e.preventDefault();
-  await perform({ action: "send", hub: $("hub").value, group: $("group").value, text: $("text").value });
+  const group = $("group").value;
+  await perform(`/hubs/${encodeURIComponent($("hub").value)}${group && `/groups/${encodeURIComponent(group)}`}/send`, { data: $("text").value });
   $("text").value = "";
 };
 
@@ -100,8 +116,8 @@ function addEntries(entries) {
   const list = $("journal");
   const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
   for (const e of entries) {
-    const li = element("li", { className: e.Warning ? "problem" : "" },
-      element("time", { dateTime: e.Time }, new Date(e.Time).toLocaleTimeString([], { hour12: false })), e.Text);
+    const li = element("li", { className: e.warning ? "problem" : "" },
+      element("time", { dateTime: e.time }, new Date(e.time).toLocaleTimeString([], { hour12: false })), e.text);
     li.hidden = !wanted(li);
     list.append(li);
   }

@@ -1,0 +1,88 @@
+package settings
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+)
+
+// HubForm is the settings of a hub as they are written in a file of settings.
+type HubForm struct {
+	EventHandlers []HandlerForm `json:"eventHandlers"`
+	Anonymous     string        `json:"anonymousConnectPolicy"`
+	KeepAlive     int           `json:"webSocketKeepAliveIntervalInSeconds"`
+}
+
+// HandlerForm is one event handler of a [HubForm].
+type HandlerForm struct {
+	URL          string        `json:"urlTemplate"`
+	UserEvents   string        `json:"userEventPattern,omitempty"`
+	SystemEvents []string      `json:"systemEvents,omitempty"`
+	Presence     *PresenceForm `json:"groupPresenceEvents,omitempty"`
+	Auth         *AuthForm     `json:"auth,omitempty"`
+}
+
+// PresenceForm is the group presence events of an event handler.
+type PresenceForm struct {
+	EventNames   []string `json:"eventNames,omitempty"`
+	GroupFilters []string `json:"groupFilters,omitempty"`
+}
+
+// AuthForm is how requests to an event handler are authenticated.
+type AuthForm struct {
+	Type            string          `json:"type"`
+	ManagedIdentity ManagedIdentity `json:"managedIdentity"`
+}
+
+// ManagedIdentity is the identity of an [AuthForm].
+type ManagedIdentity struct {
+	Resource string `json:"resource"`
+}
+
+// Form returns the settings in that form, which [ReadHub] reads.
+func Form(h Hub) HubForm {
+	f := HubForm{EventHandlers: []HandlerForm{}, Anonymous: "deny", KeepAlive: int(h.KeepAlive / time.Second)}
+	if h.AllowAnonymous {
+		f.Anonymous = "allow"
+	}
+	for _, e := range h.EventHandlers {
+		out := HandlerForm{URL: e.URL, UserEvents: e.UserEvents, SystemEvents: e.SystemEvents}
+		if len(e.GroupEvents) > 0 || len(e.GroupFilters) > 0 {
+			out.Presence = &PresenceForm{e.GroupEvents, e.GroupFilters}
+		}
+		if e.Audience != "" {
+			out.Auth = &AuthForm{"ManagedIdentity", ManagedIdentity{e.Audience}}
+		}
+		f.EventHandlers = append(f.EventHandlers, out)
+	}
+	return f
+}
+
+// ReadHub reads the settings of one hub: what a file of settings has below the
+// hub's name.
+func ReadHub(data []byte) (Hub, error) {
+	if len(data) > maxFile {
+		return Hub{}, errors.New("the settings exceed 1 MiB")
+	}
+	// It is read as a part of a file, so that errors have a line and a path.
+	f := reader{data: slices.Concat([]byte(`{"hub":`), data, []byte("}")), lines: make(map[string]int), line: 1}
+	if err := f.scan(); err != nil {
+		return Hub{}, err
+	}
+	var top struct {
+		Hub json.RawMessage `json:"hub"`
+	}
+	if err := f.decode("", f.data, &top); err != nil {
+		return Hub{}, err
+	}
+	if len(top.Hub) == 0 || top.Hub[0] != '{' {
+		return Hub{}, errors.New("the settings are no object")
+	}
+	h, err := f.hub("hub", top.Hub)
+	if err != nil {
+		return Hub{}, err
+	}
+	_, err = normalize(map[string]Hub{"hub": h})
+	return h, err
+}
