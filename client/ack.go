@@ -25,8 +25,8 @@ func (s *session) isNew(seq uint64) bool {
 	return true
 }
 
-// takeAck returns the number to acknowledge: everything up to it is in the event
-// queue.
+// takeAck returns the sequence ID to acknowledge. All messages up to it have been
+// added to the event queue.
 func (s *session) takeAck() uint64 {
 	s.ackPending.Store(false)
 	n := s.queuedSeq.Load()
@@ -34,10 +34,9 @@ func (s *session) takeAck() uint64 {
 	return n
 }
 
-// acknowledge queues a sequence ack if the service does not know yet which
-// messages are in the event queue, or only if many of them are not acknowledged.
-// One ack is queued at a time, and is given its number when it is written, so
-// that a service that does not read costs no memory.
+// acknowledge queues a sequence ack if there are messages to acknowledge, or only if
+// there are many. At most one ack is queued, and its sequence ID is chosen when it
+// is written, so that the memory is bounded if the service does not read.
 func (l *link) acknowledge(onlyGap bool) {
 	s := l.session.Load()
 	if s == nil {

@@ -16,8 +16,8 @@ import (
 	"example.com/webpubsub/emulator"
 )
 
-// hose is a service that sends one client as many messages as it is told, in
-// large writes.
+// hose is a service that sends one client the given numbers of messages, in large
+// writes.
 func hose(b *testing.B, messages <-chan int) (url string) {
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ws, err := upgrader.Upgrade(w, r, nil)
@@ -84,8 +84,8 @@ func BenchmarkReceive(b *testing.B) {
 	close(messages)
 }
 
-// BenchmarkReceiveBare is what a program without a client would do: no
-// recovery, no acks, no queue.
+// BenchmarkReceiveBare is the baseline: gorilla/websocket and encoding/json, without
+// recovery, acknowledgements and an event queue.
 func BenchmarkReceiveBare(b *testing.B) {
 	messages := make(chan int, 1)
 	defer close(messages)
@@ -121,7 +121,7 @@ func BenchmarkReceiveBare(b *testing.B) {
 	}
 }
 
-// BenchmarkSend waits for the ack of each message; parallel calls share the
+// BenchmarkSend waits for the acknowledgement of each message. Parallel calls share
 // writes.
 func BenchmarkSend(b *testing.B) {
 	srv := emulator.StartT(b, emulator.Options{})

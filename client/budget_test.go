@@ -14,7 +14,7 @@ import (
 	"example.com/webpubsub/client"
 )
 
-// dials returns how often the client connected since the last call.
+// dials returns the number of handshakes since the last call.
 func (s *script) dials() int {
 	n := 0
 	for {
@@ -27,8 +27,7 @@ func (s *script) dials() int {
 	}
 }
 
-// answerAll handles every connection that the client makes from now on, until
-// the test ends.
+// answerAll calls f for every connection that the client makes until the test ends.
 func (s *script) answerAll(f func(p *peer)) {
 	go func() {
 		for {
@@ -42,7 +41,7 @@ func (s *script) answerAll(f func(p *peer)) {
 	}()
 }
 
-// hangUp drops the connection when the client has closed it, at last.
+// hangUp reads until the client has ended the connection.
 func (p *peer) hangUp() {
 	for {
 		if _, _, err := p.ws.ReadMessage(); err != nil {
@@ -52,29 +51,29 @@ func (p *peer) hangUp() {
 	}
 }
 
-// A service that accepts each attempt to recover and fails afterwards used to be
-// dialed up to 7,000 times a second, forever: each accepted handshake started the
-// recovery window again, and each frame, even a repeated one, restored
-// everything. Now such a connection is given up when the window is over, and a
-// new one is made.
+// Regression test: a service that accepts each attempt to recover and fails afterwards
+// was dialed up to 7,000 times a second, without a limit. Each accepted handshake
+// started the recovery window again, and each frame, even a repeated one, restored
+// all budgets. Such a connection ends with the recovery window, and the client
+// reconnects.
 func TestRecoveryIsBounded(t *testing.T) {
 	isRecovery := func(p *peer) bool { return p.request.URL.Query().Has("awps_connection_id") }
 	for name, tt := range map[string]struct {
 		recovered func(p *peer)
 		dials     int // at most, within the window
 	}{
-		"closes at once":     {func(p *peer) { p.cut() }, 62},
+		"closes immediately": {func(p *peer) { p.cut() }, 62},
 		"closes with a code": {func(p *peer) { p.close(1001, "restarting") }, 62},
 		"sends nothing":      {(*peer).hangUp, 4},
-		"cuts on a message that it repeats": {func(p *peer) {
+		"resets on a message that it repeats": {func(p *peer) {
 			p.message(1, "repeated")
 			p.cut()
 		}, 62},
-		"answers the ping and cuts": {func(p *peer) {
+		"answers the ping and resets": {func(p *peer) {
 			p.send(`{"type":"pong"}`)
 			p.cut()
 		}, 62},
-		"cuts when it is sent something": {func(p *peer) {
+		"resets on a frame of the client": {func(p *peer) {
 			_, _ = p.next() // answers the ping
 			p.cut()
 		}, 62},
@@ -121,8 +120,8 @@ func TestRecoveryIsBounded(t *testing.T) {
 	}
 }
 
-// Any number of interruptions is survived if the connection works in between:
-// the window starts again with each link that has proven itself.
+// A connection survives any number of interruptions if it works in between: each
+// link that has lasted and made progress starts a new recovery window.
 func TestRecoveryOfManyInterruptions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -135,7 +134,7 @@ func TestRecoveryOfManyInterruptions(t *testing.T) {
 			time.Sleep(time.Second)
 			e.expect(t, "recovering c1", "recovered c1", fmt.Sprintf("room bob: new %d", i+1))
 		}
-		// One that is idle proves itself by answering pings.
+		// On an idle connection, pongs are progress.
 		for range 100 {
 			p.cut()
 			p = s.next()
@@ -146,15 +145,15 @@ func TestRecoveryOfManyInterruptions(t *testing.T) {
 	})
 }
 
-// ReconnectRetry.Max counts connections that were made and lost at once, too:
-// they used to restore the budget, so that a gateway that accepts and drops was
-// dialed forever.
+// Regression test: ReconnectRetry.MaxRetries did not count connections that were
+// closed immediately, so that a gateway that accepts and drops connections was dialed
+// without a limit.
 func TestReconnectIsBounded(t *testing.T) {
 	for name, drop := range map[string]func(p *peer){
-		"drops at once":            func(p *peer) { p.cut() },
+		"drops immediately":        func(p *peer) { p.cut() },
 		"sends nothing":            (*peer).hangUp,
 		"drops after the greeting": func(p *peer) { p.hello("c"); p.close(1008, "go away") },
-		"drops in between": func(p *peer) {
+		"drops before it has lasted": func(p *peer) {
 			p.hello("c")
 			time.Sleep(9 * time.Second)
 			p.close(1008, "go away")
@@ -178,7 +177,7 @@ func TestReconnectIsBounded(t *testing.T) {
 			})
 		})
 	}
-	// Without a limit, the attempts become rare, and one that works restores the
+	// Without a limit, the delays grow, and a connection that lasts restores the
 	// budget.
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -207,9 +206,9 @@ func TestReconnectIsBounded(t *testing.T) {
 	})
 }
 
-// Two clients that are allowed one connection between them, as an event handler
-// can demand, close each other's connection each time that they connect. They
-// become slower and slower, or one of them gives up.
+// If an event handler allows one connection for each user, two clients of a user close
+// each other's connection when they connect. Their delays grow, or one of them gives
+// up.
 func TestTwoClientsThatReplaceEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -249,8 +248,8 @@ func TestTwoClientsThatReplaceEachOther(t *testing.T) {
 	})
 }
 
-// A frame that makes a proxy fail is not sent again forever, even if the
-// connection is good otherwise.
+// A frame that makes a proxy fail is not sent again without a limit, even if the
+// connection works otherwise.
 func TestCallThatBreaksEachConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -264,7 +263,7 @@ func TestCallThatBreaksEachConnection(t *testing.T) {
 				}
 				if strings.Contains(data, "sendToGroup") {
 					sends++
-					time.Sleep(2 * time.Second) // the link has proven itself by then
+					time.Sleep(2 * time.Second) // long enough to restore the budget
 					p.cut()
 				}
 			}
@@ -278,8 +277,8 @@ func TestCallThatBreaksEachConnection(t *testing.T) {
 	})
 }
 
-// The first frame of a recovered connection may be large and the network slow:
-// as long as something is received, the attempt goes on.
+// An attempt to recover does not time out while data is received: the first frame may
+// be large and the network slow.
 func TestRecoveryOverASlowNetwork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)

@@ -11,20 +11,21 @@ import (
 	"example.com/webpubsub/internal/wire"
 )
 
-// call is something that was, or will be, sent, and may wait for a response.
-// Its fields do not change, except session and unsent.
+// call is a request that has been or will be sent. Its fields do not change, except
+// session and unsent.
 type call struct {
 	frame                  []byte
 	ackID                  uint64
 	invocation             string
-	join                   string // group to remember when the ack comes
-	leave                  string // group to forget
-	subscribe, unsubscribe string // group whose state is meant
+	join                   string // group to add when the request is acknowledged
+	leave                  string // group to remove then
+	subscribe, unsubscribe string // group whose state the request is about
 	rejoin                 *rejoinBarrier
-	done                   chan outcome // nil for fire and forget
+	done                   chan outcome // nil if there is no response
 
-	session *session // that it was last sent on; under Client.mu
-	unsent  bool     // it was taken back before it was written; likewise
+	// Guarded by Client.mu.
+	session *session // that it was last sent on
+	unsent  bool     // it was removed from the queue before it was written
 }
 
 // maxFrame is the number of bytes that the service accepts in one message.
@@ -40,8 +41,8 @@ type outcome struct {
 	message webpubsub.Message
 }
 
-// finish passes the response to the caller. The channel has room for one, and a
-// call is finished by whoever takes it out of its map.
+// finish passes the response to the caller. It does not block: the channel is
+// buffered, and the goroutine that removes a call from its map finishes it.
 func (k *call) finish(out outcome) {
 	if k.rejoin != nil {
 		if k.subscribe != "" {
@@ -56,7 +57,7 @@ func (k *call) finish(out outcome) {
 }
 
 // callWithAck sends a frame until the service has acknowledged it, with the same
-// ack id each time.
+// ack ID each time.
 func (c *Client) callWithAck(ctx context.Context, k *call, retry *RetryOptions, frame func(ackID *uint64) wire.Upstream) error {
 	policy, err := c.messagePolicy(retry)
 	if err != nil {
@@ -82,7 +83,7 @@ func (c *Client) callWithAck(ctx context.Context, k *call, retry *RetryOptions, 
 			}
 			if recovered {
 				resends++
-				continue // on the same connection, the ack id makes this safe
+				continue // the ack ID prevents that the service processes it twice
 			}
 		}
 		if retries >= policy.MaxTries || !retryable(err) {
@@ -92,7 +93,7 @@ func (c *Client) callWithAck(ctx context.Context, k *call, retry *RetryOptions, 
 			return err
 		}
 		retries++
-		c.o.Logger.Debug("retrying a call to Web PubSub", "ackId", k.ackID, "retry", retries, "error", err)
+		c.o.Logger.Debug("retrying request to Web PubSub", "ackId", k.ackID, "retry", retries, "error", err)
 		if err := c.backoff(ctx, policy.DelayBefore(retries), errors.Is(err, ErrNotConnected)); err != nil {
 			return err
 		}
@@ -115,9 +116,9 @@ func (c *Client) encode(k *call, u wire.Upstream) error {
 	return err
 }
 
-// frame encodes a frame that can be sent. Every frame is made here, since the
-// service closes the connection on one that breaks a rule, and all that is under
-// way on it fails.
+// frame encodes a frame, and rejects one that breaks a rule. All frames are encoded
+// here: the service closes the connection on an invalid one, and everything that
+// is in progress on it fails.
 func (c *Client) frame(u wire.Upstream) ([]byte, error) {
 	frame, err := protocols[c.o.Protocol].AppendUpstream(nil, u)
 	if err != nil {
@@ -129,7 +130,7 @@ func (c *Client) frame(u wire.Upstream) ([]byte, error) {
 	return frame, nil
 }
 
-// roundTrip sends the frame once, and waits for the response.
+// roundTrip sends the frame once and waits for the response.
 func (c *Client) roundTrip(ctx context.Context, k *call) outcome {
 	if err := c.transmit(ctx, k); err != nil {
 		return outcome{err: err}
@@ -142,11 +143,11 @@ func (c *Client) roundTrip(ctx context.Context, k *call) outcome {
 	if c.cancelCall(k) {
 		return outcome{err: ctx.Err()}
 	}
-	return <-k.done // the response came at the same time
+	return <-k.done // the response was received at the same time
 }
 
-// transmit puts the frame into the buffer of the link, for which it may have to
-// wait, or into the outbox.
+// transmit queues the frame on the link, or in the outbox if there is no link. It
+// blocks while the queue of the link is full.
 func (c *Client) transmit(ctx context.Context, k *call) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -173,7 +174,7 @@ func (c *Client) transmit(ctx context.Context, k *call) error {
 	}
 }
 
-// enqueueOutbox puts a call into the outbox. c.mu must be held.
+// enqueueOutbox adds a call to the outbox. c.mu must be held.
 func (c *Client) enqueueOutbox(k *call) error {
 	switch {
 	case c.state == StateStopped || c.state == StateStopping:
@@ -187,7 +188,7 @@ func (c *Client) enqueueOutbox(k *call) error {
 	return nil
 }
 
-// register notes a call that was sent and waits for a response. c.mu must be held.
+// register adds a call that waits for a response. c.mu must be held.
 func (c *Client) register(k *call) {
 	k.session = c.session
 	switch {
@@ -199,8 +200,8 @@ func (c *Client) register(k *call) {
 	}
 }
 
-// cancelCall takes a call back, also from the queue of the link. It reports
-// false if its response was received.
+// cancelCall removes a call, also from the queue of the link. It reports false if
+// its response has been received.
 func (c *Client) cancelCall(k *call) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -222,8 +223,9 @@ func (c *Client) cancelCall(k *call) bool {
 	return true
 }
 
-// handleAck handles an ack. Groups are noted here, and not by the caller, so that
-// no new connection comes between. It returns the group that was left, "" if none.
+// handleAck handles an acknowledgement. It updates the groups, which the calling
+// goroutine could only do later, when there may be a new connection. It returns
+// the group that was left, or "".
 func (c *Client) handleAck(ack wire.Ack) (left string) {
 	err := serviceError(ack.Error)
 	c.mu.Lock()
@@ -254,8 +256,8 @@ func (c *Client) handleAck(ack wire.Ack) (left string) {
 	return left
 }
 
-// fail ends the calls whose responses can no longer come. Joins of a connection
-// that is going to be recovered are kept: they are sent again then. c.mu must be
+// fail ends the calls that wait for a response, which will not be received. Rejoins
+// are kept if the connection is recovered: they are sent again then. c.mu must be
 // held.
 func (c *Client) fail(err error, recovering bool) {
 	for id, k := range c.pending {
@@ -271,8 +273,8 @@ func (c *Client) fail(err error, recovering bool) {
 	}
 }
 
-// recovered waits while the connection is being recovered, and reports whether
-// it was.
+// recovered waits until the connection has been recovered or has ended, and reports
+// whether it has been recovered.
 func (c *Client) recovered(ctx context.Context, s *session) (bool, error) {
 	for {
 		c.mu.Lock()
@@ -292,8 +294,7 @@ func (c *Client) recovered(ctx context.Context, s *session) (bool, error) {
 	}
 }
 
-// backoff waits for d, or until there is a connection, if that is what was
-// missing.
+// backoff waits for d or, if there was no connection, until there is one.
 func (c *Client) backoff(ctx context.Context, d time.Duration, unconnected bool) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

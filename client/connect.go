@@ -20,20 +20,21 @@ const (
 )
 
 const (
-	// reopenTimeout is for a new connection after the first, with the credential:
-	// an endpoint that never responds must not be waited for.
+	// reopenTimeout is the time limit of an attempt to reconnect, including the
+	// credential.
 	reopenTimeout = 2 * time.Minute
-	// attemptTimeout is for the handshake of an attempt to recover, and for the
-	// silence after it: a lost packet must not use up the recovery window.
+	// attemptTimeout is the time limit for the handshake of an attempt to recover,
+	// and the maximum period without received data after it: a lost packet must not
+	// use up the recovery window.
 	attemptTimeout = 10 * time.Second
-	// firstFrameTimeout is for the first frame of a recovered connection, which
-	// may be a large message over a slow network.
+	// firstFrameTimeout is the time limit for the first frame of a recovered
+	// connection, which may be a large message over a slow network.
 	firstFrameTimeout = 2 * time.Minute
 
 	// provenLink and provenConnection are how long a recovered link and a new
-	// connection must last, and make progress, until the budgets are restored. A
+	// connection must last, and make progress, to restore the budgets. Otherwise a
 	// service that closes each connection again, or a proxy that fails on one
-	// message, would be dialed forever otherwise.
+	// message, would be dialed forever.
 	provenLink       = time.Second
 	provenConnection = 10 * time.Second
 )
@@ -47,9 +48,9 @@ func (o *Options) reconnectPolicy() backoff.Policy {
 	return backoff.Policy{MaxTries: r.MaxRetries, FirstDelay: r.RetryDelay, Delay: r.RetryDelay, MaxDelay: r.MaxRetryDelay, MinLife: provenConnection}
 }
 
-// reopen makes a new connection after the first. The first attempt comes after
-// a random part of the delay, since a service that restarts loses all its
-// clients at the same time.
+// reopen makes a new connection after the first. The first attempt is delayed by a
+// random time, since a service that restarts disconnects all its clients at the
+// same time.
 func (r *run) reopen(cause error) (*session, *link, error) {
 	err := cause
 	for {
@@ -67,11 +68,11 @@ func (r *run) reopen(cause error) (*session, *link, error) {
 		if err == nil {
 			return s, l, nil
 		}
-		r.c.o.Logger.Warn("reconnect to Web PubSub failed", "attempt", r.reconnect.Tries(), "error", err)
+		r.c.o.Logger.Warn("attempt to reconnect to Web PubSub failed", "attempt", r.reconnect.Tries(), "error", err)
 	}
 }
 
-// open makes a new connection, up to the frame that names it.
+// open makes a new connection and reads its connected frame.
 func (r *run) open(ctx context.Context) (*session, *link, error) {
 	u, err := r.c.credential(ctx)
 	if err != nil {
@@ -125,9 +126,9 @@ func (r *run) readConnected(l *link) (wire.Connected, error) {
 	}
 }
 
-// recoverable reports whether the service may still have the connection. It has
-// not after 1008, and after the codes that reject a frame: to send that frame
-// again would end the next connection too.
+// recoverable reports whether the service may still have the connection. It does not
+// after code 1008, and after the codes that reject a frame: sending that frame
+// again would end the next link, too.
 func (r *run) recoverable(s *session, err error) bool {
 	var closed *CloseError
 	if errors.As(err, &closed) && closed.Code == websocketPolicy || rejectsFrame(err) {
@@ -156,9 +157,10 @@ type received struct {
 	invalid error
 }
 
-// recover opens a new link for the connection, within the recovery window. An
-// attempt succeeds with the first frame: a service that could not recover the
-// connection closes it after the handshake, with 1008, and only that is final.
+// recover opens a new link for the connection, within the recovery window. An attempt
+// succeeds when the first frame is received: a service that cannot recover the
+// connection closes it after the handshake, with code 1008. Only that is final;
+// other errors, such as an HTTP status of a proxy, may be temporary.
 func (r *run) recover(s *session, cause error) (*link, received, error) {
 	err := cause
 	for {
@@ -179,7 +181,7 @@ func (r *run) recover(s *session, cause error) (*link, received, error) {
 		case !r.recoverable(s, err):
 			return nil, received{}, err
 		}
-		r.c.o.Logger.Debug("recovery attempt failed", "connection", s.id, "error", err)
+		r.c.o.Logger.Debug("attempt to recover the Web PubSub connection failed", "connection", s.id, "error", err)
 	}
 }
 
@@ -191,7 +193,7 @@ func (r *run) tryRecovery(s *session) (*link, received, error) {
 		return nil, received{}, err
 	}
 	go l.keepAlive(r.ctx, &r.c.o)
-	// A service that has nothing to repeat answers the ping.
+	// The service answers the ping if it has nothing to repeat.
 	l.sendPing()
 	l.meter.limitSilence(attemptTimeout, firstFrameTimeout)
 	frame, invalid, err := l.next()
@@ -214,4 +216,4 @@ func (r *run) tryRecovery(s *session) (*link, received, error) {
 	return l, received{frame, invalid}, nil
 }
 
-var errNoFrame = errors.New("the service accepted the connection and sent nothing")
+var errNoFrame = errors.New("service accepted the connection and sent nothing")

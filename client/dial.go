@@ -16,14 +16,15 @@ import (
 )
 
 const (
-	// handshakeTimeout is for a new connection, up to its first frame.
+	// handshakeTimeout is the time limit for the handshake, and for the connected
+	// frame after it.
 	handshakeTimeout = 30 * time.Second
-	// handshakeLimit bounds what is read before the handshake is complete: TLS
-	// certificates and the headers of responses.
+	// handshakeLimit is the maximum number of bytes read before the handshake is
+	// complete: TLS certificates and the headers of responses.
 	handshakeLimit = 1 << 20
 )
 
-// errURL does not contain the URL, which has an access token in it.
+// errURL does not contain the URL, which contains an access token.
 var errURL = errors.New("credential returned an invalid client access URL: want wss://{host}/client/hubs/{hub}?access_token={token}")
 
 // dial opens a WebSocket.
@@ -47,8 +48,7 @@ func (c *Client) dial(parent context.Context, rawURL string) (*link, error) {
 					return nil, err
 				}
 				m.Conn = conn
-				// gorilla/websocket and the handshakes below it do not return when
-				// the context ends.
+				// The handshakes do not return when the context ends.
 				stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
 				return m, nil
 			})
@@ -90,7 +90,8 @@ func (c *Client) connect(ctx context.Context, u *url.URL, addr string, dial dial
 	return dial(ctx, "tcp", addr)
 }
 
-// proxyRequest is what a proxy is chosen for. It does not contain the token.
+// proxyRequest returns the request for which a proxy is chosen. It does not contain
+// the access token.
 func proxyRequest(ctx context.Context, u *url.URL) *http.Request {
 	scheme := map[string]string{"ws": "http", "wss": "https"}[u.Scheme]
 	r := &http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: scheme, Host: u.Host, Path: u.Path}, Host: u.Host, Header: http.Header{}}
@@ -105,8 +106,8 @@ func handshakeError(err error, resp *http.Response) error {
 	return &HandshakeError{resp.StatusCode, resp.Header, string(body)}
 }
 
-// recoveryURL adds what identifies the connection to the URL that it was made
-// with.
+// recoveryURL returns the URL of the connection with the query parameters that
+// recover it.
 func recoveryURL(s *session) string {
 	u, err := url.Parse(s.url)
 	if err != nil {
@@ -119,23 +120,23 @@ func recoveryURL(s *session) string {
 	return u.String()
 }
 
-var errHandshakeTooLarge = errors.New("the response to the WebSocket handshake is too large")
+var errHandshakeTooLarge = errors.New("response to the WebSocket handshake is too large")
 
-// meter is the network connection of a link. It notes when something is
-// received: a large message over a slow connection is no silence. All but active
-// is accessed only by the reader goroutine.
+// meter is the network connection of a link. It records whether data is received:
+// during a large message over a slow network, no frame is. Its fields except active
+// are accessed only by the reader goroutine.
 type meter struct {
 	net.Conn
 	active    atomic.Bool
-	handshake int // bytes that the handshake may still read; negative: it is over
+	handshake int // remaining bytes of handshakeLimit; negative after the handshake
 	silence   time.Duration
 	end       time.Time
 }
 
-// limitSilence makes reads fail if nothing is received for the silence, or after
-// most. Zero lifts the limits.
-func (m *meter) limitSilence(silence, most time.Duration) {
-	m.silence, m.end = silence, time.Now().Add(most)
+// limitSilence sets the maximum period without received data and a time limit for
+// all reads together. Zero removes both.
+func (m *meter) limitSilence(silence, limit time.Duration) {
+	m.silence, m.end = silence, time.Now().Add(limit)
 	if silence == 0 {
 		_ = m.SetReadDeadline(time.Time{})
 	}

@@ -75,7 +75,7 @@ func (d *streamDispatcher) begin(key streamKey, m wire.Data, f func(context.Cont
 	}
 	if len(d.streams) >= o.MaxIncomingStreams || int(d.active.Load()) >= o.MaxIncomingStreams {
 		if d.r.noise.Allow("stream ignored") {
-			o.Logger.Warn("too many incoming streams of Web PubSub, ignoring one", "maxIncomingStreams", o.MaxIncomingStreams, "group", key.group,
+			o.Logger.Warn("ignoring a Web PubSub stream, too many are being read", "maxIncomingStreams", o.MaxIncomingStreams, "group", key.group,
 				"hint", "increase Options.MaxIncomingStreams, or return from the OnStream callback earlier")
 		}
 		return nil

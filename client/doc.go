@@ -1,56 +1,82 @@
-// Package client is a WebSocket client of Azure Web PubSub: it joins groups,
-// publishes to them, raises events, and receives messages, over a connection
-// that it keeps alive, recovers and, where that fails, makes anew.
+// Package client provides a WebSocket client for Azure Web PubSub.
+//
+// A [Client] joins groups, publishes messages, sends user events and receives
+// messages. It recovers interrupted connections and, if recovery fails,
+// reconnects and rejoins its groups.
 //
 //	c, err := client.New(client.URL(accessURL), client.Options{})
 //	...
-//	c.OnGroupMessage(func(m client.GroupMessage) {
+//	c.OnGroupMessage(func(ctx context.Context, m client.GroupMessage) {
 //		fmt.Println(m.Group, m.Message)
 //	})
 //	if err := c.Start(ctx); err != nil { ... }
 //	defer c.Stop(context.Background())
-//	err = c.JoinGroup(ctx, "room")
+//	err = c.JoinGroup(ctx, "room", nil)
 //	err = c.SendToGroup(ctx, "room", webpubsub.Text("hello"), nil)
 //
-// # What is promised
+// # Delivery guarantees
 //
-// With a reliable protocol, which is the default, no message is lost and none
-// comes twice through any number of interruptions, each shorter than the
-// recovery window of the service (30 s): what arrives is numbered, and is
-// acknowledged only when it is in the queue of the callbacks; what is sent keeps
-// its ack id through all repetitions, so that the service takes it once.
+// With a reliable subprotocol (the default), every message is delivered exactly
+// once across any number of interruptions, as long as each interruption is
+// shorter than the recovery window of the service (30 seconds). A received
+// message is acknowledged when it has been added to the event queue; queued
+// messages are lost if the process exits. A request keeps its ack ID when it is
+// sent again after a recovery, so the service processes it only once.
 //
-// When a connection cannot be recovered, [Client.OnDisconnected] says why. A
-// new connection is made, and the groups are joined again. Messages that were
-// published in between are not delivered. A call that was waiting for its ack
-// is repeated on the new connection, where the service no longer knows its ack
-// id: it happens at least once.
+// If a connection cannot be recovered within [Options.RecoveryWindow], the client
+// calls the [Client.OnDisconnected] callback, opens a new connection and rejoins
+// its groups. Messages published in the meantime are not delivered. A request that
+// was waiting for an acknowledgement is retried on the new connection, where ack
+// IDs start over: it is processed at least once.
+//
+// A recovered connection that ends again before it has lasted for a second and
+// received something new does not start a new recovery window. Otherwise a
+// service or a proxy that accepts each connection and closes it again would be
+// dialed forever. New connections count as attempts of [Options.ReconnectRetry]
+// until they have lasted for ten seconds.
 //
 // # Callbacks
 //
-// All callbacks run on one goroutine, one at a time, in the order in which
-// things happened. They may call every method of the client, Stop and Start
-// too. A panic is logged and ends only the callback.
+// All callbacks are called on one goroutine, one at a time, in the order of the
+// events, except that of [Client.OnStream]. They may call every method of the
+// client. A panic is logged and does not end the client.
 //
-// A callback may take its time. Meanwhile the client goes on reading, answers
-// pings, gets acks and recovers, and what arrives waits in a queue
-// ([Options.EventQueue]). When that is full, a reliable protocol leaves further
-// messages unacknowledged, and the service ends the connection of a client that
-// leaves 1,000 messages or 16 MiB so; nothing that had arrived is lost. In a
-// plain protocol, further messages are dropped, with a warning in the log.
+// The context of a callback has the values of the context that was passed to
+// Start. It is canceled when Stop is called or the client gives up; events that are
+// queued then are delivered with a canceled context. To finish work in spite of
+// that, use [context.WithoutCancel]. Start and Stop can be called with the context
+// of a callback, canceled or not, and Stop then does not wait for callbacks. With
+// any other context, a call of Stop in a callback waits for itself.
 //
-// # Inside
+// Callbacks may block. The client continues to read, answers pings, receives
+// acknowledgements and recovers its connection, while messages wait in the event
+// queue ([Options.EventQueueSize]). If the queue is full, further messages of a
+// reliable subprotocol are not acknowledged, and the service closes the connection
+// of a client that does not acknowledge 1,000 messages or 16 MiB; messages that
+// have been received by then are delivered. With the standard subprotocols, further
+// messages are dropped, and a warning is logged.
 //
-// One goroutine makes connections and reads, one writes what is queued in as few
-// writes as it can, one runs the callbacks, and each incoming stream has one for
-// its reader. Locks are taken in this order and never the other way: Client.mu,
-// then that of a gate, then that of the queue or of a link. Nothing waits under a
-// lock. A message counts as received, and is acknowledged, when it is in the
-// queue: that outlives the connection, though not the process.
+// # Limits
+//
+// The service accepts messages of at most 1 MiB, as they are encoded: binary data
+// grows by a third in JSON. A larger message is not sent, and the call returns an
+// error that matches [ErrInvalidArgument]. If the service closes the connection
+// because of a message (codes 1003, 1007 and 1009), the calls in progress return
+// an error that contains the [*CloseError] and are not retried.
 //
 // # Errors
 //
-// A refusal of the service is a [*ServiceError], which errors.Is compares by
-// name, as in errors.Is(err, [ErrForbidden]). A refused handshake is a
-// [*HandshakeError] with the HTTP status and body.
+// Errors of the service are [*ServiceError] values, which errors.Is compares by
+// name, as in errors.Is(err, [ErrForbidden]). A rejected handshake is a
+// [*HandshakeError] with the HTTP status and the body.
+//
+// # Implementation notes
+//
+// One goroutine makes connections and reads from them, one sends pings and
+// acknowledgements, one calls the callbacks, and each incoming stream has one for
+// its reader. Frames are written by a goroutine of package wsconn, which runs while
+// there is something to write.
+//
+// Lock order: Client.mu, then the mutex of a rejoinBarrier, then that of the event
+// queue, a link or its writer. Do not block while holding one of them.
 package client

@@ -59,7 +59,7 @@ func connect(tb testing.TB, srv *emulator.Server, user string, o client.Options,
 	return c
 }
 
-// echo is an event handler that answers with what it got.
+// echo returns the URL of an event handler that replies with the event.
 func echo(tb testing.TB) string {
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("WebHook-Allowed-Origin", "*")
@@ -70,7 +70,7 @@ func echo(tb testing.TB) string {
 	return h.URL
 }
 
-// Every protocol carries every kind of message, through the emulator.
+// Every subprotocol transports every type of message, through the emulator.
 func TestEmulator(t *testing.T) {
 	hubs := map[string]emulator.HubSettings{"chat": {EventHandlers: []emulator.EventHandler{{URL: echo(t), UserEvents: "*"}}}}
 	srv := emulator.StartT(t, emulator.Options{Hubs: hubs})
@@ -120,7 +120,7 @@ func TestEmulator(t *testing.T) {
 			if err := c.LeaveGroup(ctx, "room", nil); err != nil {
 				t.Fatal(err)
 			}
-			if err := c.SendToGroup(ctx, "room", webpubsub.Text("to nobody"), nil); err != nil {
+			if err := c.SendToGroup(ctx, "room", webpubsub.Text("after leaving"), nil); err != nil {
 				t.Fatal(err)
 			}
 			if n := len(group); n != 0 {
@@ -130,8 +130,8 @@ func TestEmulator(t *testing.T) {
 	}
 }
 
-// One client publishes and another receives while both are cut again and again:
-// nothing is lost, nothing comes twice, and the order is kept.
+// Messages are delivered exactly once and in order while the connections of the
+// publisher and the receiver are interrupted repeatedly.
 func TestEmulatorWithCuts(t *testing.T) {
 	srv := emulator.StartT(t, emulator.Options{})
 	for _, p := range []client.Protocol{client.ReliableJSON, client.ReliableProtobuf} {
@@ -174,7 +174,7 @@ func TestEmulatorWithCuts(t *testing.T) {
 	}
 }
 
-// A stream goes from one client to another while both are cut again and again.
+// The same for a stream.
 func TestEmulatorStreamWithCuts(t *testing.T) {
 	srv := emulator.StartT(t, emulator.Options{})
 	for _, p := range []client.Protocol{client.ReliableJSON, client.ReliableProtobuf} {
@@ -218,11 +218,11 @@ func TestEmulatorStreamWithCuts(t *testing.T) {
 			}
 			got := <-streams
 			if len(got) != total {
-				t.Fatalf("got %d parts", len(got))
+				t.Fatalf("got %d messages", len(got))
 			}
 			for i, m := range got {
 				if m != fmt.Sprint(i) {
-					t.Fatalf("part %d is %s", i, m)
+					t.Fatalf("message %d is %s", i, m)
 				}
 			}
 		})
@@ -268,7 +268,7 @@ func TestEmulatorGroupState(t *testing.T) {
 	}
 }
 
-// cutter breaks the network under a client.
+// cutter closes the network connection of a client.
 type cutter struct {
 	mu   sync.Mutex
 	last io.Closer

@@ -14,9 +14,9 @@ import (
 	"example.com/webpubsub/service"
 )
 
-// local runs a local Web PubSub for an example, whose event handler answers in
-// upper case, and returns a credential for alice. A program of its own gets the
-// URL from its negotiate endpoint.
+// local starts an emulator whose event handler replies to every event, and returns a
+// credential for the user alice. A real program gets the URL from its negotiate
+// endpoint.
 func local() (client.Credential, func()) {
 	events := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("WebHook-Allowed-Origin", "*")
@@ -45,7 +45,7 @@ func local() (client.Credential, func()) {
 	return credential, func() { _ = srv.Close(); events.Close() }
 }
 
-// started returns a client of the local Web PubSub.
+// started returns a client that is connected to an emulator.
 func started() (*client.Client, func()) {
 	credential, end := local()
 	c, err := client.New(credential, client.Options{})
@@ -96,9 +96,9 @@ func Example() {
 }
 
 func ExampleNew() {
-	// A program with a negotiate endpoint asks it for each new connection.
+	// The negotiate endpoint of the application is called for each new connection.
 	negotiate := func(ctx context.Context) (string, error) {
-		return "", errors.New("nobody answers at /api/negotiate")
+		return "", errors.New("connection refused")
 	}
 	c, err := client.New(negotiate, client.Options{Protocol: client.ReliableProtobuf})
 	if err != nil {
@@ -106,7 +106,7 @@ func ExampleNew() {
 		return
 	}
 	fmt.Println(c.Start(context.Background()))
-	// Output: client: start: credential: nobody answers at /api/negotiate
+	// Output: client: start: credential: connection refused
 }
 
 func ExampleClient_JoinGroup() {

@@ -13,11 +13,11 @@ import (
 	"example.com/webpubsub/client"
 )
 
-// late is the network of a service that closes and hangs up: when the client
-// gets what was sent last, its own write has failed already.
+// late is the network connection to a service that has closed it: the client receives
+// what was sent last after its own write has failed.
 type late struct {
 	net.Conn
-	writes, reads atomic.Int32 // the reader answers a close frame itself
+	writes, reads atomic.Int32 // the reader goroutine writes, too
 	arrived       chan struct{}
 }
 
@@ -33,15 +33,17 @@ func (c *late) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if c.reads.Add(1) == 2 { // the first after the handshake
 		close(c.arrived)
-		time.Sleep(time.Millisecond) // in which the write fails, and is dealt with
+		time.Sleep(time.Millisecond) // until the write has failed
 	}
 	return n, err
 }
 
-// A service that cannot recover a connection closes it with 1008 right after the
-// handshake, while the client is writing. The write that failed hid the close
-// frame, and the client asked again and again for a connection that was gone.
-func TestCloseFrameBehindAFailedWrite(t *testing.T) {
+// Regression test: if the service cannot recover a connection, it closes the new
+// WebSocket with code 1008 right after the handshake. A concurrent write by the
+// client then fails. The client reported the write error instead of the close
+// frame, treated it as recoverable, and kept trying to recover a connection that
+// no longer existed.
+func TestCloseFrameAfterWriteError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		dials := 0
@@ -57,7 +59,7 @@ func TestCloseFrameBehindAFailedWrite(t *testing.T) {
 		s.next().close(1008, "The connection could not be recovered.")
 		p = s.next()
 		if strings.Contains(p.request.URL.RawQuery, "awps_connection_id") {
-			t.Error("the client tries to recover what the service has given up")
+			t.Error("the client tries to recover a connection that has ended")
 		}
 		p.send(`{"type":"system","event":"connected","userId":"alice","connectionId":"c2"}`)
 		e.expect(t, "connected c1 alice", "recovering c1", `disconnected c1 1006 "" tried=true`, "connected c2 alice")

@@ -7,8 +7,8 @@ import (
 	"example.com/webpubsub/internal/wire"
 )
 
-// FuzzReceive hands any frames to a client in the middle of its work. Whatever
-// the service sends, the client goes on, and numbers only ever grow.
+// FuzzReceive passes arbitrary frames to a client with calls in progress. No frame may
+// end the client, and sequence IDs never decrease.
 func FuzzReceive(f *testing.F) {
 	seeds := []wire.Downstream{
 		wire.Connected{ConnectionID: "c1", ReconnectionToken: "t"},
@@ -36,7 +36,7 @@ func FuzzReceive(f *testing.F) {
 		}
 	}
 	message := []byte(`{"sequenceId":18446744073709551615,"type":"message","from":"group","group":"g","dataType":"text","data":"x","stream":{"streamId":"s","streamSequenceId":1}}`)
-	f.Add(false, message, []byte(`{"sequenceId":1,"type":"nobody knows"}`))
+	f.Add(false, message, []byte(`{"sequenceId":1,"type":"unknown"}`))
 	f.Fuzz(func(t *testing.T, binary bool, first, second []byte) {
 		o := Options{}
 		if binary {
@@ -90,7 +90,7 @@ func FuzzReceive(f *testing.F) {
 			stream.close(nil)
 		}
 		c.mu.Unlock()
-		// The callbacks take it all.
+		// All events are delivered.
 		r.queue.close()
 		r.delivered = make(chan struct{})
 		r.deliver()

@@ -10,7 +10,7 @@ import (
 	"example.com/webpubsub/client"
 )
 
-// state is what the client knows, in short.
+// state returns the state that the client has, in short form.
 func state(t *testing.T, c *client.Client) string {
 	t.Helper()
 	synctest.Wait()
@@ -63,7 +63,7 @@ func TestGroupState(t *testing.T) {
 		p.ack(4)
 		must(t, done)
 
-		// A refused subscription is none.
+		// A rejected subscription has no effect.
 		done = background(func() error { return c.SubscribeGroupState(ctx, "room", nil) })
 		p.refuse(*p.read("subscribeGroupState").AckID, "Forbidden")
 		if err := <-done; !errors.Is(err, client.ErrForbidden) {
@@ -73,7 +73,7 @@ func TestGroupState(t *testing.T) {
 			t.Error(err)
 		}
 
-		// The snapshot may come before the ack.
+		// The snapshot may be received before the acknowledgement.
 		done = background(func() error { return c.SubscribeGroupState(ctx, "room", nil) })
 		p.expect(`{"type":"subscribeGroupState","group":"room","ackId":6}`)
 		p.send(`{"type":"groupStateSnapshot","group":"room","items":[{"connectionId":"b","userId":"bob","state":{"a":"1"},"updatedAt":100},{"connectionId":"a","state":{},"updatedAt":50}]}`)
@@ -92,7 +92,7 @@ func TestGroupState(t *testing.T) {
 		p.send(`{"type":"groupStateUpdate","group":"other","items":[]}`)
 		e.expect(t, "state of room", "state of room", "state of room")
 
-		// A snapshot is the truth, but for what came in the last five minutes.
+		// A snapshot replaces all entries except those updated in the last five minutes.
 		update(`{"connectionId":"c","state":{"n":"1"},"updatedAt":200}`)
 		synctest.Wait()
 		p.send(`{"type":"groupStateSnapshot","group":"room","items":[{"connectionId":"a","state":{"s":"1"},"updatedAt":101},{"connectionId":"c","state":{"n":"0"},"updatedAt":199}]}`)
@@ -109,8 +109,8 @@ func TestGroupState(t *testing.T) {
 	})
 }
 
-// A new connection subscribes again, after it has joined the group, and what was
-// known is forgotten.
+// On a new connection the client subscribes again, after it has joined the group, and
+// removes the old entries.
 func TestGroupStateAfterReconnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -138,7 +138,7 @@ func TestGroupStateAfterReconnect(t *testing.T) {
 		expectState(t, c, "b/ map[] at 60; ")
 		e.take()
 
-		// A refusal is told, and ends the subscription.
+		// A rejection is reported and ends the subscription.
 		p.close(1008, "")
 		p = s.hello("c3")
 		p.grant("joinGroup")
@@ -152,8 +152,8 @@ func TestGroupStateAfterReconnect(t *testing.T) {
 	})
 }
 
-// Only so many cleared entries are remembered.
-func TestGroupStateForgetsClearedEntries(t *testing.T) {
+// The number of cleared entries that are kept is limited.
+func TestGroupStatePrunesClearedEntries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, _ := start(t, s, client.Options{})

@@ -21,7 +21,7 @@ import (
 	"example.com/webpubsub/client"
 )
 
-// heap returns the bytes that are in use.
+// heap returns the number of bytes in use.
 func heap() uint64 {
 	runtime.GC()
 	var m runtime.MemStats
@@ -29,7 +29,7 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// grows fails the test if the memory in use grows by more than most while f runs.
+// grows fails the test if f leaves more than most bytes in use.
 func grows(t *testing.T, most uint64, f func()) {
 	t.Helper()
 	before := heap()
@@ -39,8 +39,8 @@ func grows(t *testing.T, most uint64, f func()) {
 	}
 }
 
-// A service that sends pings and never reads: each was answered into a buffer
-// without a bound, 229 MB in six seconds.
+// Regression test: pongs for a service that sends pings and does not read were queued
+// without a limit, 229 MB in six seconds.
 func TestPingFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -53,7 +53,7 @@ func TestPingFlood(t *testing.T) {
 			}
 		}
 		grows(t, 2<<20, flood)
-		// The last one is answered when the service reads.
+		// When the service reads, it receives one pong.
 		pongs := 0
 		p.ws.SetPongHandler(func(string) error { pongs++; return nil })
 		p.send(`{"sequenceId":1,"type":"message","from":"server","dataType":"text","data":"x"}`)
@@ -65,8 +65,8 @@ func TestPingFlood(t *testing.T) {
 	})
 }
 
-// A service whose numbers grow so fast that each message asks for an
-// acknowledgement, and that never reads.
+// Acknowledgements are not queued without a limit if the service does not read. Its
+// sequence IDs are so far apart that each message is acknowledged immediately.
 func TestAckFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -94,7 +94,7 @@ func TestAckFlood(t *testing.T) {
 	})
 }
 
-// A flood of streams made a goroutine for each, 28,000 of them.
+// Regression test: each incoming stream had a goroutine, 28,000 in a flood.
 func TestStreamFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -128,7 +128,7 @@ func TestStreamFlood(t *testing.T) {
 		if n := strings.Count(log.String(), "MaxIncomingStreams"); n == 0 || n > 20 {
 			t.Errorf("%d warnings", n)
 		}
-		// The readers end by themselves, and there is room again.
+		// The readers end with the idle timeout, and there is room again.
 		go p.serve()
 		time.Sleep(6 * time.Minute)
 		seq++
@@ -140,8 +140,7 @@ func TestStreamFlood(t *testing.T) {
 	})
 }
 
-// Readers of many streams that lag behind hold at most 16 MiB together, and hold
-// up the callbacks beyond.
+// At most 16 MiB wait for the readers of all streams; beyond that, callbacks wait.
 func TestStreamBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -169,7 +168,7 @@ func TestStreamBytes(t *testing.T) {
 				seq++
 				id := fmt.Sprint("s", i)
 				if i%5 == 0 {
-					id = "leaves" // which counts as nothing
+					id = "leaves" // does not count
 				}
 				p.piece(seq, id, n, data[:1<<20-300], "")
 				synctest.Wait()
@@ -179,14 +178,14 @@ func TestStreamBytes(t *testing.T) {
 				p.message(seq, "still called")
 				synctest.Wait()
 				if group != 1 {
-					t.Error("the callbacks are held up too early")
+					t.Error("callbacks wait too early")
 				}
 			}
 		}
 		p.message(seq+1, "waits")
 		synctest.Wait()
 		if group != 1 {
-			t.Error("the callbacks are not held up")
+			t.Error("callbacks do not wait")
 		}
 		close(release)
 		synctest.Wait()
@@ -197,8 +196,8 @@ func TestStreamBytes(t *testing.T) {
 	})
 }
 
-// A response to the handshake without an end.
-func TestEndlessHandshake(t *testing.T) {
+// The size of the response to the handshake is limited.
+func TestHandshakeTooLarge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		go func() {
@@ -223,7 +222,7 @@ func TestEndlessHandshake(t *testing.T) {
 	})
 }
 
-// Garbage is ignored, and does not fill the log.
+// Invalid frames are ignored, and the number of log records is limited.
 func TestInvalidFrames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -241,9 +240,9 @@ func TestInvalidFrames(t *testing.T) {
 	})
 }
 
-// A service that is never able to accept a message of a stream: it is sent
-// again for two minutes, and then the stream ends.
-func TestStreamIsNeverAccepted(t *testing.T) {
+// If the service is not able to accept a message of a stream for two minutes, the
+// stream ends.
+func TestOutgoingStreamRetriesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, _ := start(t, s, client.Options{PingInterval: -1})

@@ -103,8 +103,8 @@ func TestInvalidOptions(t *testing.T) {
 	}
 }
 
-// Stop is valid in every state, and leaves nothing behind: the bubble fails if a
-// goroutine is left.
+// Stop can be called in every state and ends all goroutines: the bubble fails if one is
+// left.
 func TestStopInEveryState(t *testing.T) {
 	states := []struct {
 		name  string
@@ -113,7 +113,7 @@ func TestStopInEveryState(t *testing.T) {
 		last  []string
 	}{
 		{"not started", func(*testing.T, *script, *client.Client) {}, client.StateStopped, nil},
-		{"asking the network", func(t *testing.T, s *script, c *client.Client) {
+		{"during the handshake", func(t *testing.T, s *script, c *client.Client) {
 			s.setRefusal(func(r *http.Request) (int, string) { <-r.Context().Done(); return 500, "" })
 			stopsStart(t, c)
 		}, client.StateConnecting, nil},
@@ -168,8 +168,8 @@ func stopsStart(t *testing.T, c *client.Client) {
 	})
 }
 
-// The context of Start is for the first attempt, at any point of it, and not for
-// what follows.
+// The context of Start limits the first attempt, at any point of it, and nothing that
+// follows.
 func TestStartContext(t *testing.T) {
 	for _, accepts := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -203,9 +203,8 @@ func TestStartContext(t *testing.T) {
 	})
 }
 
-// A service that takes the handshake and then says nothing does not hold the
-// client for ever.
-func TestSilentService(t *testing.T) {
+// Start fails if the service accepts the handshake and sends no connected frame.
+func TestHandshakeTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, _ := prepare(t, s, client.Options{})
@@ -219,15 +218,15 @@ func TestSilentService(t *testing.T) {
 	})
 }
 
-// A peer that does not close its side delays Stop by three seconds at most; one
-// whose context ends earlier is cut at once.
-func TestStopDoesNotWaitForEver(t *testing.T) {
+// A service that does not answer the close frame delays Stop by three seconds at most,
+// or until its context ends.
+func TestStopTimeout(t *testing.T) {
 	for _, patience := range []time.Duration{time.Minute, time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newScript(t)
 			c, p, _ := start(t, s, client.Options{})
 			go func() {
-				// Reads, and answers nothing.
+				// It reads and does not answer.
 				b := make([]byte, 1<<10)
 				for {
 					if _, err := p.ws.NetConn().Read(b); err != nil {
@@ -282,9 +281,9 @@ func TestStopAndStartInCallbacks(t *testing.T) {
 	})
 }
 
-// Stop in a goroutine that a callback waits for used to block forever: the two
-// waited for each other. With the context of the callback, Stop does not wait for
-// callbacks, whatever was derived from it.
+// Regression test: Stop in a goroutine that a callback waits for blocked forever, since
+// Stop waited for the callback. With a context derived from that of the callback, Stop
+// does not wait for callbacks.
 func TestStopInGoroutineOfCallback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -311,8 +310,8 @@ func TestStopInGoroutineOfCallback(t *testing.T) {
 	})
 }
 
-// The context of a callback ends when the client does, with and without Stop, and
-// carries the values of that of Start.
+// The context of a callback has the values of the context of Start. It is canceled when
+// the client stops, with or without a call of Stop.
 func TestCallbackContext(t *testing.T) {
 	type key struct{}
 	for name, end := range map[string]func(t *testing.T, c *client.Client, p *peer){
@@ -356,7 +355,7 @@ func TestCallbackContext(t *testing.T) {
 	}
 }
 
-// Stop with another context in a callback waits for itself. The log says why.
+// With another context, Stop in a callback waits for itself. A hint is logged.
 func TestStopThatWaitsForItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -398,7 +397,8 @@ func TestReconnect(t *testing.T) {
 		if urls != 2 || p.request.URL.Query().Has("awps_connection_id") {
 			t.Errorf("%d urls, then %s", urls, p.request.URL)
 		}
-		// Messages that come before the groups are joined come after the event.
+		// Messages that are received before the groups are joined are delivered after
+		// the event.
 		p.message(1, "early")
 		if f := p.grant("joinGroup"); f.Group != "a" {
 			t.Errorf("joined %q", f.Group)
@@ -408,7 +408,7 @@ func TestReconnect(t *testing.T) {
 		p.refuse(*f.AckID, "Forbidden")
 		e.expect(t, "connected c2 alice", "rejoin failed b: service error: Forbidden: because", "room bob: early 1")
 
-		// A group that was refused is forgotten; one that was joined is not.
+		// A rejected group is not joined again.
 		p.close(1008, "")
 		p = s.hello("c3")
 		if f := p.grant("joinGroup"); f.Group != "a" {
@@ -419,9 +419,8 @@ func TestReconnect(t *testing.T) {
 	})
 }
 
-// A negotiate endpoint that never answers must not end the attempts. The first
-// one has the context of Start.
-func TestReconnectWithASilentCredential(t *testing.T) {
+// A negotiate endpoint that never responds must not end the attempts to reconnect.
+func TestReconnectCredentialTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		calls := 0
@@ -442,12 +441,12 @@ func TestReconnectWithASilentCredential(t *testing.T) {
 		go s.hello("c2").serve()
 		e.expect(t, "connected c1 alice", `disconnected c1 1008 "slow" tried=false`, "connected c2 alice")
 		if calls != 3 {
-			t.Errorf("the credential was asked %d times", calls)
+			t.Errorf("the credential was called %d times", calls)
 		}
 	})
 }
 
-func TestReconnectAndRejoinCanBeTurnedOff(t *testing.T) {
+func TestDisableReconnectAndRejoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, e := start(t, s, client.Options{DisableRejoin: true})
@@ -463,17 +462,17 @@ func TestReconnectAndRejoinCanBeTurnedOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, e := start(t, s, client.Options{DisableReconnect: true})
-		p.close(1008, "bye")
-		e.expect(t, "connected c1 alice", `disconnected c1 1008 "bye" tried=false`,
-			"stopped connection closed by the service: code 1008: bye")
+		p.close(1008, "closing")
+		e.expect(t, "connected c1 alice", `disconnected c1 1008 "closing" tried=false`,
+			"stopped connection closed by the service: code 1008: closing")
 		if c.State() != client.StateStopped {
 			t.Errorf("state %v", c.State())
 		}
 	})
 }
 
-// Attempts to reconnect come at growing, random intervals, and end where the
-// options say so.
+// Attempts to reconnect are made with growing, random delays, up to the configured
+// number.
 func TestReconnectGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)

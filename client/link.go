@@ -15,14 +15,16 @@ import (
 )
 
 const (
-	// closeGrace is how long the service may take to answer a close frame.
+	// closeGrace is how long the client waits for the service to answer its close
+	// frame.
 	closeGrace = 3 * time.Second
-	// echoGrace is how long the answer to a close frame of the service may take.
+	// echoGrace is how long the client takes to answer a close frame of the service.
 	echoGrace = time.Second
-	// writeBuffer is the number of bytes that are queued before calls have to wait.
+	// writeBuffer is the number of queued bytes from which on calls block.
 	writeBuffer = 1 << 20
-	// readLimit bounds a message from the service. It is far above a payload of
-	// 1 MiB in base64, because a snapshot of group state has no limit of its own.
+	// readLimit is the maximum size of a message of the service. It is far above a
+	// payload of 1 MiB in base64, because a snapshot of group state has no
+	// documented limit.
 	readLimit = 64 << 20
 )
 
@@ -32,20 +34,20 @@ var writerSettings = wsconn.Settings{Masked: true, MaxBytes: writeBuffer, Stall:
 type outgoing struct {
 	kind    outgoingKind
 	payload []byte // of a frame and a close frame
-	owner   any    // the *call or *OutgoingStream that the frame belongs to, if it can be taken back
+	owner   any    // the *call or *OutgoingStream that the frame belongs to; may be nil
 }
 
 type outgoingKind int
 
 const (
 	frameOut outgoingKind = iota
-	ackOut                // a sequence ack, with the newest number when it is written
+	ackOut                // a sequence ack, whose sequence ID is chosen when it is written
 	pingOut
 	closeOut
 )
 
-// link is one WebSocket. gorilla/websocket performs the handshake and reads;
-// frames are written by a wsconn.Writer.
+// link is the current WebSocket of a session. gorilla/websocket performs the
+// handshake and reads; a wsconn.Writer writes.
 type link struct {
 	ws     *websocket.Conn
 	meter  *meter
@@ -53,10 +55,11 @@ type link struct {
 	opcode byte
 	writer wsconn.Writer[outgoing]
 
-	scratch  []byte // accessed only by the reader goroutine
-	progress bool   // something new was received; likewise
+	// Accessed only by the reader goroutine.
+	scratch  []byte
+	progress bool // something new has been received
 	born     time.Time
-	first    *received // the frame that showed that the connection is recovered
+	first    *received // the first frame, if it was read to see whether the recovery succeeded
 
 	session    atomic.Pointer[session] // to acknowledge for
 	ackQueued  atomic.Bool
@@ -94,8 +97,8 @@ func newLink(ws *websocket.Conn, m *meter, p wire.Protocol) *link {
 	return l
 }
 
-// next returns the next frame, nil for one that cannot be decoded, with the
-// reason. If the second error is set, the link has ended.
+// next returns the next frame, or the error of one that cannot be decoded. The second
+// error is that which ended the link.
 func (l *link) next() (wire.Downstream, error, error) {
 	if f := l.first; f != nil {
 		l.first = nil
@@ -133,8 +136,8 @@ func readAll(r io.Reader, b []byte) ([]byte, error) {
 	}
 }
 
-// endedBy returns the reason for the end of the link. A close frame of the
-// service counts more than what went wrong in addition.
+// endedBy returns the error that ended the link. A close frame of the service takes
+// precedence over other errors.
 func (l *link) endedBy(err error) error {
 	var closed *websocket.CloseError
 	if errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure {
@@ -165,8 +168,8 @@ func (l *link) enqueueNow(frame []byte, owner any) {
 // enqueueUrgent queues a small frame ahead of everything that is queued.
 func (l *link) enqueueUrgent(frame []byte) { l.writer.PushUrgent(outgoing{payload: frame}) }
 
-// takeBack removes what is queued for a call or stream, and reports whether
-// there was something. What is being written is not removed.
+// takeBack removes the queued frames of a call or stream, and reports whether there
+// were any. Frames that are being written are not removed.
 func (l *link) takeBack(owner any) bool {
 	return l.writer.Remove(func(m outgoing) bool { return m.owner == owner }) > 0
 }
@@ -221,28 +224,29 @@ func (l *link) setCause(err error) {
 	}
 }
 
-// abort ends the link without a close frame, as an interruption of the network
-// would.
+// abort closes the network connection without a close frame, so that the connection
+// can be recovered.
 func (l *link) abort(err error) {
 	l.setCause(err)
 	_ = l.ws.NetConn().Close()
 }
 
-// setDeadline limits the rest of the link's life.
+// setDeadline sets the time at which the link ends.
 func (l *link) setDeadline(t time.Time) {
 	l.writer.Expire(t)
 	_ = l.ws.NetConn().SetReadDeadline(t)
 }
 
-// writeClose sends a close frame in place of everything that is queued, and
-// returns when it is written, or after the grace period.
+// writeClose sends a close frame in place of what is queued. It returns when it has
+// been written, or after the grace period.
 func (l *link) writeClose(code int, grace time.Duration) {
 	l.writer.PushOnly(outgoing{kind: closeOut, payload: closePayload(code)}, 0)
 	l.writer.Expire(time.Now().Add(grace))
 	l.writer.Wait()
 }
 
-// closePayload is empty for the codes that must not be sent.
+// closePayload returns the payload of a close frame. It is empty for codes that must
+// not be sent (RFC 6455, section 7.4.1).
 func closePayload(code int) []byte {
 	if code == websocket.CloseNoStatusReceived || code == websocket.CloseAbnormalClosure {
 		code = 0
@@ -250,15 +254,15 @@ func closePayload(code int) []byte {
 	return wsconn.ClosePayload(code, "")
 }
 
-// stop sends a close frame behind what is queued, and limits how long the
-// service may take to answer it.
+// stop sends a close frame after what is queued. The link ends when the service
+// answers, or after closeGrace.
 func (l *link) stop() {
 	l.closing.Store(true)
 	l.writer.PushLast(outgoing{kind: closeOut, payload: closePayload(websocket.CloseNormalClosure)}, 0)
 	l.setDeadline(time.Now().Add(closeGrace))
 }
 
-// end releases what the link has, when its reader has ended.
+// end releases the resources of the link, after the last call of next.
 func (l *link) end() {
 	l.writer.Abort()
 	_ = l.ws.NetConn().Close()
@@ -267,8 +271,8 @@ func (l *link) end() {
 	l.writer.Wait()
 }
 
-// keepAlive acknowledges messages, sends pings and aborts the link when nothing
-// is received any more. It stops the link when the context ends.
+// keepAlive acknowledges messages, sends pings, and aborts the link if nothing is
+// received. It stops the link when the context ends.
 func (l *link) keepAlive(ctx context.Context, o *Options) {
 	defer close(l.done)
 	acks, stopAcks := ticker(l.p.Reliable(), ackInterval)
@@ -300,13 +304,13 @@ func ticker(on bool, d time.Duration) (<-chan time.Time, func()) {
 	return t.C, t.Stop
 }
 
-// heartbeat keeps a link alive, and aborts one that is dead.
+// heartbeat sends pings and detects dead links.
 type heartbeat struct {
 	ping, idle     time.Duration
 	pinged, active time.Time
 }
 
-var errIdle = errors.New("nothing was received for the idle timeout")
+var errIdle = errors.New("idle timeout exceeded: nothing was received")
 
 // interval is the time between two calls of beat, 0 if there is nothing to do.
 func (h *heartbeat) interval() time.Duration {

@@ -14,7 +14,7 @@ import (
 	"example.com/webpubsub/client"
 )
 
-// The frames of every call. Ack ids count from 1.
+// The frames of every call. Ack IDs start at 1.
 func TestFrames(t *testing.T) {
 	noEcho := &client.SendToGroupOptions{NoEcho: true, TTL: 5 * time.Second}
 	tests := []struct {
@@ -45,7 +45,7 @@ func TestFrames(t *testing.T) {
 			p.ack(uint64(i + 1))
 			must(t, done)
 		}
-		// Fire and forget has no ack id, and waits for nothing.
+		// Fire-and-forget messages have no ack ID and wait for nothing.
 		if err := c.SendToGroup(t.Context(), "g", webpubsub.Text("x"), &client.SendToGroupOptions{FireAndForget: true}); err != nil {
 			t.Error(err)
 		}
@@ -58,7 +58,7 @@ func TestFrames(t *testing.T) {
 	})
 }
 
-// What breaks a rule of the protocol is not sent.
+// Calls that break a rule of the protocol are rejected.
 func TestInvalidCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -105,7 +105,7 @@ func TestMessagesArrive(t *testing.T) {
 	})
 }
 
-func TestRefusals(t *testing.T) {
+func TestRejectedCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, _ := start(t, s, client.Options{})
@@ -118,10 +118,10 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 			if errors.Is(err, client.ErrForbidden) != (name == "Forbidden") || errors.Is(err, client.ErrInternalServer) {
-				t.Errorf("%v is taken for another error", err)
+				t.Errorf("%v matches another error", err)
 			}
 		}
-		// A duplicate has been done before.
+		// A duplicate was processed before.
 		done := background(func() error { return c.JoinGroup(t.Context(), "g", nil) })
 		p.refuse(*p.read("joinGroup").AckID, "Duplicate")
 		must(t, done)
@@ -129,8 +129,7 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
-// Other failures are repeated, with the same ack id: 4 times in all, or as often
-// as the options say.
+// Other errors are retried with the same ack ID: three times, or as configured.
 func TestRetries(t *testing.T) {
 	for _, tt := range []struct{ max, want int }{{0, 4}, {5, 6}, {-1, 1}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -158,7 +157,7 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// A call may have retries of its own, and its error says how often it was sent.
+// The retries of one call can be limited. Its error contains the number of attempts.
 func TestRetriesOfOneCall(t *testing.T) {
 	retry := &client.RetryOptions{MaxRetries: 2, RetryDelay: time.Millisecond}
 	for name, call := range map[string]func(context.Context, *client.Client) error{
@@ -222,8 +221,8 @@ func TestRetriesOfOneCall(t *testing.T) {
 	})
 }
 
-// The errors of the service can be compared with and not modified: they used to
-// be pointers to values that any program could change.
+// Regression test: ErrForbidden and the other errors of the service were pointers to
+// values that any program could modify.
 func TestServiceErrors(t *testing.T) {
 	forbidden := &client.ServiceError{Name: "Forbidden", Message: "no role"}
 	for _, tt := range []struct {
@@ -260,7 +259,7 @@ func TestContextEndsCall(t *testing.T) {
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
-		p.ack(*f.AckID) // of nobody's interest
+		p.ack(*f.AckID) // is ignored
 		go p.serve()
 		if err := c.JoinGroup(ctx, "g", nil); !errors.Is(err, context.Canceled) {
 			t.Error(err)
@@ -291,7 +290,7 @@ func TestInvoke(t *testing.T) {
 			t.Errorf("got %+v", a)
 		}
 
-		// A refusal is not repeated.
+		// An error is not retried.
 		done = invoke(t.Context())
 		p.read("invoke")
 		p.send(`{"type":"invokeResponse","invocationId":"2","success":false,"error":{"name":"BadRequest","message":"no"}}`)
@@ -299,7 +298,7 @@ func TestInvoke(t *testing.T) {
 			t.Errorf("got %+v", a)
 		}
 
-		// The service is told when nobody waits any more; its answer is ignored.
+		// If the context ends, the invocation is canceled and its response ignored.
 		ctx, cancel := context.WithCancel(t.Context())
 		done = invoke(ctx)
 		p.read("invoke")
@@ -310,7 +309,7 @@ func TestInvoke(t *testing.T) {
 		p.expect(`{"type":"cancelInvocation","invocationId":"3"}`)
 		p.send(`{"type":"invokeResponse","invocationId":"3","success":true}`)
 
-		// An interruption ends it: the answer is not repeated by the service.
+		// An interruption ends the invocation: the service does not repeat the response.
 		done = invoke(t.Context())
 		p.read("invoke")
 		p.cut()
@@ -321,8 +320,8 @@ func TestInvoke(t *testing.T) {
 	})
 }
 
-// Without a queue a call waits for the connection as long as its retries last.
-// With one it waits its turn.
+// Without an outbound queue, a call waits for the connection as long as its retries
+// last. With a queue, calls are sent in order.
 func TestCallsWhileNotConnected(t *testing.T) {
 	forget := &client.SendToGroupOptions{FireAndForget: true}
 	synctest.Test(t, func(t *testing.T) {
@@ -388,7 +387,7 @@ func TestCallsWhileNotConnected(t *testing.T) {
 		must(t, first)
 		must(t, last)
 
-		// Stop ends those that wait.
+		// Stop ends the queued calls.
 		s.setDown(true)
 		p.cut()
 		synctest.Wait()

@@ -12,8 +12,7 @@ import (
 	"example.com/webpubsub/client"
 )
 
-// durations and counts are every option that is a number, with whether it may be
-// negative.
+// durations and counts are all numeric options, and whether they can be negative.
 var durations = map[string]struct {
 	set      func(o *client.Options, d time.Duration)
 	negative bool
@@ -41,9 +40,10 @@ var counts = map[string]struct {
 	"Protocol":                  {func(o *client.Options, n int) { o.Protocol = client.Protocol(n) }, false},
 }
 
-// Every option at its extremes is an error of New that names it, or works: a
-// negative delay used to panic, and a huge one to overflow into a loop of 1 ns.
-func TestOptionsAtTheirExtremes(t *testing.T) {
+// Every extreme value of an option is rejected by New with an error that names the
+// option, or works. Regression test: a negative delay caused a panic, and a huge one
+// overflowed and caused a loop with delays of 1 ns.
+func TestOptionLimits(t *testing.T) {
 	for name, option := range durations {
 		for _, d := range []time.Duration{math.MinInt64, -time.Hour, -1, 0, 1, time.Microsecond, time.Millisecond, time.Hour, math.MaxInt64 / 2, math.MaxInt64} {
 			t.Run(fmt.Sprint(name, d), func(t *testing.T) {
@@ -69,8 +69,8 @@ func TestOptionsAtTheirExtremes(t *testing.T) {
 	}
 }
 
-// tryOption uses a client through a failed call, an interruption that is
-// recovered, one that is not, and a service that is down for a while.
+// tryOption uses a client during a call that fails, an interruption that is recovered,
+// and a period in which the service is not available.
 func tryOption(t *testing.T, name string, o client.Options, valid bool) {
 	t.Helper()
 	if _, err := client.New(client.URL(accessURL), o); (err == nil) != valid {
@@ -82,7 +82,7 @@ func tryOption(t *testing.T, name string, o client.Options, valid bool) {
 		return
 	}
 	if o.Protocol.String() != client.ReliableJSON.String() {
-		return // the script speaks that one only
+		return // the only one that the script supports
 	}
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -125,7 +125,7 @@ func tryOption(t *testing.T, name string, o client.Options, valid bool) {
 	})
 }
 
-// The text of a value outside the range is a text, not a panic.
+// String does not panic for values out of range.
 func TestStrings(t *testing.T) {
 	for _, n := range []int{math.MinInt, -1, 99, math.MaxInt} {
 		for _, got := range []string{client.State(n).String(), client.Protocol(n).String()} {

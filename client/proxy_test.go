@@ -18,7 +18,7 @@ import (
 	"example.com/webpubsub/emulator"
 )
 
-// connectProxy answers CONNECT for a user and password, and counts.
+// connectProxy is an HTTP proxy with a user and a password.
 type connectProxy struct {
 	t       *testing.T
 	tunnels atomic.Int32
@@ -95,8 +95,8 @@ func socksProxy(t *testing.T, tunnels *atomic.Int32) string {
 }
 
 // The client connects through proxies of every scheme that net/http supports.
-// The library for WebSockets refuses https proxies, and panicked on a status line
-// without a reason.
+// Regression test: gorilla/websocket rejects https proxies, and panics on a status
+// line without a reason.
 func TestProxy(t *testing.T) {
 	srv := emulator.StartT(t, emulator.Options{Hubs: map[string]emulator.HubSettings{"chat": {AllowAnonymous: true}}})
 	front := httptest.NewTLSServer(srv)
@@ -113,7 +113,7 @@ func TestProxy(t *testing.T) {
 			TLSConfig: config,
 			Proxy: func(r *http.Request) (*url.URL, error) {
 				if r.URL.String() != target+"/client/hubs/chat" {
-					t.Errorf("a proxy is chosen for %s", r.URL)
+					t.Errorf("proxy requested for %s", r.URL)
 				}
 				return url.Parse(proxy)
 			},
@@ -130,7 +130,7 @@ func TestProxy(t *testing.T) {
 	for _, target := range []string{srv.URL(), front.URL} {
 		for _, proxy := range []string{withUser(plain.URL), withUser(secure.URL), "socks5://" + socks, "socks5h://" + socks} {
 			before := handler.tunnels.Load()
-			// The token is not one of the emulator's, so it is rejected there.
+			// The emulator rejects the access token.
 			var rejected *client.HandshakeError
 			if err := start(target, proxy); !errors.As(err, &rejected) || rejected.StatusCode != http.StatusUnauthorized {
 				t.Errorf("%s by %s: %v", target, proxy, err)
@@ -169,9 +169,9 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// A refused upgrade is an error with the response of the service, or of what is
-// before it; a password of the proxy is not in it.
-func TestRefusedUpgrades(t *testing.T) {
+// If the upgrade is rejected, the error contains the response of the service, or of a
+// proxy before it, and not the access token.
+func TestRejectedUpgrade(t *testing.T) {
 	for _, status := range []int{101, 200, 204, 301, 400, 401, 403, 404, 407, 429, 500, 502, 503} {
 		front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "7")

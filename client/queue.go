@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// Bounds of the queue of events, beside [Options.EventQueue]. The service gives
-// up on a client that leaves 1,000 messages or 16 MiB unacknowledged, so the
-// overflow of one connection stays well below its bound.
+// Limits of the event queue, in addition to [Options.EventQueueSize]. The service
+// closes the connection of a client that does not acknowledge 1,000 messages or
+// 16 MiB, so the overflow of one connection stays well below its limit.
 const (
 	queueBytes     = 16 << 20
 	overflowEvents = 2000
@@ -15,30 +15,30 @@ const (
 	queueBatch     = 64
 )
 
-// queue holds the events that wait for their callbacks. Its first part, within
-// the bounds, is admitted: those messages may be acknowledged. The rest, which
-// only a reliable protocol has, is not acknowledged before it is admitted.
+// queue contains the events that wait for their callbacks. Those within the limits
+// are admitted, and may be acknowledged. The rest, the overflow, exists only with a
+// reliable subprotocol and is not acknowledged until it has been admitted.
 type queue struct {
 	limit int
 
 	mu       sync.Mutex
 	ready    sync.Cond
 	items    []item
-	head     int // items before it are taken
-	admitted int // index behind the admitted part
-	count    int // admitted messages, with those whose callbacks run now
+	head     int // items before it have been taken
+	admitted int // index after the admitted items
+	count    int // admitted messages, including those that are being delivered
 	bytes    int
-	overflow int // bytes of the rest
+	overflow int // bytes of the overflow
 	running  []item
 	closed   bool
 }
 
-// item is an event that waits.
+// item is an event in the queue.
 type item struct {
-	event   any      // nil: nothing is called
+	event   any      // nil: no callback is called
 	session *session // of a message with a number
 	seq     uint64
-	size    int // 0 for an event that is no message, which always fits
+	size    int // 0 for an event that is not a message, which always fits
 	barrier *rejoinBarrier
 }
 
@@ -48,11 +48,10 @@ func newQueue(limit int) *queue {
 	return q
 }
 
-// push adds an event. Where the queue overflows it gives the processor away: the
-// callbacks may only have had no chance to run, in a burst of messages.
-//
-// It reports false where a message does not fit: beyond the
-// bounds, or, for one that can be left unacknowledged, beyond the overflow.
+// push adds an event. It reports false if a message does not fit: for a reliable
+// subprotocol into the overflow, otherwise within the limits. If the queue
+// overflows, push yields the processor: in a burst of messages, the callbacks may
+// not have had a chance to run.
 func (q *queue) push(it item, reliable bool) bool {
 	ok, overflows := q.add(it, reliable)
 	if overflows {
@@ -98,8 +97,9 @@ func (q *queue) admit() {
 	}
 }
 
-// take returns the next events, and nil when the queue is closed and empty. The
-// result is valid until the next call, which tells that they are done.
+// take blocks until there are events and returns some of them, or nil if the queue
+// is closed and empty. The result is valid until the next call, by which its
+// events have been delivered.
 func (q *queue) take() []item {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -125,7 +125,7 @@ func (q *queue) take() []item {
 	if q.head == len(q.items) {
 		q.items, q.head, q.admitted = q.items[:0], 0, 0
 	} else if q.head > 4*queueBatch && q.head > len(q.items)/2 {
-		// Moving the rest down costs less than what was taken since last time.
+		// Moving the rest costs less than what has been taken since the last time.
 		n := copy(q.items, q.items[q.head:])
 		clear(q.items[n:])
 		q.items, q.admitted, q.head = q.items[:n], q.admitted-q.head, 0
@@ -133,7 +133,7 @@ func (q *queue) take() []item {
 	return q.running
 }
 
-// close ends the queue: take returns what is left, then nil.
+// close closes the queue: take returns the remaining events, then nil.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

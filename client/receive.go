@@ -6,7 +6,7 @@ import (
 	"example.com/webpubsub/internal/wire"
 )
 
-// read handles the frames of a link, to its end. It never waits for a callback.
+// read handles the frames of a link until it ends. It does not wait for callbacks.
 func (r *run) read(s *session, l *link) error {
 	r.reason = ""
 	err := r.readFrames(s, l)
@@ -25,7 +25,7 @@ func (r *run) readFrames(s *session, l *link) error {
 		}
 		if invalid != nil {
 			if r.noise.Allow("invalid frame") {
-				r.c.o.Logger.Warn("ignoring invalid frame from Web PubSub", "error", invalid)
+				r.c.o.Logger.Warn("ignoring invalid frame of Web PubSub", "error", invalid)
 			}
 			continue
 		}
@@ -39,8 +39,8 @@ func (r *run) readFrames(s *session, l *link) error {
 	}
 }
 
-// handle handles a frame, and reports whether it shows that the connection makes
-// progress: what is repeated after a recovery does not.
+// handle handles a frame, and reports whether it shows progress of the connection: a
+// message that is repeated after a recovery does not.
 func (r *run) handle(s *session, l *link, frame wire.Downstream) (progress bool, err error) {
 	switch d := frame.(type) {
 	case wire.Data:
@@ -78,7 +78,7 @@ func (r *run) handle(s *session, l *link, frame wire.Downstream) (progress bool,
 		return false, nil
 	case wire.Unknown:
 		if r.noise.Allow("unknown frame") {
-			r.c.o.Logger.Debug("ignoring frame of unknown type from Web PubSub", "type", d.Type)
+			r.c.o.Logger.Debug("ignoring frame of unknown type of Web PubSub", "type", d.Type)
 		}
 		if s.isNew(d.SequenceID) && d.SequenceID > 0 {
 			return true, r.enqueue(s, l, item{seq: d.SequenceID, size: 1})
@@ -88,8 +88,8 @@ func (r *run) handle(s *session, l *link, frame wire.Downstream) (progress bool,
 	return true, nil
 }
 
-// enqueue hands a message to the callbacks. One without an event is only to be
-// acknowledged, in its turn.
+// enqueue adds a message to the event queue. One without an event is acknowledged in
+// its turn, and no callback is called.
 func (r *run) enqueue(s *session, l *link, it item) error {
 	if it.seq > 0 {
 		it.session = s
@@ -116,5 +116,5 @@ func (r *run) enqueue(s *session, l *link, it item) error {
 	return nil
 }
 
-// sizeOf returns the memory that a message takes while it waits, roughly.
+// sizeOf returns the approximate memory of a queued message.
 func sizeOf(d wire.Data) int { return len(d.Message.Data) + len(d.Group) + 128 }

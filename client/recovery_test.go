@@ -27,7 +27,8 @@ func TestRecovery(t *testing.T) {
 		if got := p.request.URL.RequestURI(); got != "/client/hubs/chat?access_token=secret&awps_connection_id=c1&awps_reconnection_token=token-of-c1" {
 			t.Errorf("recovered with %s", got)
 		}
-		// The event waits for a sign of life: a close with 1008 may be on its way.
+		// The recovered event is not sent before the first frame: the service may still
+		// close with 1008.
 		e.expect(t, "recovering c1")
 		p.message(2, "two")
 		p.message(3, "three")
@@ -39,8 +40,8 @@ func TestRecovery(t *testing.T) {
 	})
 }
 
-// A new token, in a connected frame after a recovery, is for the next one; it is
-// not a new connection.
+// A connected frame after a recovery contains the token for the next recovery. It does
+// not mean a new connection.
 func TestRecoveryWithConnectedFrame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -59,8 +60,8 @@ func TestRecoveryWithConnectedFrame(t *testing.T) {
 	})
 }
 
-// What was not acknowledged is sent again after a recovery, with the same ack
-// id and without counting as a retry.
+// Requests that have not been acknowledged are sent again after a recovery, with the
+// same ack ID. That does not count as a retry.
 func TestCallsSurviveRecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -76,7 +77,7 @@ func TestCallsSurviveRecovery(t *testing.T) {
 		p.refuse(*p.read("sendToGroup").AckID, "Duplicate")
 		must(t, done)
 
-		// On a new connection, it does count.
+		// On a new connection, it counts.
 		done = background(func() error { return c.SendToGroup(t.Context(), "g", webpubsub.Text("x"), nil) })
 		p.read("sendToGroup")
 		p.close(1008, "")
@@ -88,8 +89,8 @@ func TestCallsSurviveRecovery(t *testing.T) {
 	})
 }
 
-// A recovery that the service refuses ends with a new connection.
-func TestRecoveryRefused(t *testing.T) {
+// If the service rejects the recovery, the client reconnects.
+func TestRecoveryRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, e := start(t, s, client.Options{})
@@ -98,9 +99,9 @@ func TestRecoveryRefused(t *testing.T) {
 		s.next().close(1008, "The connection could not be recovered.")
 		p = s.hello("c2")
 		p.grant("joinGroup")
-		p.message(1, "counts anew")
+		p.message(1, "starts over")
 		e.expect(t, "connected c1 alice", "recovering c1", `disconnected c1 1001 "going away" tried=true`,
-			"connected c2 alice", "room bob: counts anew 1")
+			"connected c2 alice", "room bob: starts over 1")
 		go p.serve()
 	})
 }
@@ -132,7 +133,7 @@ func TestRecoveryWindow(t *testing.T) {
 	})
 }
 
-func TestPlainProtocolIsNotRecovered(t *testing.T) {
+func TestStandardProtocolIsNotRecovered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, e := prepare(t, s, client.Options{Protocol: client.JSON})
@@ -146,8 +147,8 @@ func TestPlainProtocolIsNotRecovered(t *testing.T) {
 	})
 }
 
-// The joins of a new connection survive an interruption too, and the event
-// still waits for them.
+// Rejoins are sent again after an interruption, and the connected event still waits for
+// them.
 func TestInterruptedRejoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -163,7 +164,7 @@ func TestInterruptedRejoin(t *testing.T) {
 			t.Errorf("joined with ack id %d, then %d", id, *f.AckID)
 		}
 		e.expect(t, "connected c1 alice", `disconnected c1 1008 "" tried=false`)
-		// Lost for good before the group is joined: the next one joins it.
+		// If the connection ends before the group is joined, the next one joins it.
 		p.close(1008, "")
 		p = s.hello("c3")
 		p.grant("joinGroup")
@@ -172,7 +173,7 @@ func TestInterruptedRejoin(t *testing.T) {
 	})
 }
 
-// A service that never answers a join does not hold the messages for ever.
+// If a rejoin is not acknowledged, the events are delivered after a timeout.
 func TestRejoinTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -206,21 +207,21 @@ func TestSequenceAcks(t *testing.T) {
 		for i := 1; i <= 3; i++ {
 			p.message(i, "x")
 		}
-		expect(3, time.Second) // once a second, the largest
+		expect(3, time.Second) // once a second, with the largest ID
 		p.message(2, "x")
-		expect(3, 2*time.Second) // again, for what came twice
+		expect(3, 2*time.Second) // again, for the repeated message
 		p.message(303, "x")
 		expect(303, 3*time.Second) // a gap of 300 can wait
 		p.message(604, "x")
 		expect(604, 3*time.Second) // one of 301 cannot
 		time.Sleep(10*time.Second + 500*time.Millisecond)
-		p.send(`{"type":"message","from":"nobody","sequenceId":605}`)
-		expect(605, 14*time.Second) // nothing in between; an unknown message counts
+		p.send(`{"type":"message","from":"unknown","sequenceId":605}`)
+		expect(605, 14*time.Second) // none in between; an unknown message counts
 		go p.serve()
 	})
 }
 
-// A connection without any sign of life is dropped, and recovered.
+// A connection on which nothing is received is dropped and recovered.
 func TestIdleTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -230,14 +231,14 @@ func TestIdleTimeout(t *testing.T) {
 		for {
 			_, data, err := p.ws.ReadMessage()
 			if err != nil {
-				break // not by a close frame: it would end the connection for good
+				break // not by a close frame, which would end the connection
 			}
 			if string(data) != `{"type":"ping"}` {
 				t.Errorf("got %s", data)
 			}
 			pings++
 		}
-		// The last sign of life counts from the look after it, 20 s later.
+		// Activity is recorded by the next beat, 20 s later.
 		if d := time.Since(began); d != 140*time.Second || pings != 6 {
 			t.Errorf("dropped after %v and %d pings", d, pings)
 		}
@@ -256,8 +257,8 @@ func TestIdleTimeout(t *testing.T) {
 	}
 }
 
-// While a callback is busy the client goes on: it answers pings and gets acks,
-// recovers, and acknowledges what is in its queue, but no more.
+// While a callback blocks, the client continues to receive acknowledgements and to
+// recover, and acknowledges the messages in its queue, but no others.
 func TestSlowCallback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -307,9 +308,9 @@ func TestSlowCallback(t *testing.T) {
 	})
 }
 
-// Beyond all bounds, which the service does not let a client reach, the
-// connection is given up; in a plain protocol messages are dropped.
-func TestMuchTooSlowCallback(t *testing.T) {
+// If the overflow is full, too, which the service does not let happen, the connection
+// ends. With a standard subprotocol, messages are dropped.
+func TestSlowCallbackOverflow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, e := start(t, s, client.Options{EventQueueSize: 10, DisableReconnect: true})

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// rejoinTimeout bounds how long a new connection is held back from the
-// callbacks for the sake of its groups.
+// rejoinTimeout is how long the events of a new connection wait for its groups to
+// be joined again.
 const rejoinTimeout = 30 * time.Second
 
-// rejoinBarrier holds back the events of a new connection until its groups are
+// rejoinBarrier delays the events of a new connection until its groups have been
 // joined again.
 type rejoinBarrier struct {
 	calls []*call // to send again after a recovery; those that are acknowledged are not pending
@@ -20,7 +20,7 @@ type rejoinBarrier struct {
 	left          int
 	failed        []RejoinFailedEvent
 	open          chan struct{}
-	onLateFailure func(RejoinFailedEvent) // set if the barrier was passed before its time
+	onLateFailure func(RejoinFailedEvent) // set when wait has returned
 }
 
 func newRejoinBarrier(groups int) *rejoinBarrier {
@@ -31,8 +31,8 @@ func newRejoinBarrier(groups int) *rejoinBarrier {
 	return b
 }
 
-// settle notes that one group is done with. If the connection was lost there is
-// nothing to report: the next one joins the same groups.
+// settle records the result for one group. A lost connection is not a failure: the
+// next one joins the same groups.
 func (b *rejoinBarrier) settle(group string, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -48,9 +48,9 @@ func (b *rejoinBarrier) settle(group string, err error) {
 	}
 }
 
-// wait returns the groups that could not be joined. Failures after the timeout
-// are passed to late.
-func (b *rejoinBarrier) wait(ctx context.Context, late func(RejoinFailedEvent)) []RejoinFailedEvent {
+// wait waits for all groups, or for the timeout, and returns those that could not be
+// joined. Later failures are passed to onLateFailure.
+func (b *rejoinBarrier) wait(ctx context.Context, onLateFailure func(RejoinFailedEvent)) []RejoinFailedEvent {
 	timer := time.NewTimer(rejoinTimeout)
 	defer timer.Stop()
 	select {
@@ -60,6 +60,6 @@ func (b *rejoinBarrier) wait(ctx context.Context, late func(RejoinFailedEvent)) 
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.onLateFailure = late
+	b.onLateFailure = onLateFailure
 	return b.failed
 }

@@ -13,8 +13,8 @@ import (
 	"example.com/webpubsub/internal/wire"
 )
 
-// run is what happens from a Start to the end. One goroutine makes connections
-// and reads, one keeps the link alive, one runs the callbacks.
+// run is the work of a client from Start until it has stopped. One goroutine makes
+// connections and reads, one keeps the link alive, one calls the callbacks.
 type run struct {
 	c           *Client
 	ctx         context.Context // canceled by Stop
@@ -27,9 +27,9 @@ type run struct {
 	noise               *loglimit.Limiter
 
 	started       chan error
-	disconnected  chan struct{} // closed when everything has ended but the callbacks
-	delivered     chan struct{} // closed when the callbacks have ended too; nil if none can run
-	done          chan struct{} // closed at the very end
+	disconnected  chan struct{} // closed when everything except the callbacks has ended
+	delivered     chan struct{} // closed when the callbacks have ended too; nil if none can be called
+	done          chan struct{} // closed when everything has ended
 	prevDelivered <-chan struct{}
 
 	// Accessed only by the reader goroutine.
@@ -37,14 +37,14 @@ type run struct {
 	dropped int    // messages in a row
 }
 
-// newRun requires c.mu to be held.
+// newRun returns a run. c.mu must be held.
 func newRun(ctx context.Context, c *Client) *run {
 	r := &run{
 		c: c, queue: newQueue(c.o.EventQueueSize), reconnect: backoff.New(c.o.reconnectPolicy()),
 		started: make(chan error, 1), disconnected: make(chan struct{}), done: make(chan struct{}),
 	}
 	r.noise = loglimit.New(func(kind string, n int) {
-		c.o.Logger.Warn("Web PubSub: similar warnings were not logged", "kind", kind, "count", n)
+		c.o.Logger.Warn("similar log records of the Web PubSub client were suppressed", "kind", kind, "count", n)
 	})
 	if last := c.run; last != nil {
 		r.prevDelivered = last.delivered
@@ -119,7 +119,8 @@ func (r *run) connections(first context.Context) error {
 	}
 }
 
-// readUntilDisconnected reads from a connection, through all interruptions.
+// readUntilDisconnected reads from a connection until it has ended, through all
+// interruptions.
 func (r *run) readUntilDisconnected(s *session, l *link) DisconnectedEvent {
 	r.recovery = backoff.New(r.c.o.recoveryPolicy())
 	for {
@@ -151,8 +152,8 @@ func (r *run) readUntilDisconnected(s *session, l *link) DisconnectedEvent {
 	}
 }
 
-// disconnection describes the end of a connection by the interruption that
-// began it, and the error that made it final.
+// disconnection returns the event for the end of a connection: its code and reason
+// are those of the interruption, its error is that which made it final.
 func (r *run) disconnection(s *session, interruption, err error, attempted bool) DisconnectedEvent {
 	d := DisconnectedEvent{ConnectionID: s.id, Code: websocketAbnormal, Reason: r.reason, RecoveryAttempted: attempted, Err: err}
 	var closed *CloseError
@@ -168,7 +169,7 @@ func (r *run) disconnection(s *session, interruption, err error, attempted bool)
 	return d
 }
 
-// establish lets calls use a new connection, and joins its groups.
+// establish makes a new connection available to calls and joins its groups.
 func (r *run) establish(s *session, l *link) {
 	c := r.c
 	c.mu.Lock()
@@ -201,7 +202,7 @@ func (r *run) establish(s *session, l *link) {
 	c.o.Logger.Debug("connected to Web PubSub", "connection", s.id)
 }
 
-// reestablish lets calls use the new link of a recovered connection.
+// reestablish makes the new link of a recovered connection available to calls.
 func (r *run) reestablish(s *session, l *link) {
 	c := r.c
 	c.mu.Lock()
@@ -220,7 +221,7 @@ func (r *run) reestablish(s *session, l *link) {
 	r.resume(l)
 }
 
-// resume sends what waited for a link. c.mu must be held.
+// resume sends the calls of the outbox. c.mu must be held.
 func (r *run) resume(l *link) {
 	c := r.c
 	for _, k := range c.outbox {
@@ -231,7 +232,7 @@ func (r *run) resume(l *link) {
 	c.set(StateConnected)
 }
 
-// detach takes the link away from calls, which fail with the reason.
+// detach removes the link. Calls in progress fail.
 func (r *run) detach(cause error, recovering bool) {
 	c := r.c
 	c.mu.Lock()

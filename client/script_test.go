@@ -20,8 +20,8 @@ import (
 
 const accessURL = "ws://test/client/hubs/chat?access_token=secret"
 
-// script is a service that does what a test says, over connections in memory.
-// It belongs to a synctest bubble: time passes when everybody waits.
+// script is a service whose frames are sent and checked by a test, over connections in
+// memory. It is used in a synctest bubble.
 type script struct {
 	t        *testing.T
 	http     *http.Server
@@ -40,7 +40,7 @@ type peer struct {
 	t       *testing.T
 	ws      *websocket.Conn
 	request *http.Request
-	writing chan struct{} // a mutex whose waiting counts as such in a bubble
+	writing chan struct{} // a mutex that counts as blocking in a bubble
 }
 
 func newScript(t *testing.T) *script {
@@ -51,7 +51,7 @@ func newScript(t *testing.T) *script {
 	s.http = &http.Server{Handler: s}
 	done := make(chan struct{})
 	go func() { _ = s.http.Serve(s); close(done) }()
-	// A client that pings keeps the time of a bubble going, whatever waits.
+	// Because of the pings, a test that blocks is no deadlock, and would never end.
 	tooLong := time.AfterFunc(30*24*time.Hour, func() { panic("the test does not end") })
 	t.Cleanup(func() {
 		tooLong.Stop()
@@ -134,12 +134,12 @@ func (s *script) next() *peer {
 		s.t.Cleanup(func() { _ = p.ws.Close() })
 		return p
 	case <-time.After(time.Hour):
-		s.t.Fatal("the client does not connect")
+		s.t.Fatal("the client did not connect")
 		return nil
 	}
 }
 
-// hello is next, with the first frame of a reliable connection.
+// hello is next, and sends the connected frame of a reliable connection.
 func (s *script) hello(id string) *peer {
 	s.t.Helper()
 	p := s.next()
@@ -172,7 +172,7 @@ func (p *peer) next() (string, error) {
 		if err != nil || string(data) != `{"type":"ping"}` {
 			return string(data), err
 		}
-		// The client may be gone by now.
+		// The client may have ended the connection.
 		_ = p.write([]byte(`{"type":"pong"}`))
 	}
 }
@@ -184,7 +184,7 @@ func (p *peer) expect(want string) {
 	}
 }
 
-// frame is what most frames of a client have.
+// frame contains the members of most frames of a client.
 type frame struct {
 	Type, Group, Event, StreamID, InvocationID string
 	AckID, SequenceID, StreamSequenceID        *uint64
@@ -206,7 +206,7 @@ func (p *peer) read(kind string) frame {
 	return f
 }
 
-// grant answers the next frame with a successful ack, and returns it.
+// grant acknowledges the next frame and returns it.
 func (p *peer) grant(kind string) frame {
 	p.t.Helper()
 	f := p.read(kind)
@@ -214,7 +214,7 @@ func (p *peer) grant(kind string) frame {
 	return f
 }
 
-// join has the client join a group.
+// join makes the client join a group.
 func (p *peer) join(c *client.Client, group string) {
 	p.t.Helper()
 	joined := background(func() error { return c.JoinGroup(p.t.Context(), group, nil) })
@@ -239,7 +239,7 @@ func (p *peer) message(seq int, text string) {
 	p.send(messageFormat, seq, text)
 }
 
-// close closes with a code, and waits for the client's close.
+// close sends a close frame and waits for that of the client.
 func (p *peer) close(code int, reason string) {
 	p.t.Helper()
 	p.sendClose(code, reason)
@@ -251,15 +251,15 @@ func (p *peer) close(code int, reason string) {
 	_ = p.ws.Close()
 }
 
-// sendClose closes with a code, while serve reads.
+// sendClose sends a close frame. It can be called while serve reads.
 func (p *peer) sendClose(code int, reason string) {
 	_ = p.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(time.Second))
 }
 
-// cut ends the connection as a broken network does.
+// cut closes the network connection without a close frame.
 func (p *peer) cut() { _ = p.ws.NetConn().Close() }
 
-// closeCode reads to the end and returns the code that the client closed with.
+// closeCode reads to the end and returns the close code of the client.
 func (p *peer) closeCode() int {
 	for {
 		_, _, err := p.ws.ReadMessage()
@@ -274,7 +274,7 @@ func (p *peer) closeCode() int {
 	}
 }
 
-// serve answers pings and grants what is asked for, until the link ends.
+// serve answers pings and acknowledges requests until the link ends.
 func (p *peer) serve() {
 	for {
 		data, err := p.next()
@@ -289,7 +289,7 @@ func (p *peer) serve() {
 	}
 }
 
-// events notes what happens, in the order of the callbacks.
+// events records the calls of the callbacks.
 type events struct {
 	mu   sync.Mutex
 	list []string
@@ -301,7 +301,7 @@ func (e *events) add(format string, args ...any) {
 	e.list = append(e.list, fmt.Sprintf(format, args...))
 }
 
-// take returns what happened since the last call, when nothing moves any more.
+// take returns the calls since the last one, when all goroutines are blocked.
 func (e *events) take() string {
 	synctest.Wait()
 	e.mu.Lock()
@@ -371,7 +371,7 @@ func begin(t *testing.T, s *script, c *client.Client) *peer {
 	return p
 }
 
-// background runs a call that waits for the script.
+// background runs a call that waits for the service.
 func background(f func() error) <-chan error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()

@@ -16,8 +16,7 @@ import (
 
 const maxFrame = 1 << 20
 
-// tooLarge are messages that are below 1 MiB and above it when they are encoded,
-// by protocol.
+// tooLarge contains messages that exceed 1 MiB when they are encoded.
 var tooLarge = map[client.Protocol][]webpubsub.Message{
 	client.ReliableJSON: {
 		webpubsub.Text(strings.Repeat("x", maxFrame)),
@@ -33,8 +32,8 @@ var tooLarge = map[client.Protocol][]webpubsub.Message{
 	},
 }
 
-// encodedSize returns the size that an error names, 0 if it names none or not the
-// limit.
+// encodedSize returns the size in an error, or 0 if the error does not contain it and
+// the limit.
 func encodedSize(err error) int {
 	var n, limit int
 	_, after, _ := strings.Cut(fmt.Sprint(err), "the encoded message has ")
@@ -44,9 +43,9 @@ func encodedSize(err error) int {
 	return n
 }
 
-// A message that is larger than the service accepts used to be sent, answered
-// with a close (1009) that interrupted everything else on the connection, and
-// sent again, on every sending path.
+// Regression test: a message larger than the service accepts was sent, the service
+// closed the connection with code 1009, which interrupted all other calls, and the
+// message was sent again. It is rejected before it is sent, on every path.
 func TestMessageTooLarge(t *testing.T) {
 	for protocol, messages := range tooLarge {
 		t.Run(protocol.String(), func(t *testing.T) {
@@ -106,8 +105,8 @@ func TestMessageTooLarge(t *testing.T) {
 	}
 }
 
-// What the service rejected, by a close code that is about a frame, is not sent
-// again, neither on the same connection nor on the next.
+// Requests in progress are not sent again if the service closes the connection with a
+// code that is about a frame, neither on the same connection nor on the next.
 func TestRejectedFramesAreNotRepeated(t *testing.T) {
 	for _, code := range []int{1003, 1007, 1009} {
 		synctest.Test(t, func(t *testing.T) {
@@ -136,7 +135,7 @@ func TestRejectedFramesAreNotRepeated(t *testing.T) {
 			}
 			p = s.next()
 			if p.request.URL.Query().Has("awps_connection_id") {
-				t.Error("the client tries to recover a connection that is gone")
+				t.Error("the client tries to recover a connection that has ended")
 			}
 			p.hello("c2")
 			if f := p.grant("joinGroup"); f.Group != "room" {
@@ -148,8 +147,7 @@ func TestRejectedFramesAreNotRepeated(t *testing.T) {
 	}
 }
 
-// The largest message passes through the emulator, in both directions, and the
-// limit is the same there.
+// The largest message is accepted and delivered by the emulator.
 func TestLargestMessage(t *testing.T) {
 	srv := emulator.StartT(t, emulator.Options{})
 	got := make(chan client.GroupMessage, 1)

@@ -17,7 +17,7 @@ import (
 	"example.com/webpubsub/emulator"
 )
 
-// slowConn carries so many bytes a second, in each direction.
+// slowConn limits the bytes per second in each direction.
 type slowConn struct {
 	net.Conn
 	rate int
@@ -47,10 +47,10 @@ func (c *slowConn) Write(b []byte) (int, error) {
 	return written, nil
 }
 
-// A publisher that wrote faster than its network used to be interrupted every
-// 30 seconds, since the deadline was set once for everything that it wrote in one
-// go; and acknowledgements, pings and cancellations waited behind megabytes of
-// its own messages.
+// Regression test: a publisher that was faster than its network was disconnected every
+// 30 seconds, since the write deadline was set once for everything that was written
+// without a pause. Acknowledgements, pings and cancellations were queued behind
+// megabytes of messages.
 func TestSustainedLoadOverASlowNetwork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -63,7 +63,7 @@ func TestSustainedLoadOverASlowNetwork(t *testing.T) {
 		began := time.Now()
 		running := func() bool { return time.Since(began) < 65*time.Second }
 
-		// The service reads as fast as it can, and publishes too.
+		// The service reads and publishes at the same time.
 		sent := 0
 		go func() {
 			text := strings.Repeat("y", 10_000)
@@ -104,7 +104,7 @@ func TestSustainedLoadOverASlowNetwork(t *testing.T) {
 				}
 			}
 		}()
-		// An invocation is written, and cancelled while much is queued behind it.
+		// An invocation is written, and canceled while messages are queued behind it.
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		invoked := background(func() error { _, err := c.Invoke(ctx, "e", webpubsub.Text("x"), nil); return err })
@@ -121,9 +121,9 @@ func TestSustainedLoadOverASlowNetwork(t *testing.T) {
 				if err := <-invoked; !errors.Is(err, context.Canceled) {
 					t.Error(err)
 				}
-				time.Sleep(time.Second) // the queue needs two
+				time.Sleep(time.Second) // writing the queue takes two
 				if cancelled != 1 {
-					t.Error("the cancellation waits behind the messages")
+					t.Error("the cancellation was queued behind the messages")
 				}
 			}
 		}
@@ -142,8 +142,7 @@ func TestSustainedLoadOverASlowNetwork(t *testing.T) {
 	})
 }
 
-// A message that is received slowly is no silence, and one that is sent slowly
-// does not end the connection, however long it takes.
+// A connection is not dropped while a large message is received or sent slowly.
 func TestLargeMessagesOverASlowNetwork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
@@ -166,7 +165,7 @@ func TestLargeMessagesOverASlowNetwork(t *testing.T) {
 		sent := background(func() error {
 			return c.SendToGroup(t.Context(), "g", webpubsub.Text(strings.Repeat("x", 1<<20-200)), nil)
 		})
-		go func() { // as the server sends something from time to time
+		go func() { // no ping can be sent meanwhile
 			for range 6 {
 				time.Sleep(20 * time.Second)
 				p.send(`{"type":"pong"}`)
@@ -183,8 +182,7 @@ func TestLargeMessagesOverASlowNetwork(t *testing.T) {
 	})
 }
 
-// Through the emulator, over slow networks in both directions: nothing is
-// interrupted and nothing is lost.
+// Sustained load through the emulator over slow networks, in both directions.
 func TestSustainedLoadThroughTheEmulator(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := emulator.NewMemoryListener()
@@ -215,7 +213,7 @@ func TestSustainedLoadThroughTheEmulator(t *testing.T) {
 		var senders sync.WaitGroup
 		for i, c := range both {
 			senders.Go(func() {
-				// Some large messages, and many small ones, as fast as they are accepted.
+				// Messages of several sizes, as fast as they are acknowledged.
 				for n := 0; time.Since(began) < 90*time.Second; n++ {
 					m := webpubsub.Text(strings.Repeat("x", []int{300, 3_000, 30_000, 300_000}[(n+i)%4]))
 					if err := c.SendToGroup(t.Context(), "room", m, &client.SendToGroupOptions{NoEcho: true}); err != nil {

@@ -19,7 +19,7 @@ func (p *peer) streamAck(expected int) {
 	p.send(`{"type":"streamAck","streamId":"s","expectedSequenceId":%d}`, expected)
 }
 
-// openStream returns a stream that the script has agreed to.
+// openStream opens a stream and acknowledges it.
 func openStream(t *testing.T, c *client.Client, p *peer) *client.OutgoingStream {
 	t.Helper()
 	var s *client.OutgoingStream
@@ -39,11 +39,11 @@ func part(n int, text string) string {
 	return fmt.Sprintf(`{"type":"streamData","streamId":"s","streamSequenceId":%d,"dataType":"text","data":%q}`, n, text)
 }
 
-func TestOutStream(t *testing.T) {
+func TestOutgoingStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, _ := start(t, s, client.Options{})
-		for range 2 { // an id is free again when its stream has ended
+		for range 2 { // the ID can be used again when the stream has ended
 			out := openStream(t, c, p)
 			if _, err := c.OpenStream(t.Context(), "g", &client.OpenStreamOptions{ID: "s"}); !errors.Is(err, client.ErrInvalidArgument) {
 				t.Errorf("the same id twice: %v", err)
@@ -66,7 +66,7 @@ func TestOutStream(t *testing.T) {
 			p.send(`{"type":"streamClosed","streamId":"s"}`)
 			must(t, ended)
 			must(t, background(out.Close))
-			if err := out.Send(t.Context(), webpubsub.Text("late")); !errors.Is(err, client.ErrStreamEnded) {
+			if err := out.Send(t.Context(), webpubsub.Text("after the end")); !errors.Is(err, client.ErrStreamEnded) {
 				t.Error(err)
 			}
 		}
@@ -90,7 +90,7 @@ func TestOutStream(t *testing.T) {
 	})
 }
 
-func TestOutStreamIsRefused(t *testing.T) {
+func TestOutgoingStreamRejected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, _ := start(t, s, client.Options{})
@@ -103,7 +103,7 @@ func TestOutStreamIsRefused(t *testing.T) {
 		if err := <-opened; !errors.Is(err, client.ErrForbidden) {
 			t.Error(err)
 		}
-		// One that nobody waits for any more is ended.
+		// If the context ends, the stream is ended.
 		ctx, cancel := context.WithCancel(t.Context())
 		opened = background(func() error { _, err := c.OpenStream(ctx, "g", &client.OpenStreamOptions{ID: "s"}); return err })
 		p.read("sendToGroup")
@@ -130,8 +130,8 @@ func TestOutStreamIsRefused(t *testing.T) {
 	})
 }
 
-// What the service has not acknowledged is sent again after a recovery.
-func TestOutStreamIsRecovered(t *testing.T) {
+// Messages that are not acknowledged are sent again after a recovery.
+func TestOutgoingStreamRecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, _ := start(t, s, client.Options{PingInterval: -1})
@@ -151,7 +151,7 @@ func TestOutStreamIsRecovered(t *testing.T) {
 		s.setDown(true)
 		p.cut()
 		synctest.Wait()
-		send("4") // goes out with the rest
+		send("4") // is sent with the others
 		ended := background(out.Close)
 		s.setDown(false)
 		p = s.next()
@@ -160,14 +160,15 @@ func TestOutStreamIsRecovered(t *testing.T) {
 			p.streamAck(i + 1)
 		}
 		p.expect(`{"type":"streamEnd","streamId":"s"}`)
-		// The answer is lost, and the stream is no longer there to end.
+		// The response is lost, and the stream no longer exists.
 		p.cut()
 		p = s.next()
 		p.expect(`{"type":"streamEnd","streamId":"s"}`)
 		p.send(`{"type":"streamClosed","streamId":"s","error":{"name":"StreamNotFound","message":"no"}}`)
 		must(t, ended)
 
-		// A stream whose opening was interrupted is opened anew.
+		// A stream is opened again if the connection was interrupted before the
+		// acknowledgement.
 		opened := background(func() error {
 			_, err := c.OpenStream(t.Context(), "g", &client.OpenStreamOptions{ID: "s"})
 			return err
@@ -184,7 +185,7 @@ func TestOutStreamIsRecovered(t *testing.T) {
 	})
 }
 
-func TestOutStreamIsLostWithItsConnection(t *testing.T) {
+func TestOutgoingStreamConnectionLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, _ := start(t, s, client.Options{})
@@ -199,7 +200,7 @@ func TestOutStreamIsLostWithItsConnection(t *testing.T) {
 	})
 }
 
-func TestOutStreamRefusedParts(t *testing.T) {
+func TestOutgoingStreamNack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, _ := start(t, s, client.Options{PingInterval: -1})
@@ -213,14 +214,14 @@ func TestOutStreamRefusedParts(t *testing.T) {
 		nack := func(expected int, name string) {
 			p.send(`{"type":"streamNack","streamId":"s","expectedSequenceId":%d,"name":%q,"message":"no"}`, expected, name)
 		}
-		// From the part that is missing on, once for all refusals of what was
-		// already under way behind it.
+		// Messages are sent again once, from the missing one on, although each of those
+		// that followed it is rejected.
 		nack(2, "InvalidSequenceId")
 		nack(2, "InvalidSequenceId")
 		p.expect(part(2, "x"))
 		p.expect(part(3, "x"))
 		p.streamAck(3)
-		// Later, where the service could not take it, and the end waits for that.
+		// After a temporary error, they are sent again with a delay, and the end waits.
 		nack(3, "TransientError")
 		synctest.Wait()
 		began := time.Now()
@@ -230,14 +231,14 @@ func TestOutStreamRefusedParts(t *testing.T) {
 		p.expect(part(3, "x"))
 		// After up to 10 and 20 ms, each less up to half.
 		if d := time.Since(began); d < 15*time.Millisecond || d > 30*time.Millisecond {
-			t.Errorf("came again after %v", d)
+			t.Errorf("sent again after %v", d)
 		}
 		p.streamAck(4)
 		p.expect(`{"type":"streamEnd","streamId":"s"}`)
 		p.send(`{"type":"streamClosed","streamId":"s"}`)
 		must(t, ended)
 
-		// An ack that cannot be ends the stream.
+		// An acknowledgement out of range ends the stream.
 		out = openStream(t, c, p)
 		p.streamAck(999)
 		p.expect(`{"type":"streamEnd","streamId":"s","error":{"message":"Invalid sequence id 999 for ack. Expected range [1, 1].","userErrorCode":"ProtocolViolation"}}`)
@@ -249,9 +250,9 @@ func TestOutStreamRefusedParts(t *testing.T) {
 	})
 }
 
-// A part that the service could not take, and that the end has overtaken, is
-// lost. End used to take the confirmation for one of the whole stream.
-func TestOutStreamEndsWithoutAPart(t *testing.T) {
+// Regression test: a message that the service temporarily could not accept is lost if
+// the end of the stream was sent before it is sent again. End did not report that.
+func TestOutgoingStreamEndWithLostMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, _ := start(t, s, client.Options{PingInterval: -1})
@@ -265,14 +266,14 @@ func TestOutStreamEndsWithoutAPart(t *testing.T) {
 		p.send(`{"type":"streamNack","streamId":"s","expectedSequenceId":1,"name":"TransientError","message":"no"}`)
 		p.send(`{"type":"streamClosed","streamId":"s"}`)
 		if err := <-ended; !errors.Is(err, client.ErrStreamEnded) {
-			t.Errorf("End returned %v, want an error that says that a part is missing", err)
+			t.Errorf("End returned %v, want an error about the missing message", err)
 		}
 		go p.serve()
 	})
 }
 
-// A publisher waits when too much is under way.
-func TestOutStreamBackPressure(t *testing.T) {
+// Send blocks if too many messages are not acknowledged.
+func TestOutgoingStreamBackpressure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, _ := start(t, s, client.Options{})
@@ -308,13 +309,13 @@ func TestOutStreamBackPressure(t *testing.T) {
 	})
 }
 
-// piece sends a part of a stream to the client.
+// piece sends a message of a stream to the client.
 func (p *peer) piece(seq int, id string, n int, data, end string) {
 	p.t.Helper()
 	p.send(`{"sequenceId":%d,"type":"message","from":"group","group":"g","fromUserId":"bob","dataType":"text","data":%q,"stream":{"streamId":%q,"streamSequenceId":%d%s}}`, seq, data, id, n, end)
 }
 
-func TestInStream(t *testing.T) {
+func TestIncomingStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, e := start(t, s, client.Options{})
@@ -332,7 +333,7 @@ func TestInStream(t *testing.T) {
 			e.add("%s of %s, late %v: %s, %v", in.ID, in.FromUserID, in.Partial, strings.Join(all, "+"), last)
 		})
 		end := `,"endOfStream":true`
-		// Two at a time, which are told apart by their ids.
+		// Two streams at the same time.
 		p.piece(2, "a", 1, "a1", "")
 		p.piece(3, "b", 1, "b1", "")
 		p.piece(4, "a", 2, "a2", "")
@@ -341,7 +342,7 @@ func TestInStream(t *testing.T) {
 		p.piece(6, "b", 2, "b2", end+`,"error":{"name":"UserError","message":"broke","userErrorCode":"E7"}`)
 		e.expect(t, `b of bob, late false: b1+b2, client: stream "b" of group "g": stream ended with UserError: broke`)
 
-		// An id may come again; a stream may be empty; only its end is no stream.
+		// An ID can be used again; a stream can be empty; the end alone is not a stream.
 		p.piece(7, "a", 1, "", end)
 		e.expect(t, "a of bob, late false: , <nil>")
 		p.piece(8, "a", 5, "", end)
@@ -357,8 +358,8 @@ func TestInStream(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 
-		// An interruption is not seen; the silence of the publisher is; the loss
-		// of the connection is.
+		// A stream survives an interruption. It ends with the idle timeout, and with the
+		// connection.
 		p.piece(14, "a", 1, "before", "")
 		synctest.Wait()
 		p.cut()
@@ -369,7 +370,7 @@ func TestInStream(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		e.expect(t, `a of bob, late false: before+after, client: stream "a" of group "g": stream idle timeout exceeded`)
 		p.piece(16, "b", 1, "b1", "")
-		p.piece(17, "a", 3, "of no interest", "")
+		p.piece(17, "a", 3, "ignored", "")
 		synctest.Wait()
 		_ = p.ws.WriteControl(8, []byte("\x03\xf0"), time.Now().Add(time.Second))
 		p = s.hello("c2")
@@ -377,7 +378,7 @@ func TestInStream(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 
-		// So is Stop, which waits for the callback.
+		// It ends with Stop, which waits for the callback.
 		p.piece(1, "c", 1, "c1", "")
 		synctest.Wait()
 		go p.serve()
@@ -388,9 +389,9 @@ func TestInStream(t *testing.T) {
 	})
 }
 
-// A stream with a hole, as a plain protocol or a time outside the group can make
-// one, is not handed over as if it were whole.
-func TestInStreamWithAHole(t *testing.T) {
+// Messages of a stream can be missing with a standard subprotocol, or if the client was
+// not in the group for a time. The stream ends with an error.
+func TestIncomingStreamMissingMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, e := start(t, s, client.Options{})
@@ -420,9 +421,9 @@ func TestInStreamWithAHole(t *testing.T) {
 	})
 }
 
-// With the group, the client leaves its streams: their ends would not come, and
-// the readers would wait for the idle timeout.
-func TestInStreamOfAGroupThatIsLeft(t *testing.T) {
+// The streams of a group end when the client leaves the group: their ends will not be
+// received.
+func TestIncomingStreamLeaveGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, e := start(t, s, client.Options{})
@@ -443,8 +444,8 @@ func TestInStreamOfAGroupThatIsLeft(t *testing.T) {
 	})
 }
 
-// A reader may leave, panic, or stop the client.
-func TestInStreamReaderLeaves(t *testing.T) {
+// The callback may return early, panic, or stop the client.
+func TestIncomingStreamReaderReturnsEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		c, p, e := start(t, s, client.Options{})
