@@ -170,7 +170,7 @@ const defaultMessageRetries = 3
 // check rejects negative sizes, and durations that would cause a loop without a
 // delay.
 func (o *Options) check() error {
-	errs := []error{o.ReconnectRetry.check("ReconnectRetry."), o.MessageRetry.check("MessageRetry.")}
+	errs := []error{o.ReconnectRetry.check("Options.ReconnectRetry"), o.MessageRetry.check("Options.MessageRetry")}
 	for _, d := range []struct {
 		name     string
 		value    time.Duration
@@ -183,7 +183,7 @@ func (o *Options) check() error {
 		{"StreamIdleTimeout", o.StreamIdleTimeout, false},
 	} {
 		if !d.negative || d.value >= 0 {
-			errs = append(errs, checkDuration(d.name, d.value))
+			errs = append(errs, checkDuration("Options."+d.name, d.value))
 		}
 	}
 	for _, n := range []struct {
@@ -191,7 +191,7 @@ func (o *Options) check() error {
 		value int
 	}{{"EventQueueSize", o.EventQueueSize}, {"OutboundQueueSize", o.OutboundQueueSize}, {"MaxIncomingStreams", o.MaxIncomingStreams}} {
 		if n.value < 0 {
-			errs = append(errs, fmt.Errorf("Options.%s is %d: it must not be negative", n.name, n.value))
+			errs = append(errs, fmt.Errorf("%s is %d: it must not be negative", "Options."+n.name, n.value))
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -202,7 +202,7 @@ func (o *Options) check() error {
 
 func checkDuration(name string, d time.Duration) error {
 	if d < time.Millisecond {
-		return fmt.Errorf("Options.%s is %v: it must be at least 1 ms, or 0 for the default", name, d)
+		return fmt.Errorf("%s is %v: it must be at least 1 ms, or 0 for the default", name, d)
 	}
 	return nil
 }
@@ -214,8 +214,8 @@ func (r RetryOptions) withDefaults(maxRetries int) RetryOptions {
 	return r
 }
 
-func (r RetryOptions) check(prefix string) error {
-	return errors.Join(checkDuration(prefix+"RetryDelay", r.RetryDelay), checkDuration(prefix+"MaxRetryDelay", r.MaxRetryDelay))
+func (r RetryOptions) check(name string) error {
+	return errors.Join(checkDuration(name+".RetryDelay", r.RetryDelay), checkDuration(name+".MaxRetryDelay", r.MaxRetryDelay))
 }
 
 func setDefault[T comparable](v *T, def T) {
@@ -231,7 +231,7 @@ func (c *Client) messagePolicy(own *RetryOptions) (backoff.Policy, error) {
 	r := c.o.MessageRetry
 	if own != nil {
 		r = own.withDefaults(defaultMessageRetries)
-		if err := r.check("Retry."); err != nil {
+		if err := r.check("Retry"); err != nil {
 			return backoff.Policy{}, fmt.Errorf("%w: %w", ErrInvalidArgument, err)
 		}
 	}

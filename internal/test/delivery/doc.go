@@ -1,19 +1,19 @@
-// Package delivery checks what a chaotic run of clients may and must deliver. A
-// run tells a [Ledger] what it asks for and what arrives; the ledger says
-// afterwards which promise was broken:
+// Package delivery verifies delivery guarantees in randomized tests with fault
+// injection. A run records its calls and the messages that are received in a
+// [Recorder], which then reports the violations:
 //
-//	l := delivery.NewLedger()
-//	m := l.Send("alice", "room")           // before the call
+//	r := delivery.NewRecorder()
+//	m := r.Send("alice", "room")           // before the call
 //	err := c.SendToGroup(ctx, "room", webpubsub.Text(m.Text()), nil)
-//	l.Sent(m, err)                         // after it
+//	r.Sent(m, err)                         // after it
 //	…
-//	l.Received("bob", connectionID, sequenceID, "room", text)
+//	r.Received("bob", connectionID, sequenceID, "room", text)
 //	…
-//	for _, broken := range l.Check() { t.Error(broken) }
+//	for _, violation := range r.Check() { t.Error(violation) }
 //
-// The promises are those of the reliable client protocol, for interruptions that
-// are shorter than the recovery window: what the service has acknowledged
-// reaches every member that it did not exclude, once, in the order of its
-// sender, under rising sequence ids, and nothing that is sent after a leave was
-// acknowledged arrives.
+// The guarantees are those of the reliable subprotocols, for interruptions that are
+// shorter than the recovery window. A message that the service has acknowledged is
+// delivered exactly once to every member of the group that it does not exclude, in
+// the order of its sender and with increasing sequence IDs. A message that is sent
+// after a leave was acknowledged is not delivered.
 package delivery

@@ -89,7 +89,7 @@ func (js *javaScript) read(out io.Reader) {
 		case l.Lost != "":
 			js.run.t.Errorf("%s lost its connection for good: %s", l.Client, l.Lost)
 		case l.Text != "":
-			js.run.ledger.Received(l.Client, l.Connection, l.Sequence, l.Group, l.Text)
+			js.run.recorder.Received(l.Client, l.Connection, l.Sequence, l.Group, l.Text)
 		case l.Connection != "":
 			js.mu.Lock()
 			js.ids[l.Client] = l.Connection

@@ -24,36 +24,36 @@ import (
 
 const hub = "chaos"
 
-// network is what a run goes over.
+// network is the network of a run.
 type network struct {
-	// web connects to the REST API and clients for WebSockets, whatever the
-	// address. REST is not cut: a publisher whose request is cut cannot tell
-	// whether it was carried out.
+	// web connects to the REST API, clients to the WebSocket endpoint; the address
+	// is ignored. REST connections are not interrupted: a publisher could not tell
+	// whether its request was processed.
 	web, clients func(ctx context.Context, network, addr string) (net.Conn, error)
-	// cut resets the client connection that choose picks, and loses what travels
-	// on it. It reports false where there is none.
+	// cut resets the client connection that choose selects; data in transit is lost.
+	// It reports false if there is none.
 	cut func(choose func(n int) int) bool
 }
 
-// run is one run: clients of a service, and what goes wrong with them.
+// run is a run: the clients of a service, and the faults that are injected.
 type run struct {
-	t      *testing.T
-	seed   uint64
-	steps  int // that each client takes
-	net    network
-	chat   *service.Client
-	web    *http.Transport
-	ledger *delivery.Ledger
-	people []*person
-	// faults makes the emulator go wrong at points of its own, where it is set.
+	t        *testing.T
+	seed     uint64
+	steps    int // that each client takes
+	net      network
+	chat     *service.Client
+	web      *http.Transport
+	recorder *delivery.Recorder
+	people   []*person
+	// faults injects faults into the emulator; may be nil.
 	faults func(emulator.Fault) *emulator.InjectedFault
-	// foreign makes the settled clients, where it is set.
+	// foreign creates the settled clients; may be nil.
 	foreign func(name, url string) peer
 
 	cuts, recoveries atomic.Int64
 }
 
-// peer is a client of whatever make.
+// peer is a client of this module or of another SDK.
 type peer interface {
 	Start(ctx context.Context) error
 	Stop(ctx context.Context) error
@@ -68,7 +68,7 @@ type streamer interface {
 	Stream(ctx context.Context, group string, texts []string, noEcho bool) error
 }
 
-// person is a client that acts.
+// person is a client that makes calls at random.
 type person struct {
 	run     *run
 	name    string
@@ -83,7 +83,7 @@ var groups = []string{"red", "green", "blue"}
 const crowd = 8 // clients in a run
 
 func newRun(t *testing.T, seed uint64, connectionString string, n network) *run {
-	r := &run{t: t, seed: seed, steps: 150, net: n, ledger: delivery.NewLedger(), web: &http.Transport{DialContext: n.web}}
+	r := &run{t: t, seed: seed, steps: 150, net: n, recorder: delivery.NewRecorder(), web: &http.Transport{DialContext: n.web}}
 	var err error
 	r.chat, err = service.NewClientFromConnectionString(connectionString, hub, &service.ClientOptions{
 		ClientOptions: azcore.ClientOptions{Transport: &http.Client{Transport: r.web}},
@@ -94,8 +94,8 @@ func newRun(t *testing.T, seed uint64, connectionString string, n network) *run 
 	return r
 }
 
-// random returns the dice of one actor: the decisions of a run depend on its
-// seed alone, however the goroutines take turns.
+// random returns the random numbers of one actor: the decisions of a run depend only on
+// its seed, and not on how goroutines are scheduled.
 func (r *run) random(actor int) *rand.Rand { return rand.New(rand.NewPCG(r.seed, uint64(actor))) }
 
 func (r *run) newPerson(i int) *person {
@@ -153,7 +153,7 @@ func (c goClient) Stream(ctx context.Context, group string, texts []string, noEc
 func (r *run) newClient(i int, name string) peer {
 	o := client.Options{
 		DialContext:  r.net.clients,
-		MessageRetry: client.RetryOptions{MaxRetries: 1000, MaxRetryDelay: 2 * time.Second}, // nobody gives up
+		MessageRetry: client.RetryOptions{MaxRetries: 1000, MaxRetryDelay: 2 * time.Second}, // no call fails
 		// Connections are cut more often than they can prove themselves, each time
 		// for less than the service keeps them.
 		RecoveryWindow: time.Hour,
@@ -175,32 +175,32 @@ func (r *run) newClient(i int, name string) peer {
 		if m.Stream != nil && m.Stream.EndOfStream {
 			return // it says that a stream is over, and nothing else
 		}
-		r.ledger.Received(name, connectionID, m.SequenceID, m.Group, m.Message.String())
+		r.recorder.Received(name, connectionID, m.SequenceID, m.Group, m.Message.String())
 	})
 	c.OnRecovered(func(context.Context, client.RecoveredEvent) { r.recoveries.Add(1) })
 	c.OnDisconnected(func(_ context.Context, d client.DisconnectedEvent) {
 		if d.Err != nil {
-			r.t.Errorf("%s lost its connection for good: %v", name, d.Err)
+			r.t.Errorf("%s lost its connection: %v", name, d.Err)
 		}
 	})
 	return goClient{c}
 }
 
-// all is the whole run with its verdict.
+// all plays the run and reports the violations.
 func (r *run) all() {
 	r.play()
 	r.settle()
 	r.stop()
-	for _, broken := range r.ledger.Check() {
-		r.t.Error(broken)
+	for _, violation := range r.recorder.Check() {
+		r.t.Error(violation)
 	}
-	r.t.Logf("seed %d: %v, %d cuts, %d recoveries", r.seed, r.ledger, r.cuts.Load(), r.recoveries.Load())
+	r.t.Logf("seed %d: %v, %d cuts, %d recoveries", r.seed, r.recorder, r.cuts.Load(), r.recoveries.Load())
 	if r.t.Failed() {
 		r.t.Errorf("the decisions of this run can be replayed: %s=%d go test -run 'TestNothingIsLost$' ./internal/test/delivery", seedEnv, r.seed)
 	}
 }
 
-// play lets everybody act until each has taken its steps.
+// play lets all persons act until each has taken its steps.
 func (r *run) play() {
 	ctx := r.t.Context()
 	for i := range crowd {
@@ -230,7 +230,7 @@ func (r *run) play() {
 func (p *person) act(ctx context.Context) {
 	group := groups[p.rand.IntN(len(groups))]
 	member := slices.Contains(p.groups, group)
-	l := p.run.ledger
+	l := p.run.recorder
 	switch n := p.rand.IntN(100); {
 	case n < 20:
 		time.Sleep(time.Duration(p.rand.IntN(500)) * time.Millisecond)
@@ -263,20 +263,20 @@ func (p *person) act(ctx context.Context) {
 	}
 }
 
-// stream sends some messages as the parts of a stream.
+// stream sends some messages as a stream.
 func (p *person) stream(ctx context.Context, s streamer, group string, noEcho bool, except []string) {
 	var parts []*delivery.Message
 	var texts []string
 	for range 1 + p.rand.IntN(5) {
-		m := p.run.ledger.Send(p.name, group, except...)
+		m := p.run.recorder.Send(p.name, group, except...)
 		parts, texts = append(parts, m), append(texts, m.Text())
 	}
 	err := s.Stream(ctx, group, texts, noEcho)
 	for _, m := range parts {
-		p.run.ledger.Sent(m, err)
+		p.run.recorder.Sent(m, err)
 	}
-	// Where the confirmation of the end is lost with the acks before it, the
-	// service no longer knows the stream, and all that it took may have arrived.
+	// If the confirmation of the end is lost with the acknowledgements before it, the
+	// stream no longer exists, and all its messages may have been delivered.
 	if !errors.Is(err, &client.ServiceError{Name: "StreamNotFound"}) {
 		p.must(err, "stream")
 	}
@@ -289,9 +289,9 @@ func (p *person) must(err error, what string) {
 }
 
 func (p *person) startAnew(ctx context.Context) {
-	p.run.ledger.Stopping(p.name)
+	p.run.recorder.Stopping(p.name)
 	p.must(p.peer.Stop(ctx), "stop")
-	p.run.ledger.Stopped(p.name)
+	p.run.recorder.Stopped(p.name)
 	p.groups = nil
 	for { // a connection that is cut in the handshake is no start
 		err := p.peer.Start(ctx)
@@ -302,24 +302,24 @@ func (p *person) startAnew(ctx context.Context) {
 	}
 }
 
-// publish sends over REST, past somebody who does not start anew, since a new
-// connection has another id.
+// publish sends through REST and excludes a person that does not reconnect, since a new
+// connection has another ID.
 func (r *run) publish(ctx context.Context) {
 	dice := r.random(2000)
 	for range r.steps {
 		time.Sleep(time.Duration(dice.IntN(300)) * time.Millisecond)
 		group := groups[dice.IntN(len(groups))]
 		p := r.people[2*dice.IntN(crowd/2)]
-		m := r.ledger.Send("rest", group, p.name)
+		m := r.recorder.Send("rest", group, p.name)
 		err := r.chat.SendToGroup(ctx, group, webpubsub.Text(m.Text()), &webpubsub.SendOptions{Excluded: []string{p.peer.ConnectionID()}})
-		r.ledger.Sent(m, err)
+		r.recorder.Sent(m, err)
 		if err != nil {
 			r.t.Errorf("publish: %v", err)
 		}
 	}
 }
 
-// trouble is what goes wrong, all of it for less than the recovery window.
+// trouble injects faults, each for less than the recovery window.
 func (r *run) trouble(over chan struct{}) {
 	dice := r.random(3000)
 	var passing sync.WaitGroup
@@ -338,8 +338,8 @@ func (r *run) trouble(over chan struct{}) {
 	}
 }
 
-// fault injects one of the emulator's own, for one client. It returns what
-// removes the fault when it has done enough.
+// fault injects a fault of the emulator for one client. It returns a function that
+// removes it.
 func (r *run) fault(dice *rand.Rand, over chan struct{}) func() {
 	f := emulator.Fault{UserID: r.people[dice.IntN(crowd)].name, At: emulator.AtSend, Action: emulator.ResetConnection(), Times: 1}
 	lasts := time.Duration(dice.IntN(10)) * time.Second
@@ -370,9 +370,9 @@ func (r *run) fault(dice *rand.Rand, over chan struct{}) func() {
 	}
 }
 
-// settle waits until everything has arrived that must.
+// settle waits until no message is missing.
 func (r *run) settle() {
-	for end := time.Now().Add(2 * time.Minute); !r.ledger.Settled() && time.Now().Before(end); {
+	for end := time.Now().Add(2 * time.Minute); !r.recorder.Settled() && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond)
 	}
 }

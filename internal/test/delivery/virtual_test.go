@@ -17,21 +17,21 @@ import (
 	"example.com/webpubsub/emulator"
 )
 
-// Runs that a test is too short for.
+// Environment variables for longer runs.
 const (
-	// seedEnv is a seed to replay, as often as replays or until a run fails.
+	// seedEnv is a seed to replay, at most replays times, until a run fails.
 	seedEnv = "WEBPUBSUB_DELIVERY_SEED"
 	replays = 50
-	// soakEnv is how long to play runs of new seeds, for example "20m".
+	// soakEnv is how long TestSoak plays runs, for example "20m".
 	soakEnv = "WEBPUBSUB_SOAK"
 
-	// firstSeed is that of a plain run, so that it does the same each time.
+	// firstSeed makes the runs of go test reproducible.
 	firstSeed = 1
 )
 
-// TestNothingIsLost lets clients join, leave, publish, stream and start anew while their
-// connections are cut, stalled and slowed down, in virtual time, until there
-// were ten thousand cuts.
+// TestNothingIsLost lets clients join, leave, publish, stream and restart while their
+// connections are reset, stalled and delayed, in virtual time, until there have been
+// ten thousand resets.
 func TestNothingIsLost(t *testing.T) {
 	if text := os.Getenv(seedEnv); text != "" {
 		seed, err := strconv.ParseUint(text, 10, 64)
@@ -56,8 +56,8 @@ func TestNothingIsLost(t *testing.T) {
 	t.Logf("%d cuts", cuts)
 }
 
-// TestSoak plays runs of random seeds for as long as soakEnv says. Nothing may be
-// lost or delivered twice, and neither memory nor goroutines may grow.
+// TestSoak plays runs with random seeds. No message may be lost or delivered twice, and
+// neither memory nor the number of goroutines may grow.
 func TestSoak(t *testing.T) {
 	text := os.Getenv(soakEnv)
 	if text == "" {
@@ -67,9 +67,9 @@ func TestSoak(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%s: %v", soakEnv, err)
 	}
-	// What is allocated once is there after the first runs.
+	// The first runs allocate caches and pools.
 	const warmUp = 20
-	// A run that leaves this much behind is seen after some hundred of them.
+	// Small leaks of each run add up to more.
 	const heapGrowth = 4 << 20
 
 	seed := rand.Uint64N(1 << 32)
@@ -96,10 +96,10 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// inUse returns the bytes on the heap that are still referred to.
+// inUse returns the number of bytes of reachable objects on the heap.
 func inUse() uint64 {
 	runtime.GC()
-	runtime.GC() // what sync.Pool held, too
+	runtime.GC() // empties sync.Pool
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
@@ -118,8 +118,8 @@ func virtualRun(t *testing.T, seed uint64) (cuts int) {
 	return cuts
 }
 
-// memory is a network in memory on which what is written takes its time, and is
-// lost when the connection is cut meanwhile.
+// memory is a network in memory with latency. Data in transit is lost when a connection
+// is reset.
 type memory struct {
 	*emulator.MemoryListener
 	mu      sync.Mutex
@@ -145,8 +145,7 @@ func (m *memory) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	return out, nil
 }
 
-// travel waits for as long as something is under way, and reports false where it
-// does not arrive.
+// travel waits for the latency, and reports false if the connection is reset.
 func (c *conn) travel() bool {
 	c.memory.mu.Lock()
 	d := time.Duration(c.memory.latency.IntN(20)) * time.Millisecond
