@@ -11,8 +11,8 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-// New returns the chat. It is what the programs in functions and the command
-// dev expect of this package, whatever application is in it.
+// New returns the chat. The programs in functions and the command dev call it; an
+// application that replaces this package must have it.
 func New(c webapp.Config) (*webapp.App, error) {
 	page, err := fs.Sub(pageFiles, "page")
 	if err != nil {

@@ -34,8 +34,8 @@ const (
 	stateRooms = "rooms"
 )
 
-// chat holds what the callbacks need. Who is in which room is known to the
-// service: rooms are groups, and each connection's rooms are in its state.
+// chat has the callbacks. The service stores who is in which room: rooms are groups,
+// and the rooms of a connection are in its state.
 type chat struct {
 	service *service.Client
 	store   Store
@@ -81,7 +81,7 @@ func (c *chat) connected(ctx context.Context, e *handler.ConnectedEvent) error {
 		errs = append(errs, c.name(ctx, &e.Event, room))
 		others, here := c.members(ctx, &e.Event, room)
 		if others != nil && !here {
-			continue // gone already, which has been or will be announced
+			continue // disconnected already, which is or will be announced
 		}
 		errs = append(errs, c.announce(ctx, &e.Event, room, "joined", others))
 	}
@@ -118,7 +118,7 @@ func (c *chat) join(ctx context.Context, e *handler.UserEvent, in roomRequest) (
 	}
 	others, _ := c.members(ctx, &e.Event, room)
 	if entering {
-		c.tell(ctx, &e.Event, room, "joined", others)
+		c.tryAnnounce(ctx, &e.Event, room, "joined", others)
 	}
 	reply := roomReply{Type: "room", Room: room}
 	if others != nil {
@@ -126,8 +126,8 @@ func (c *chat) join(ctx context.Context, e *handler.UserEvent, in roomRequest) (
 		reply.Members = slices.Sorted(maps.Keys(others))
 		reply.Names = c.names(ctx, room, reply.Members)
 	}
-	// Read after the connection has joined: what is said meanwhile comes twice
-	// rather than not at all.
+	// Read after the connection has joined, so that a message that is sent at the same
+	// time is received twice rather than not at all.
 	reply.History, reply.Complete = c.history(ctx, room)
 	res.Message = webpubsub.MustJSON(reply)
 	return res, nil
@@ -153,7 +153,7 @@ func (c *chat) leave(ctx context.Context, e *handler.UserEvent, in roomRequest) 
 		return nil, err
 	}
 	others, _ := c.members(ctx, &e.Event, room)
-	c.tell(ctx, &e.Event, room, "left", others)
+	c.tryAnnounce(ctx, &e.Event, room, "left", others)
 	return &handler.EventResponse{Message: reply, State: map[string]any{stateRooms: slices.Delete(slices.Clone(rooms), i, i+1)}}, nil
 }
 
@@ -165,7 +165,7 @@ func (c *chat) admit(ctx context.Context, connectionID, room string) error {
 	return c.service.AddConnectionToGroup(ctx, groupPrefix+room, connectionID, nil)
 }
 
-// message stores what a client says and sends it to the others in the room.
+// message stores a message and sends it to the others in the room.
 func (c *chat) message(ctx context.Context, e *handler.UserEvent) (*handler.EventResponse, error) {
 	var in messageRequest
 	switch e.Message.Type {
@@ -195,9 +195,9 @@ func (c *chat) message(ctx context.Context, e *handler.UserEvent) (*handler.Even
 		return rejection(in.ID, room, fmt.Errorf("the message has %d characters: at most %d are allowed", n, MaxText))
 	}
 	m := Message{ID: in.ID, User: e.UserID, Name: webapp.UserName(&e.Event), Text: text, Time: timeOf(&e.Event)}
-	// Stored first: a message that is delivered, and missing when the room is
-	// entered later, would be lost in silence. One that is stored and not
-	// delivered is a failed event, which is retried under the same key.
+	// Stored first: a message that is delivered and not stored would be missing for
+	// those who enter later. If it is stored and not sent, the event fails, and is
+	// retried under the same key.
 	if err := c.store.Append(ctx, room, delivery, m); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
@@ -220,17 +220,16 @@ func (c *chat) announce(ctx context.Context, e *handler.Event, room, event strin
 	}), &webpubsub.SendOptions{Excluded: []string{e.ConnectionID}})
 }
 
-// tell announces. That it fails is no reason to keep somebody out of a room, or
-// in it.
-func (c *chat) tell(ctx context.Context, e *handler.Event, room, event string, others map[string]bool) {
+// tryAnnounce logs an error of announce: a user can join and leave a room without a
+// presence message.
+func (c *chat) tryAnnounce(ctx context.Context, e *handler.Event, room, event string, others map[string]bool) {
 	if err := c.announce(ctx, e, room, event, others); err != nil {
 		c.log.WarnContext(ctx, "failed to send presence message", "room", room, "error", err)
 	}
 }
 
-// members returns the users with a connection in a room in addition to the
-// event's own, or nil if they cannot be listed, and whether the event's own
-// connection is in the room.
+// members returns the users of the other connections in a room, or nil if they cannot
+// be listed, and reports whether the connection of the event is in the room.
 func (c *chat) members(ctx context.Context, e *handler.Event, room string) (others map[string]bool, here bool) {
 	others = make(map[string]bool)
 	listed := 0
@@ -258,8 +257,7 @@ func (c *chat) name(ctx context.Context, e *handler.Event, room string) error {
 	return c.store.SetName(ctx, room, e.UserID, name)
 }
 
-// names returns the readable names of users, by user ID, where they differ from
-// it.
+// names returns the readable names of users, by user ID, if they differ from it.
 func (c *chat) names(ctx context.Context, room string, users []string) map[string]string {
 	names, err := c.store.Names(ctx, room)
 	if err != nil {
@@ -282,8 +280,8 @@ func (c *chat) history(ctx context.Context, room string) (history []Message, com
 		c.log.WarnContext(ctx, "failed to read the history of a room", "room", room, "error", err)
 		return nil, false
 	}
-	// From the end, since the last ones matter. A client that did not get the
-	// reply sends a message again under its ID.
+	// From the end, so that the last ones are included. A client that did not receive
+	// the reply sends a message again with the same ID.
 	seen := make(map[[2]string]bool)
 	bytes := 0
 	for _, m := range slices.Backward(stored) {
@@ -300,14 +298,13 @@ func (c *chat) history(ctx context.Context, room string) (history []Message, com
 	return append([]Message{}, history...), len(stored) <= maxHistory
 }
 
-// rejection replies to the sender. It is not a failed event, for which the client
-// would not learn the reason.
+// rejection is a reply to the sender. The event does not fail, because the client
+// would not receive the reason.
 func rejection(id, room string, why error) (*handler.EventResponse, error) {
 	return &handler.EventResponse{Message: webpubsub.MustJSON(errorReply{Type: "error", ID: id, Room: room, Error: why.Error()})}, nil
 }
 
-// roomsOf returns the rooms of a connection; none for a connection that the
-// connect event did not see.
+// roomsOf returns the rooms of a connection; none if its state has no rooms.
 func roomsOf(e *handler.Event) []string {
 	rooms, err := handler.StateValue[[]string](e.State(), stateRooms)
 	if err != nil {
@@ -316,8 +313,7 @@ func roomsOf(e *handler.Event) []string {
 	return rooms
 }
 
-// roomOf returns the room of a message. A client that is in one room need not
-// name it.
+// roomOf returns the room of a message, which a client in a single room can omit.
 func roomOf(e *handler.Event, wanted string) (string, error) {
 	rooms := roomsOf(e)
 	if wanted == "" && len(rooms) == 1 {

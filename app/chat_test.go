@@ -20,7 +20,7 @@ import (
 // eventTime is when the events of these tests happened.
 var eventTime = time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
 
-// from says who sends an event of the chat, and in which rooms.
+// from returns the options of an event of a user who is in these rooms.
 func from(user string, rooms ...string) *handlertest.Options {
 	o := &handlertest.Options{UserID: user, Origin: "127.0.0.1", Time: eventTime}
 	if rooms != nil {
@@ -151,7 +151,7 @@ func checkPresence(t *testing.T, sends []send, user, event string, rooms ...stri
 	}
 }
 
-// Somebody with two windows comes with the first and goes with the last.
+// A user with two windows joins with the first and leaves with the last.
 func TestPresenceOfTwoWindows(t *testing.T) {
 	f := newFakeService(t)
 	a, _ := f.newApp(t, nil)
@@ -164,8 +164,8 @@ func TestPresenceOfTwoWindows(t *testing.T) {
 }
 
 // The service does not wait for the response to connected: a short connection can
-// have ended before the event is handled. Announced then, its user would be in
-// the room for ever.
+// have ended before the event is handled. If it were announced then, its user would
+// be shown in the room forever.
 func TestConnectedAfterDisconnected(t *testing.T) {
 	f := newFakeService(t)
 	a, _ := f.newApp(t, nil)
@@ -178,7 +178,8 @@ func TestConnectedAfterDisconnected(t *testing.T) {
 	}
 }
 
-// A list that cannot be had makes notices less precise; it silences nobody.
+// If members cannot be listed, presence messages are sent without checking for other
+// windows of the user.
 func TestPresenceWithoutList(t *testing.T) {
 	f := newFakeService(t)
 	f.fail = func(r *http.Request) int {
@@ -205,8 +206,8 @@ func TestJoin(t *testing.T) {
 	f.members["room.help"] = []service.ConnectionInfo{{ConnectionID: "c3", UserID: "carol"}, {ConnectionID: "c2", UserID: "B%C3%B3b"}, {ConnectionID: "c9"}}
 	send := sender(a, from("alice", "general"))
 
-	// Another room: it hears of it, the client may publish there, and the state
-	// has it.
+	// Another room: its members are told, the client can publish to it, and the state
+	// contains it.
 	res := send("join", room(" Help "))
 	if got := fmt.Sprint(reply(t, res)); got != "map[complete:true history:[] members:[B%C3%B3b alice carol] names:map[B%C3%B3b:Bób] room:help type:room]" {
 		t.Errorf("got %s", got)
@@ -264,8 +265,8 @@ func TestLeave(t *testing.T) {
 	}
 }
 
-// A notice that cannot be sent keeps nobody out of a room. A permission that
-// cannot be granted does: the client would wait for messages in vain.
+// A user can join a room if the presence message cannot be sent. The event fails if
+// the permission cannot be granted, because the client would receive no messages.
 func TestJoinWithFailures(t *testing.T) {
 	failing := ""
 	f := newFakeService(t)
@@ -356,8 +357,8 @@ func TestMessage(t *testing.T) {
 	}
 }
 
-// The service repeats an event whose answer got lost. The room gets the message
-// once, and the sender the answer that it missed.
+// The service retries an event if the response is lost. The room receives the message
+// once, and the sender the reply that it missed.
 func TestMessageRepeated(t *testing.T) {
 	f := newFakeService(t)
 	a, _ := f.newApp(t, nil)
@@ -377,8 +378,8 @@ func TestMessageRepeated(t *testing.T) {
 	}
 }
 
-// A client that missed the answer sends its message again, as another event. It
-// is one message of the history.
+// A client that missed the reply sends its message again, as another event. The
+// history contains it once.
 func TestMessageSentAgain(t *testing.T) {
 	f := newFakeService(t)
 	a, _ := f.newApp(t, nil)
@@ -391,8 +392,8 @@ func TestMessageSentAgain(t *testing.T) {
 	}
 }
 
-// What the service does not accept is a failed event, so that the service tries
-// again and the client learns at last that nobody has read it.
+// If the message cannot be sent, the event fails, so that the service retries it and
+// the client is told if all tries fail.
 func TestMessageNotSent(t *testing.T) {
 	f := newFakeService(t)
 	f.fail = func(*http.Request) int { return http.StatusInternalServerError }
@@ -402,8 +403,7 @@ func TestMessageNotSent(t *testing.T) {
 	}
 }
 
-// The reply with the history stays small: it has the last messages only, and says
-// that there are others.
+// The reply contains the last messages only, and whether there are earlier ones.
 func TestHistory(t *testing.T) {
 	f := newFakeService(t)
 	a, _ := f.newApp(t, nil)

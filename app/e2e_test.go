@@ -111,8 +111,8 @@ func (m *member) until(parts ...string) []string {
 
 func last(frames []string) string { return frames[len(frames)-1] }
 
-// A user hears what is said in every room that the connection is in, whichever is
-// on the screen: what was said in another room was lost once.
+// A client receives the messages of all rooms that the connection is in. It used to
+// be in one room at a time, and messages of the others were lost.
 func TestSeveralRooms(t *testing.T) {
 	negotiate := startChat(t)
 	alice := enter(t, negotiate, "alice", "general", "help")
@@ -137,7 +137,7 @@ func TestSeveralRooms(t *testing.T) {
 	alice.until(`"type":"presence"`, `"room":"general"`, `"event":"left"`)
 }
 
-// Who enters a room sees what was said there before.
+// A user who enters a room receives its last messages.
 func TestHistoryOnEntry(t *testing.T) {
 	negotiate := startChat(t)
 	alice := enter(t, negotiate, "alice", "general")
@@ -150,8 +150,8 @@ func TestHistoryOnEntry(t *testing.T) {
 	}
 }
 
-// Typing notices are published to the rooms that a client is in, and to no other:
-// the right to publish to every room came with the first.
+// A client can publish typing notices to the rooms that it is in, and to no other. It
+// used to get the permission for all rooms with the first one.
 func TestPublishing(t *testing.T) {
 	negotiate := startChat(t)
 	alice := enter(t, negotiate, "alice", "general")

@@ -26,7 +26,7 @@ func get(h http.Handler, method, target string, header ...string) *httptest.Resp
 
 // The policy allows nothing inline and nothing from elsewhere, so a page that
 // used either would be broken in the browser only.
-func TestPageKeepsItsPolicy(t *testing.T) {
+func TestPageContentSecurityPolicy(t *testing.T) {
 	a, err := app.New(webapp.Config{ConnectionString: handlertest.ConnectionString})
 	if err != nil {
 		t.Fatal(err)

@@ -12,7 +12,7 @@ const (
 	MaxText = 4000
 	// MaxRooms is how many rooms a connection can be in.
 	MaxRooms = 16
-	// DefaultRoom is the room of a client that names none.
+	// DefaultRoom is the room of a client whose URL has none.
 	DefaultRoom = "general"
 )
 
@@ -39,11 +39,11 @@ type (
 		Type    string   `json:"type"` // room
 		Room    string   `json:"room"`
 		Members []string `json:"members,omitempty"` // user IDs; absent if they cannot be listed
-		// Names are the readable names of members, by user ID, where they differ.
+		// Names are the readable names of members, by user ID, if they differ.
 		Names map[string]string `json:"names,omitempty"`
 		// History is the last messages, oldest first; null if they cannot be read.
 		History []Message `json:"history"`
-		// Complete says that there are no messages before History.
+		// Complete reports whether there are no messages before History.
 		Complete bool `json:"complete"`
 	}
 	leftReply struct {
@@ -77,8 +77,8 @@ type (
 	}
 )
 
-// Message is what a user said in a room. The same user and ID are the same
-// message.
+// Message is a message of a user in a room. Messages with the same user and ID are
+// the same message.
 type Message struct {
 	ID   string    `json:"id"`
 	User string    `json:"user"` // user ID

@@ -10,19 +10,19 @@ import (
 	"example.com/webpubsub/webapp"
 )
 
-// Store keeps what a room shows to those who enter it: its last messages, and the
-// names of users whose IDs are not their names. Its methods may be called
+// Store stores what a user sees on entering a room: its last messages, and the names
+// of users whose user IDs are not their names. Its methods can be called
 // concurrently.
 type Store interface {
 	// Append adds a message to a room. key identifies the delivery: a second call
-	// with the same room and key changes nothing.
+	// with the same room and key has no effect.
 	Append(ctx context.Context, room, key string, m Message) error
 	// Recent returns the last messages of a room, oldest first, at most n.
 	Recent(ctx context.Context, room string, n int) ([]Message, error)
 	// SetName stores the readable name of a user who is in a room.
 	SetName(ctx context.Context, room, user, name string) error
-	// Names returns the names that were stored for a room, by user ID. It may leave
-	// some out if there are more than a thousand.
+	// Names returns the names that were stored for a room, by user ID. It can omit
+	// some if there are more than a thousand.
 	Names(ctx context.Context, room string) (map[string]string, error)
 }
 

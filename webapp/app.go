@@ -86,7 +86,7 @@ func New(c Config) (*App, error) {
 		}
 	}
 	if (c.TrustPlatformAuth || c.Authenticate != nil) && len(a.names) == 0 {
-		a.Log.Warn("the names of signed-in users are not passed on: there is no key to sign them", "setting", settingNameKeys)
+		a.Log.Warn("the names of signed-in users are not transmitted: there is no key to sign them with", "setting", settingNameKeys)
 	}
 	return a, nil
 }
@@ -155,7 +155,7 @@ func (a *App) Handler() http.Handler {
 }
 
 // Page returns the handler of the page, or nil without Config.Page. Mount it at a
-// path that ends in /index, and below that path as well, with negotiate beside it.
+// path that ends in /index, and below that path as well, with negotiate at the same level.
 func (a *App) Page() http.Handler { return a.page }
 
 // Main is the body of a main function: it reads the configuration from the

@@ -21,7 +21,7 @@ import (
 	"example.com/webpubsub/service"
 )
 
-// DefaultHub is the hub of a [Config] that names none.
+// DefaultHub is the default of [Config].Hub.
 const DefaultHub = "chat"
 
 // Names of the settings, in one place for messages and for reading.
@@ -44,8 +44,8 @@ const (
 
 	// platformAuthEnabled is set by App Service and read by the Functions host
 	// for the same purpose (azure-functions-host, EnvironmentSettingNames).
-	// WEBSITE_SITE_NAME would tell only that the app runs there, not that
-	// anything stands in front of it and removes forged headers.
+	// WEBSITE_SITE_NAME means only that the app runs there, not that a proxy in
+	// front of it removes forged headers.
 	platformAuthEnabled = "WEBSITE_AUTH_ENABLED"
 	// identityEndpoint is where App Service, Functions and others serve tokens
 	// of the app's managed identity.
@@ -92,23 +92,24 @@ type Config struct {
 	// X-MS-CLIENT-PRINCIPAL-ID and -NAME of App Service authentication, or from
 	// X-MS-CLIENT-PRINCIPAL of Static Web Apps.
 	TrustPlatformAuth bool
-	// Authenticate returns the user who calls negotiate, for an application with a
-	// sign-in of its own. It is asked before the platform's headers and the query; a
-	// User without an ID is nobody, and an error rejects the call with 401 and the
-	// text of the error. Default: only the platform and the query are asked.
+	// Authenticate returns the user who calls negotiate, for an application that
+	// authenticates users itself. It is called before the platform's headers and the
+	// query are read, which are used if the User has no ID. An error rejects the call
+	// with 401 and the text of the error. Default: only the platform's headers and
+	// the query are used.
 	Authenticate func(r *http.Request) (User, error)
 	// UserNameKeys sign the readable names of users who have signed in: the
 	// first signs, all verify. Each has at least 32 bytes. Default: the
-	// access keys; without those the names are not passed on.
+	// access keys; without those, names are not transmitted.
 	UserNameKeys []string
-	// AllowedOrigins are the sites, such as "https://chat.example.com", whose
-	// pages may call negotiate from a browser; "*" is any. Default: none.
+	// AllowedOrigins are the origins, such as "https://chat.example.com", whose pages
+	// may call negotiate from a browser; "*" allows any. Default: none.
 	AllowedOrigins []string
 
-	// Page holds the files of the page, index.html among them. The text {{names}}
+	// Page contains the files of the page, including index.html. The text {{names}}
 	// in .html files is replaced: by "ask" if negotiate accepts any user ID, by
-	// "platform" if users sign in by the platform, at /.auth/login, by "own" if only
-	// Authenticate knows them, by "none" if there is no way to authenticate.
+	// "platform" if users sign in through the platform, at /.auth/login, by "own" if only
+	// Authenticate identifies them, by "none" if callers cannot authenticate.
 	// Default: no page.
 	Page fs.FS
 	// PagePolicy is the Content-Security-Policy of the page. Default: the page's own
@@ -119,8 +120,8 @@ type Config struct {
 	ClientOptions *service.ClientOptions
 	// Logger receives rejected requests and failures. Default: slog.Default().
 	Logger *slog.Logger
-	// Getenv looks up settings that the application has besides these; it returns
-	// "" for a setting that is not set. Default: no such settings.
+	// Getenv returns a setting of the application itself, see [Config.Setting], or
+	// "" if it is not set. Default: there are no such settings.
 	Getenv func(name string) string
 }
 
@@ -133,7 +134,7 @@ func (c Config) withDefaults() Config {
 }
 
 // Setting returns the setting of the application with this name, without
-// surrounding white space, or "".
+// surrounding white space, or "" if it is not set.
 func (c Config) Setting(name string) string {
 	if c.Getenv == nil {
 		return ""
@@ -196,7 +197,7 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 	return c, errors.Join(errs...)
 }
 
-// named says which setting an error is about.
+// named adds the name of the setting to an error.
 func named(setting string, err error) error {
 	if err == nil {
 		return nil
@@ -204,9 +205,9 @@ func named(setting string, err error) error {
 	return fmt.Errorf("%s: %w", setting, err)
 }
 
-// credential chooses as Functions bindings do. Inside a platform that has a
-// managed identity nothing else is tried, so that an error tells what is wrong
-// with it instead of listing every other way to sign in.
+// credential chooses as Functions bindings do. If the platform has a managed
+// identity, no other credential is tried, so that an error describes what is wrong
+// with it instead of listing every other credential.
 func credential(get func(string) string) (azcore.TokenCredential, error) {
 	kind := get(settingCredential)
 	// A request for a managed identity's token carries a secret header, which an
@@ -239,7 +240,7 @@ func credential(get func(string) string) (azcore.TokenCredential, error) {
 	return cred, nil
 }
 
-// entra returns nil where none of its settings is made.
+// entra returns nil if none of its settings is set.
 func entra(get func(string) string) (*handler.EntraOptions, error) {
 	o := &handler.EntraOptions{
 		TenantID:   get(settingTenant),
@@ -265,8 +266,8 @@ func entra(get func(string) string) (*handler.EntraOptions, error) {
 	return nil, fmt.Errorf("%s missing: %s, %s and %s verify events together", strings.Join(missing, " and "), settingTenant, settingAudience, settingPrincipals)
 }
 
-// minNameKey is the shortest key for names in bytes. A client sees what the key
-// signs, and could try out short ones on its own machine.
+// minNameKey is the minimum length of a key for names in bytes. A client has a name
+// with its signature, and could find a short key by trying.
 const minNameKey = 32
 
 func checkNameKeys(keys []string) error {

@@ -46,15 +46,15 @@ func TestConfigFromEnv(t *testing.T) {
 				return strings.Join(c.AccessKeys, "|") == "k1|k2" && len(c.AllowedOrigins) == 2 && len(c.UserNameKeys) == 2 && c.AllowUserIDQuery && c.TrustPlatformAuth
 			},
 		},
-		"the platform says that it authenticates": {
+		"the platform authenticates": {
 			map[string]string{"WebPubSubConnectionString": someConnection, "WEBSITE_AUTH_ENABLED": "True"},
 			func(c webapp.Config) bool { return c.TrustPlatformAuth },
 		},
-		"the platform authenticates, and is not to be believed": {
+		"the platform authenticates, and is not trusted": {
 			map[string]string{"WebPubSubConnectionString": someConnection, "WEBSITE_AUTH_ENABLED": "True", "WebPubSubTrustPlatformAuth": "false"},
 			func(c webapp.Config) bool { return !c.TrustPlatformAuth },
 		},
-		// To run on Azure is not to stand behind its authentication: there the
+		// An app that runs on Azure is not always behind its authentication: there the
 		// headers of a caller reach the app as he wrote them.
 		"on the platform without authentication": {
 			map[string]string{"WebPubSubConnectionString": someConnection, "WEBSITE_SITE_NAME": "app", "WEBSITE_INSTANCE_ID": "1", "WEBSITE_AUTH_ENABLED": "False"},
@@ -74,7 +74,7 @@ func TestConfigFromEnv(t *testing.T) {
 			},
 			func(c webapp.Config) bool { return isManaged(c.Credential) },
 		},
-		"whatever is signed in": {
+		"default credential": {
 			map[string]string{"WebPubSubConnectionString__serviceUri": "https://contoso.webpubsub.azure.com", "WebPubSubAccessKeys": "k"},
 			func(c webapp.Config) bool { _, ok := c.Credential.(*azidentity.DefaultAzureCredential); return ok },
 		},
@@ -109,8 +109,8 @@ func isManaged(cred azcore.TokenCredential) bool {
 	return ok
 }
 
-// Every setting that is missing or wrong is named at once, so that nobody has to
-// deploy five times to learn of five mistakes.
+// Every setting that is missing or wrong is named at once, so that five mistakes
+// do not take five deployments to find.
 func TestConfigFromEnvErrors(t *testing.T) {
 	for name, tt := range map[string]struct {
 		env  map[string]string
@@ -179,9 +179,9 @@ func TestConfigFromEnvErrors(t *testing.T) {
 	}
 }
 
-// Who moves from a key to an identity and leaves the key where it is would take
-// the first for done.
-func TestNewFromEnvTellsWhatIsUsed(t *testing.T) {
+// An app that is to use an identity, and whose connection string is still set, uses
+// the access key.
+func TestNewFromEnvLogsCredential(t *testing.T) {
 	for name, tt := range map[string]struct {
 		env        map[string]string
 		want, lack string

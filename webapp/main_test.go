@@ -49,7 +49,7 @@ func newApp(t *testing.T, edit func(*webapp.Config)) (*webapp.App, *logs) {
 	return a, l
 }
 
-// by says who sends an event.
+// by returns the options of an event of a user.
 func by(user string) *handlertest.Options {
 	return &handlertest.Options{UserID: user, Origin: someOrigin, AccessKeys: []string{someKey}}
 }

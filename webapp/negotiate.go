@@ -45,8 +45,8 @@ func (a *App) negotiate(w http.ResponseWriter, r *http.Request) {
 		refuse(w, status, err.Error())
 		return
 	}
-	// Roles and the first room are granted by the connect event, which sees
-	// every connection; the token says only who it is.
+	// Roles and groups are granted by the connect event, which every connection
+	// causes; the token only identifies the user.
 	token, err := a.Service.GetClientAccessToken(r.Context(), &service.GetClientAccessTokenOptions{UserID: user.id})
 	if err != nil {
 		a.Log.ErrorContext(r.Context(), "failed to get client access token", "error", err)
@@ -64,7 +64,7 @@ func (a *App) negotiate(w http.ResponseWriter, r *http.Request) {
 // caller is the user who calls negotiate.
 type caller struct {
 	id   string // ASCII
-	name string // if it is another than the ID says
+	name string // "" if the ID is enough
 }
 
 // unauthenticated is the reason why the caller is not known.
@@ -98,7 +98,7 @@ func (a *App) user(r *http.Request) (caller, error) {
 		}
 	}
 	if a.config.AllowUserIDQuery {
-		// An unreadable pair would be left out by URL.Query without a word.
+		// URL.Query would drop an invalid pair silently.
 		query, err := url.ParseQuery(r.URL.RawQuery)
 		if err != nil {
 			return caller{}, fmt.Errorf("the query of the URL is invalid: %w: percent-encode the values", err)
@@ -175,12 +175,12 @@ func refuse(w http.ResponseWriter, status int, reason string) {
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		http.Error(w, "the answer cannot be encoded", http.StatusInternalServerError)
+		http.Error(w, "the response cannot be encoded", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	// A caller who hung up misses the answer; there is nobody left to tell.
+	// The only error is a closed connection.
 	_, _ = w.Write(body)
 }

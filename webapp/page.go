@@ -48,7 +48,7 @@ type page struct {
 	policy string
 }
 
-// names returns what {{names}} in the page stands for.
+// names returns the value of {{names}} in the page.
 func (c Config) names() string {
 	switch {
 	case c.AllowUserIDQuery:
@@ -123,7 +123,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if strings.HasSuffix(r.URL.Path, "/index/") {
-		// Relative, since a stage of AWS API Gateway may stand before the path.
+		// Relative, because the path may be prefixed with a stage of AWS API Gateway.
 		target := "../index"
 		if r.URL.RawQuery != "" {
 			// Raw UTF-8, which a server lets through, is not allowed in a header.

@@ -86,7 +86,7 @@ func TestPageRedirectIsASCII(t *testing.T) {
 	}
 }
 
-// The page asks for a name only where negotiate believes one.
+// The page asks for a name only if negotiate accepts one.
 func TestPageNames(t *testing.T) {
 	for want, config := range map[string]webapp.Config{
 		"ask":      {AllowUserIDQuery: true, TrustPlatformAuth: true},

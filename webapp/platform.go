@@ -40,7 +40,8 @@ type principal struct {
 func platformUser(h http.Header) (User, error) {
 	for _, header := range []string{headerPrincipal, headerPrincipalID, headerPrincipalName, headerPrincipalProvider} {
 		if len(h.Values(header)) > 1 {
-			// The platform sends one. More means that a client's own was let through.
+			// The platform sends one. More than one means that the client's was not
+			// removed.
 			return User{}, fmt.Errorf("header %s came more than once", header)
 		}
 	}
@@ -62,13 +63,13 @@ func platformUser(h http.Header) (User, error) {
 	if id == "" && name != "" {
 		return User{}, errors.New("App Service authentication sent a user name without an ID")
 	}
-	// Entra's IDs are GUIDs. Those of the others are numbers of their own, so
-	// that the same one of two providers would be one user.
+	// Entra's IDs are GUIDs. Those of other providers are numbers, and two providers
+	// can assign the same one.
 	if idp := h.Get(headerPrincipalProvider); id != "" && idp != "" && idp != "aad" {
 		id = idp + ":" + id
 	}
 	if name == "" || !isASCII(name) {
-		// A header holds ASCII only; the claim has the name in UTF-8.
+		// A header contains ASCII only; the claim contains the name in UTF-8.
 		name = ""
 		for _, c := range p.Claims {
 			if c.Type == p.NameType && p.NameType != "" {

@@ -16,8 +16,8 @@ import (
 // maxName is the length of the longest user name in characters.
 const maxName = 128
 
-// blank is a symbol of no width to see, BRAILLE PATTERN BLANK, which the PRECIS
-// freeform class allows.
+// blank is BRAILLE PATTERN BLANK, an invisible symbol that the PRECIS freeform class
+// allows.
 const blank = '\u2800'
 
 // escape matches one escaped byte of an encoded user ID.
@@ -72,7 +72,7 @@ func DecodeUserID(id string) string {
 	if err != nil {
 		return id
 	}
-	// An ID that somebody else has made may hide what EncodeUserID rejects.
+	// An ID of another origin could contain what EncodeUserID rejects.
 	if again, err := EncodeUserID(name); err != nil || again != id {
 		return id
 	}

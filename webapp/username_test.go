@@ -128,8 +128,8 @@ func TestForgedNames(t *testing.T) {
 	}
 }
 
-// A name is good for as long as the token beside it, so that nobody keeps one
-// that has been taken away.
+// A name is valid for as long as the token in the URL, so that a user cannot keep a
+// former name.
 func TestNameExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := names(t, trusting)

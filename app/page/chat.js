@@ -1,6 +1,6 @@
-// The chat: joins what happens on the connection (client.js) to what is seen
-// (view.js) and remembered (memory.js). ?name= and ?room= open a room directly,
-// ?debug=1 shows the connection.
+// The chat: connects the client (client.js), the view (view.js) and what is stored in
+// the browser (memory.js). ?name= and ?room= open a room directly, ?debug=1 shows the
+// connection.
 
 import { Client, RefusedError } from './client.js';
 import { Memory, stored } from './memory.js';
@@ -99,8 +99,8 @@ client.addEventListener('message', ({ detail: frame }) => {
     return;
   }
   if (frame.dataType !== 'json' || typeof data !== 'object' || data === null) return;
-  // Whatever another member publishes carries the sender's id. Only the event
-  // handler may say who wrote what and who came, so that nobody can be imitated.
+  // What another member publishes has the sender's id. Messages and presence are
+  // accepted from the event handler only, so that no user can imitate another.
   if (frame.fromUserId) {
     if (data.type === 'typing') roomOf(frame)?.people.type(frame.fromUserId);
     return;
@@ -120,8 +120,8 @@ function roomOf(frame) {
   return rooms.get(String(frame.group ?? '').replace(/^room\./, ''));
 }
 
-// settle asks for what there is in each room that the connection has not entered
-// yet, the one on screen first, and sends what waits there.
+// settle enters each room that the connection has not entered yet, the one on screen
+// first, and then sends the messages that wait for it.
 let settling = false;
 async function settle() {
   if (settling) return;

@@ -18,8 +18,8 @@ import (
 	"example.com/webpubsub/webapp"
 )
 
-// runDev serves the emulator and an application, wired to each other, until it
-// is interrupted.
+// runDev runs the emulator and an application that are configured for each other,
+// until it is interrupted.
 func runDev(ctx context.Context, e *env, args []string) error {
 	fs := flag.NewFlagSet("dev", flag.ContinueOnError)
 	addr := fs.String("addr", emulator.DefaultAddr, "address of the emulator")
@@ -45,7 +45,7 @@ func runDev(ctx context.Context, e *env, args []string) error {
 		return ignoreHelp(err)
 	}
 
-	// The functions listen first, so that the emulator knows where to find them.
+	// The functions listen first, because the emulator needs their address.
 	l, err := net.Listen("tcp", *functions)
 	if err != nil {
 		return explainListen(err, "-functions-addr")
@@ -98,13 +98,13 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	if hasPage(ctx, base) {
 		label, invitation = "page               "+base+"/api/index", "Open the page in two windows. "
 	}
-	log.printf(`Web PubSub is running on this machine.
+	log.printf(`The emulator and the application are running.
 
   %s
   connection string  %s
   dashboard          %s
 
-%s%sWhat happens is listed below; Ctrl-C stops.
+%s%sEvents are logged below. Press Ctrl-C to stop.
 
 `, label, srv.ConnectionString(), srv.DashboardURL(), hint, invitation)
 	remove, err := ctl.ready(srv)
@@ -116,8 +116,8 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	case err = <-ended:
 		err = fmt.Errorf("the application has ended: %w", err)
 	case <-ctx.Done():
-		// The emulator goes first: it cuts the clients, so that the functions have
-		// nothing left to wait for.
+		// The emulator is closed first: it closes the connections of clients, so that
+		// the functions have no requests in flight.
 		if err = srv.Close(); err != nil {
 			err = fmt.Errorf("stop: %w", err)
 		}

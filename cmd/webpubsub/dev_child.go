@@ -23,9 +23,9 @@ const (
 	childStop = 5 * time.Second
 )
 
-// child is an application in a process of its own. It is run as the Azure
-// Functions host runs a custom handler, on a port of 127.0.0.1 that it is given,
-// and answers through a proxy.
+// child is an application in a separate process. It is run as the Azure Functions
+// host runs a custom handler, which listens on a given port of 127.0.0.1, and serves
+// requests through a proxy.
 type child struct {
 	http.Handler
 	cmd   *exec.Cmd

@@ -2,9 +2,9 @@
 // that they do not depend on the one in package app, which a fork replaces. Its
 // programs are in the folder functions, as those of the real application are.
 //
-// A client is put into the group [Group], which is told of those who connect and
-// disconnect. The event "say" is sent to the group and answered with [Said], "who"
-// is answered with the name of the user.
+// A client joins the group [Group], to which a message is sent when a client connects
+// or disconnects. The event "say" is sent to the group, and its reply is [Said]; the
+// reply to "who" is the name of the user.
 package testapp
 
 import (
