@@ -30,9 +30,7 @@ const lan = "chat.test"
 // that cuts their connections. The second opens it over plain http from another
 // host name, as a phone on the same network does.
 func TestBrowser(t *testing.T) {
-	node := testtool.Need(t, "node")
-	chromium := testtool.Browser(t)
-	testtool.NPM(t, filepath.Join("testdata", "browser"))
+	needBrowser(t)
 
 	// The app needs the proxy's address and the proxy the emulator's, which
 	// needs the app's: so the app's handler is put in place last.
@@ -64,9 +62,23 @@ func TestBrowser(t *testing.T) {
 	}))
 	t.Cleanup(announce.Close)
 
-	cmd := exec.Command(node, "chat.js")
+	browse(t, "chat.js", log, "PAGE_URL="+web.URL+"/api/index", "LAN_PAGE_URL="+fromLAN+"/api/index", "CUT_URL="+cut.URL, "ANNOUNCE_URL="+announce.URL)
+}
+
+// needBrowser skips a test that needs a browser where there is none.
+func needBrowser(t *testing.T) {
+	t.Helper()
+	testtool.Need(t, "node")
+	testtool.Browser(t)
+	testtool.NPM(t, filepath.Join("testdata", "browser"))
+}
+
+// browse runs a script that uses a browser.
+func browse(t *testing.T, script string, log *logs, settings ...string) {
+	t.Helper()
+	cmd := exec.Command(testtool.Need(t, "node"), script)
 	cmd.Dir = filepath.Join("testdata", "browser")
-	cmd.Env = append(os.Environ(), "PAGE_URL="+web.URL+"/api/index", "LAN_PAGE_URL="+fromLAN+"/api/index", "CUT_URL="+cut.URL, "ANNOUNCE_URL="+announce.URL, "CHROMIUM="+chromium)
+	cmd.Env = append(append(os.Environ(), settings...), "CHROMIUM="+testtool.Browser(t))
 	if dir := os.Getenv(screenshotsEnv); dir != "" {
 		if !filepath.IsAbs(dir) {
 			dir = filepath.Join("..", "..", "..", dir) // it is seen from the root of the repository

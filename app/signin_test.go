@@ -4,16 +4,12 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"example.com/webpubsub/app"
 	"example.com/webpubsub/emulator"
-	"example.com/webpubsub/internal/test/testtool"
 	"example.com/webpubsub/webapp"
 )
 
@@ -68,9 +64,7 @@ func (s *appService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // TestBrowserSignIn has a user sign in by the platform, chat under a readable
 // name, and sign out; and another whose session expires.
 func TestBrowserSignIn(t *testing.T) {
-	node := testtool.Need(t, "node")
-	chromium := testtool.Browser(t)
-	testtool.NPM(t, filepath.Join("testdata", "browser"))
+	needBrowser(t)
 
 	provider := httptest.NewServer(http.NotFoundHandler()) // without CORS
 	t.Cleanup(provider.Close)
@@ -93,17 +87,5 @@ func TestBrowserSignIn(t *testing.T) {
 	}
 	platform.app = a.Handler()
 
-	cmd := exec.Command(node, "signin.js")
-	cmd.Dir = filepath.Join("testdata", "browser")
-	cmd.Env = append(os.Environ(), "SITE_URL="+web.URL, "CHROMIUM="+chromium)
-	if dir := os.Getenv(screenshotsEnv); dir != "" {
-		abs, err := filepath.Abs(filepath.Join("..", dir))
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd.Env = append(cmd.Env, "SCREENSHOTS="+abs)
-	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s\n%s", err, out, log)
-	}
+	browse(t, "signin.js", log, "SITE_URL="+web.URL)
 }
