@@ -14,6 +14,7 @@ import (
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/internal/connstr"
 	"example.com/webpubsub/internal/test/tcpproxy"
+	"example.com/webpubsub/internal/test/testlog"
 	"example.com/webpubsub/internal/test/testtool"
 	"example.com/webpubsub/webapp"
 )
@@ -38,10 +39,10 @@ func TestBrowser(t *testing.T) {
 	web := httptest.NewServer(chat)
 	t.Cleanup(web.Close)
 	fromLAN := strings.Replace(web.URL, "127.0.0.1", lan, 1)
-	log := &logs{}
+	log := &testlog.Buffer{}
 	em := emulator.StartT(t, emulator.Options{
 		AllowOrigins: []string{fromLAN},
-		Logger:       log.logger(),
+		Logger:       log.Logger(),
 		Hubs: map[string]emulator.HubSettings{"chat": {EventHandlers: []emulator.EventHandler{{
 			URL: web.URL + "/api/events", UserEvents: "*", SystemEvents: []string{"connect", "connected", "disconnected"},
 		}}}},
@@ -50,7 +51,7 @@ func TestBrowser(t *testing.T) {
 	cut := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { proxy.CutAll() }))
 	t.Cleanup(cut.Close)
 	cs := connstr.ConnectionString{Endpoint: "http://" + proxy.Addr(), AccessKey: emulator.DefaultAccessKey}
-	a, err := app.New(webapp.Config{ConnectionString: cs.String(), AllowUserIDQuery: true, Logger: log.logger()})
+	a, err := app.New(webapp.Config{ConnectionString: cs.String(), AllowUserIDQuery: true, Logger: log.Logger()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +75,7 @@ func needBrowser(t *testing.T) {
 }
 
 // browse runs a script that uses a browser.
-func browse(t *testing.T, script string, log *logs, settings ...string) {
+func browse(t *testing.T, script string, log *testlog.Buffer, settings ...string) {
 	t.Helper()
 	cmd := exec.Command(testtool.Need(t, "node"), script)
 	cmd.Dir = filepath.Join("testdata", "browser")

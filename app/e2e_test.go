@@ -14,6 +14,7 @@ import (
 
 	"example.com/webpubsub/app"
 	"example.com/webpubsub/emulator"
+	"example.com/webpubsub/internal/test/testlog"
 	"example.com/webpubsub/webapp"
 )
 
@@ -26,8 +27,8 @@ func startChat(t *testing.T) string {
 	em := emulator.StartT(t, emulator.Options{Hubs: map[string]emulator.HubSettings{"chat": {EventHandlers: []emulator.EventHandler{{
 		URL: web.URL + "/api/events", UserEvents: "*", SystemEvents: []string{"connect", "connected", "disconnected"},
 	}}}}})
-	log := &logs{}
-	a, err := app.New(webapp.Config{ConnectionString: em.ConnectionString(), AllowUserIDQuery: true, Logger: log.logger()})
+	log := &testlog.Buffer{}
+	a, err := app.New(webapp.Config{ConnectionString: em.ConnectionString(), AllowUserIDQuery: true, Logger: log.Logger()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package app_test
 import (
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"example.com/webpubsub/app"
 	"example.com/webpubsub/handler/handlertest"
+	"example.com/webpubsub/internal/test/testlog"
 	"example.com/webpubsub/service"
 	"example.com/webpubsub/webapp"
 )
@@ -108,12 +108,12 @@ func (f *fakeService) connectionString() string {
 
 // newApp returns the app over the fake service; edit may change its
 // configuration. What it logs is in the second result.
-func (f *fakeService) newApp(t *testing.T, edit func(*webapp.Config)) (*webapp.App, *logs) {
+func (f *fakeService) newApp(t *testing.T, edit func(*webapp.Config)) (*webapp.App, *testlog.Buffer) {
 	t.Helper()
-	l := &logs{}
+	l := &testlog.Buffer{}
 	c := webapp.Config{
 		ConnectionString: f.connectionString(),
-		Logger:           l.logger(),
+		Logger:           l.Logger(),
 		ClientOptions: &service.ClientOptions{ClientOptions: azcore.ClientOptions{
 			Transport: f.Client(),
 			Retry:     policy.RetryOptions{MaxRetries: -1},
@@ -127,25 +127,4 @@ func (f *fakeService) newApp(t *testing.T, edit func(*webapp.Config)) (*webapp.A
 		t.Fatal(err)
 	}
 	return a, l
-}
-
-type logs struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (l *logs) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }

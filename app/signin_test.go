@@ -10,6 +10,7 @@ import (
 
 	"example.com/webpubsub/app"
 	"example.com/webpubsub/emulator"
+	"example.com/webpubsub/internal/test/testlog"
 	"example.com/webpubsub/webapp"
 )
 
@@ -71,15 +72,15 @@ func TestBrowserSignIn(t *testing.T) {
 	platform := &appService{elsewhere: provider.URL}
 	web := httptest.NewServer(platform)
 	t.Cleanup(web.Close)
-	log := &logs{}
+	log := &testlog.Buffer{}
 	em := emulator.StartT(t, emulator.Options{
-		Logger: log.logger(),
+		Logger: log.Logger(),
 		Hubs: map[string]emulator.HubSettings{"chat": {EventHandlers: []emulator.EventHandler{{
 			URL: web.URL + "/api/events", UserEvents: "*", SystemEvents: []string{"connect", "connected", "disconnected"},
 		}}}},
 	})
 	a, err := app.New(webapp.Config{
-		ConnectionString: em.ConnectionString(), TrustPlatformAuth: true, Logger: log.logger(),
+		ConnectionString: em.ConnectionString(), TrustPlatformAuth: true, Logger: log.Logger(),
 		UserNameKeys: []string{strings.Repeat("k", 32)},
 	})
 	if err != nil {

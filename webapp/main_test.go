@@ -1,17 +1,15 @@
 package webapp_test
 
 import (
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"strings"
-	"sync"
 	"testing"
 	"testing/fstest"
 
 	"go.uber.org/goleak"
 
 	"example.com/webpubsub/handler/handlertest"
+	"example.com/webpubsub/internal/test/testlog"
 	"example.com/webpubsub/webapp"
 )
 
@@ -35,10 +33,10 @@ var somePage = fstest.MapFS{
 
 // newApp returns an application for someConnection; edit may change its
 // configuration. What it logs is in the second result.
-func newApp(t *testing.T, edit func(*webapp.Config)) (*webapp.App, *logs) {
+func newApp(t *testing.T, edit func(*webapp.Config)) (*webapp.App, *testlog.Buffer) {
 	t.Helper()
-	l := &logs{}
-	c := webapp.Config{ConnectionString: someConnection, Logger: l.logger()}
+	l := &testlog.Buffer{}
+	c := webapp.Config{ConnectionString: someConnection, Logger: l.Logger()}
 	if edit != nil {
 		edit(&c)
 	}
@@ -62,25 +60,4 @@ func get(h http.Handler, method, target string, header ...string) *httptest.Resp
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w
-}
-
-type logs struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (l *logs) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
+	"example.com/webpubsub/internal/test/testlog"
 	"example.com/webpubsub/internal/token"
 	"example.com/webpubsub/service"
 	"example.com/webpubsub/webapp"
@@ -244,11 +245,11 @@ func TestNegotiateWithIdentity(t *testing.T) {
 		_, _ = w.Write([]byte(`{"token":"from-the-service"}`))
 	}))
 	defer srv.Close()
-	log := &logs{}
+	log := &testlog.Buffer{}
 	a, err := webapp.New(webapp.Config{
 		ServiceURI: srv.URL, Credential: fakeCredential{}, AccessKeys: []string{someKey}, AllowUserIDQuery: true,
 		ClientOptions: &service.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: srv.Client(), Retry: policy.RetryOptions{MaxRetries: -1}}},
-		Logger:        log.logger(),
+		Logger:        log.Logger(),
 	})
 	if err != nil {
 		t.Fatal(err)

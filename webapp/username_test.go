@@ -14,6 +14,7 @@ import (
 	"example.com/webpubsub"
 	"example.com/webpubsub/handler"
 	"example.com/webpubsub/handler/handlertest"
+	"example.com/webpubsub/internal/test/testlog"
 	"example.com/webpubsub/webapp"
 )
 
@@ -196,8 +197,8 @@ func TestNameKeyRotation(t *testing.T) {
 // With an identity and no key there is nothing to sign with: the name is left
 // out, and the log says which setting is missing.
 func TestNameWithoutKey(t *testing.T) {
-	log := &logs{}
-	config := webapp.Config{ServiceURI: "https://contoso.webpubsub.azure.com", Credential: fakeCredential{}, TrustPlatformAuth: true, Logger: log.logger()}
+	log := &testlog.Buffer{}
+	config := webapp.Config{ServiceURI: "https://contoso.webpubsub.azure.com", Credential: fakeCredential{}, TrustPlatformAuth: true, Logger: log.Logger()}
 	config.Entra = &handler.EntraOptions{TenantID: "t", Audiences: []string{"a"}, Principals: []string{"p"}}
 	if _, err := webapp.New(config); err != nil {
 		t.Fatal(err)
