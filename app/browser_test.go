@@ -19,7 +19,7 @@ import (
 	"example.com/webpubsub/webapp"
 )
 
-// screenshotsEnv names a folder that gets pictures of the chat; the README's
+// screenshotsEnv names a folder that gets pictures of the chat; those of docs
 // come from here: WEBPUBSUB_SCREENSHOTS=docs go test -run Browser ./app
 const screenshotsEnv = "WEBPUBSUB_SCREENSHOTS"
 

@@ -21,8 +21,8 @@ import (
 	"example.com/webpubsub/service"
 )
 
-// screenshotsEnv names a folder that gets pictures of the dashboard; the README's
-// come from here: WEBPUBSUB_SCREENSHOTS=docs go test -run Dashboard ./interop
+// screenshotsEnv names a folder of this repository that gets pictures of the dashboard,
+// as those of docs: WEBPUBSUB_SCREENSHOTS=docs go test -run Dashboard ./interop
 const screenshotsEnv = "WEBPUBSUB_SCREENSHOTS"
 
 // TestDashboard uses the emulator's page in Chromium.
