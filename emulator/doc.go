@@ -83,6 +83,13 @@
 //		ClientOptions: azcore.ClientOptions{Transport: srv.Client()},
 //	})
 //
+// # Control API
+//
+// With [Options].Control programs in any language can do what tests in Go do, over
+// HTTP: observe, inject faults, wait until idle, and reset everything, so that tests
+// share one process. [Server.ControlURL] is the base address; docs/control-api.md and
+// {ControlURL}/openapi.json describe it. The dashboard is made of it.
+//
 // # Implementation notes
 //
 // This package is the public face: it wires the packages below internal/emulator

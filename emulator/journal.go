@@ -27,12 +27,14 @@ const (
 	EntryREST         = EntryKind(journal.REST)         // a REST call was answered
 	EntryReloaded     = EntryKind(journal.Reloaded)     // the file of hub settings had changed
 	EntryFault        = EntryKind(journal.Fault)        // an injected fault was applied
+	EntryControl      = EntryKind(journal.Control)      // a call of the control API changed something
 	EntryTunnelOpened = EntryKind(journal.TunnelOpened) // an event handler opened a tunnel
 	EntryTunnelClosed = EntryKind(journal.TunnelClosed) // a tunnel ended
 	EntryWarned       = EntryKind(journal.Warned)       // something was accepted that the service may reject
 )
 
-// Entry is one entry of the journal, the in-memory log of the last 1,000 entries.
+// Entry is one entry of the journal, the in-memory log of the last entries, see
+// [Options.JournalSize].
 type Entry struct {
 	// ID counts the entries of an emulator from 1.
 	ID   uint64
@@ -72,7 +74,8 @@ func (e Entry) String() string {
 	}.String()
 }
 
-// Journal returns the newest 1,000 entries, oldest first.
+// Journal returns the entries that are kept, oldest first: the newest 1,000, or as
+// many as [Options.JournalSize] says.
 func (s *Server) Journal() []Entry {
 	entries, _ := s.journal.Since(0)
 	out := make([]Entry, len(entries))

@@ -327,9 +327,10 @@ func TestActions(t *testing.T) {
 	if code := c.closed(); code != 0 && code != 1006 {
 		t.Errorf("closed with %d", code)
 	}
+	waitFor(t, r, emulator.EntryDisconnected, c.id)
 	c = r.dial(`{"hub":"chat"}`, jsonProtocol)
 	count("/hubs/chat/reset", "", "1")
-	c.closed()
+	waitFor(t, r, emulator.EntryDisconnected, c.id)
 	c = r.dial(`{"hub":"chat","userId":"u"}`, jsonProtocol)
 	count("/hubs/chat/users/u/close", "", "1")
 	c.closed()

@@ -218,13 +218,19 @@ func startHandler(t testing.TB, reply func(event string) (int, string)) *handler
 		h.bodies <- string(body)
 		w.Header().Set("Content-Type", "text/plain")
 		w.Header().Set("Set-Cookie", "session=secret-cookie")
-		status, text := reply(r.Header.Get("ce-eventName"))
+		status, text := 204, ""
+		if event := r.Header.Get("ce-eventName"); event != "connect" || rejects(reply(event)) {
+			status, text = reply(event)
+		}
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, text)
 	}))
 	t.Cleanup(h.Close)
 	return h
 }
+
+// rejects reports whether a reply is one to connect: others are not JSON.
+func rejects(status int, text string) bool { return status != 200 || text == "{}" }
 
 func (h *handler) settings() map[string]emulator.HubSettings {
 	return map[string]emulator.HubSettings{"chat": {EventHandlers: []emulator.EventHandler{{
