@@ -95,7 +95,8 @@ func New(credential Credential, o Options) (*Client, error) {
 
 // Start connects to the service and returns once the connection is established.
 // The context limits this first attempt, which is not retried, and nothing that
-// follows; callbacks get its values.
+// follows. Callbacks get its values, or those of the previous Start if it is the
+// context of a callback.
 //
 // Start returns an error that matches [ErrAlreadyStarted] unless the client is
 // stopped, and a [*HandshakeError] if the service rejects the connection.

@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -278,6 +279,43 @@ func TestStopAndStartInCallbacks(t *testing.T) {
 		}
 		go s.hello("c2").serve()
 		e.expect(t, "connected c1 alice", "stop returned, context ended: true", `disconnected c1 1000 "" tried=false`, "stopped", "connected c2 alice")
+	})
+}
+
+// The contexts of a client that is restarted in a callback again and again are not
+// nested more and more deeply.
+func TestRestartsInCallback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type key struct{}
+		s := newScript(t)
+		c, err := client.New(client.URL(accessURL), client.Options{DialContext: s.dial, DisableReconnect: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		depths := make(chan int, 100)
+		c.OnStopped(func(ctx context.Context, _ client.StoppedEvent) {
+			depths <- len(fmt.Sprint(ctx))
+			if ctx.Value(key{}) != "a value" {
+				t.Error("the values of the context of Start are lost")
+			}
+			if len(depths) < 10 {
+				if err := c.Start(ctx); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		s.answerAll(func(p *peer) {
+			p.hello("c")
+			p.close(1008, "")
+		})
+		must(t, background(func() error { return c.Start(context.WithValue(t.Context(), key{}, "a value")) }))
+		synctest.Wait()
+		first := <-depths
+		for range 9 {
+			if n := <-depths; n != first {
+				t.Errorf("the context has the text length %d, and the first %d", n, first)
+			}
+		}
 	})
 }
 

@@ -17,7 +17,8 @@ import (
 // connections and reads, one keeps the link alive, one calls the callbacks.
 type run struct {
 	c           *Client
-	ctx         context.Context // canceled by Stop
+	base        context.Context // has the values of the context of Start
+	ctx         context.Context // derived from base, canceled by Stop
 	callbackCtx context.Context // derived from ctx
 	cancel      context.CancelFunc
 	queue       *queue
@@ -52,7 +53,11 @@ func newRun(ctx context.Context, c *Client) *run {
 			r.prevDelivered = last.prevDelivered
 		}
 	}
-	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	r.base = context.WithoutCancel(ctx)
+	if c.isCallback(ctx) && c.run != nil {
+		r.base = c.run.base // or contexts would be nested more deeply with each restart
+	}
+	r.ctx, r.cancel = context.WithCancel(r.base)
 	r.callbackCtx = c.callbackContext(r.ctx)
 	return r
 }
