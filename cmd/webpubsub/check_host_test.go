@@ -158,7 +158,7 @@ func TestCheckOfThePackage(t *testing.T) {
 func checkPackageOn(t *testing.T, older bool) string {
 	t.Helper()
 	host := functionshost.Start(t, functionshost.Options{
-		Root: functionshost.Unzip(t, pack(t)), Older: older,
+		Root: functionshost.Unzip(t, pack(t, testPrograms)), Older: older,
 		Settings: []string{"WebPubSubConnectionString=" + checkedResource, "WebPubSubAllowUserIdQuery=true"},
 	})
 	out, _, err := call(t, []string{"WebPubSubConnectionString=" + checkedResource}, "check", host.URL()+"/api/events")
