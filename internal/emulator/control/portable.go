@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"time"
@@ -111,7 +112,7 @@ const maxID = 64 << 10
 func (e wholeEntry) journal(cause *journal.Cause, repeats uint64) journal.Entry {
 	out := journal.Entry{
 		Time: e.Time, Kind: e.Kind, Hub: e.Hub, ConnectionID: e.ConnectionID, UserID: e.UserID,
-		Name: e.Name, Status: e.Status, Duration: time.Duration(e.DurationMs * float64(time.Millisecond)), Reason: e.Reason,
+		Name: e.Name, Status: e.Status, Duration: time.Duration(math.Round(e.DurationMs * float64(time.Millisecond))), Reason: e.Reason,
 		Cause: cause, Repeats: repeats, ImportedFrom: e.ID,
 	}
 	if e.Receivers != nil {
