@@ -52,7 +52,7 @@ func RedactURL(address string) string {
 // secretMembers finds the members of JSON that a connect event repeats of the
 // client's request: parameters, headers and the password of an MQTT client. It
 // works on the text, which may be cut off anywhere.
-var secretMembers = regexp.MustCompile(`(?i)"(` + strings.Join(slices.Concat(secretHeaders, secretParameters, []string{"password", "reconnectionToken"}), "|") + `)"(\s*:\s*)(\[[^\]]*(?:\]|$)|"(?:[^"\\]|\\.)*(?:"|$))`)
+var secretMembers = regexp.MustCompile(`(?i)"(` + strings.Join(slices.Concat(secretHeaders, secretParameters, []string{"password", "reconnectionToken"}), "|") + `)"(\s*:\s*)(\[(?:[^\]"]|"(?:[^"\\]|\\.)*(?:"|$))*(?:\]|$)|"(?:[^"\\]|\\.)*(?:"|$))`)
 
 // RedactJSON returns JSON without the values of such members.
 func RedactJSON(p Payload) Payload {
