@@ -65,13 +65,13 @@ func (c *chat) connect(_ context.Context, r *handler.ConnectRequest) (*handler.C
 		res.Roles = append(res.Roles, webpubsub.RoleSendToGroup(groupPrefix+room))
 	}
 	if len(rooms) > MaxRooms {
-		return nil, handler.Reject(http.StatusBadRequest, tooManyRooms.Error())
+		return nil, handler.Reject(http.StatusBadRequest, errTooManyRooms.Error())
 	}
 	res.State = map[string]any{stateRooms: rooms}
 	return &res, nil
 }
 
-var tooManyRooms = fmt.Errorf("a connection can be in %d rooms: leave one first", MaxRooms)
+var errTooManyRooms = fmt.Errorf("a connection can be in %d rooms: leave one first", MaxRooms)
 
 // connected may be handled after events that the client has sent since, and
 // after the event disconnected.
@@ -109,7 +109,7 @@ func (c *chat) join(ctx context.Context, e *handler.UserEvent, in roomRequest) (
 	res := &handler.EventResponse{}
 	if entering {
 		if len(rooms) >= MaxRooms {
-			return rejection("", room, tooManyRooms)
+			return rejection("", room, errTooManyRooms)
 		}
 		if err := errors.Join(c.admit(ctx, e.ConnectionID, room), c.name(ctx, &e.Event, room)); err != nil {
 			return nil, err

@@ -180,12 +180,12 @@ func TestStrike(t *testing.T) {
 func TestFaultsThatMakeNoSense(t *testing.T) {
 	srv := emulator.StartT(t, emulator.Options{})
 	for want, f := range map[string]emulator.Fault{
-		"At is missing":           {Action: emulator.ResetConnection()},
-		"Do is missing":           {At: emulator.AtSend},
-		"Refuse answers":          {At: emulator.AtSend, Action: emulator.RejectHandshake(500)},
-		"from 400 to 599":         {At: emulator.AtHandshake, Action: emulator.RejectHandshake(200)},
-		"Frame makes sense":       {At: emulator.AtRecovery, Action: emulator.ResetConnection(), Frame: "ack"},
-		"has no ConnectionID yet": {At: emulator.AtHandshake, Action: emulator.ResetConnection(), ConnectionID: "x"},
+		"the point (At) is missing": {Action: emulator.ResetConnection()},
+		"the action is missing":     {At: emulator.AtSend},
+		"RejectHandshake answers":   {At: emulator.AtSend, Action: emulator.RejectHandshake(500)},
+		"from 400 to 599":           {At: emulator.AtHandshake, Action: emulator.RejectHandshake(200)},
+		"Frame makes sense":         {At: emulator.AtRecovery, Action: emulator.ResetConnection(), Frame: "ack"},
+		"has no ConnectionID yet":   {At: emulator.AtHandshake, Action: emulator.ResetConnection(), ConnectionID: "x"},
 	} {
 		t.Run(want, func(t *testing.T) {
 			defer func() {

@@ -103,17 +103,6 @@ func entraToken(t *testing.T) string {
 
 func writeJSON(w http.ResponseWriter, v any) { _ = json.NewEncoder(w).Encode(v) }
 
-// run runs a program of another language to its end, and fails the test with
-// its output where it fails.
-func (b *backend) run(t *testing.T, dir, name string, args ...string) {
-	t.Helper()
-	out, err := b.command(t, dir, nil, name, args...)
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-	t.Logf("%s", out)
-}
-
 // command runs a program of another language to its end and returns its output.
 func (b *backend) command(t *testing.T, dir string, env []string, name string, args ...string) ([]byte, error) {
 	t.Helper()

@@ -158,6 +158,7 @@ func TestManyOrigins(t *testing.T) {
 	asked := make(map[string]int)
 	d, _ := start(t, upstream.Options{Client: &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 		if r.Method == http.MethodOptions {
+			//lint:ignore SA1008 the name is sent in this spelling
 			asked[r.Header["WebHook-Request-Origin"][0]]++
 		}
 		return answer(r, 200, "WebHook-Allowed-Origin", "*"), nil

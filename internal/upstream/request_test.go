@@ -217,6 +217,7 @@ func TestRequestOnTheWire(t *testing.T) {
 func TestTraceParent(t *testing.T) {
 	var got []string
 	client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		//lint:ignore SA1008 the name is sent in this spelling
 		got = append(got, strings.Join(r.Header["traceparent"], ""))
 		return answer(r, 200, "WebHook-Allowed-Origin", "*"), nil
 	})}
@@ -255,6 +256,7 @@ func TestMetadataKeysHaveNoCase(t *testing.T) {
 	var got []string
 	client := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 		if r.Method == http.MethodPost {
+			//lint:ignore SA1008 the name is sent in this spelling
 			got = append(got, r.Header["x-webpubsub-metadata-key"]...)
 		}
 		return answer(r, 200, "WebHook-Allowed-Origin", "*"), nil

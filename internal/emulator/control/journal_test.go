@@ -490,7 +490,12 @@ func TestStreamIsNoWork(t *testing.T) {
 	if err := r.srv.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if st.lines.Scan() && st.lines.Scan() && st.lines.Scan() {
+	for range 2 { // the last event may have lines left
+		if !st.lines.Scan() {
+			return
+		}
+	}
+	if st.lines.Scan() {
 		t.Error("the stream goes on after the end")
 	}
 }

@@ -108,21 +108,21 @@ func (f Fault) Check() error {
 	handshake := f.At == AtHandshake || f.At == AtRecovery
 	switch {
 	case !f.At.known():
-		return errors.New("At is missing: give AtHandshake, AtRecovery, AtReceive or AtSend")
+		return errors.New("the point (At) is missing: give AtHandshake, AtRecovery, AtReceive or AtSend")
 	case f.Do.Kind < Cut || f.Do.Kind > Close:
-		return errors.New("Do is missing: give Cut(), Delay(d), Stall(), Refuse(status), CloseWith(code, reason) or FailRecovery()")
+		return errors.New("the action is missing: give ResetConnection(), Delay(d), Stall(), RejectHandshake(status), CloseWith(code, reason) or FailRecovery()")
 	case f.Do.Kind == Refuse && !handshake:
-		return errors.New("Refuse answers a handshake: use it at AtHandshake or AtRecovery")
+		return errors.New("the action RejectHandshake answers a handshake: use it at AtHandshake or AtRecovery")
 	case f.Do.Kind == Refuse && (f.Do.Code < 400 || f.Do.Code > 599):
-		return fmt.Errorf("Refuse takes an HTTP status from 400 to 599, not %d", f.Do.Code)
+		return fmt.Errorf("the action RejectHandshake takes an HTTP status from 400 to 599, not %d", f.Do.Code)
 	case f.Do.Delay < 0:
-		return fmt.Errorf("Delay takes a duration of 0 or more, not %v", f.Do.Delay)
+		return fmt.Errorf("the action Delay takes a duration of 0 or more, not %v", f.Do.Delay)
 	case f.Frame != "" && handshake:
-		return errors.New("Frame makes sense at AtReceive and AtSend only")
+		return errors.New("a Frame makes sense at AtReceive and AtSend only")
 	case f.At == AtHandshake && f.ConnectionID != "":
 		return errors.New("a new client has no ConnectionID yet at AtHandshake: use Hub or UserID")
 	case f.Skip < 0 || f.Times < 0:
-		return errors.New("Skip and Times count from 0")
+		return errors.New("fields Skip and Count count from 0")
 	}
 	return nil
 }

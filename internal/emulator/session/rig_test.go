@@ -92,6 +92,7 @@ func (r *rig) serveEvent(req *http.Request) (*http.Response, error) {
 		return w.Result(), nil
 	}
 	body, _ := io.ReadAll(req.Body)
+	//lint:ignore SA1008 the name is sent in this spelling
 	status, reply := r.handler(req.Header["ce-eventName"][0], string(body))
 	w.Header().Set("Content-Type", "text/plain")
 	w.WriteHeader(status)

@@ -2,7 +2,6 @@ package biceptest
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -303,18 +302,6 @@ func (e *expr) get(name string) *expr {
 		}
 	}
 	return nil
-}
-
-// parts returns the expressions that an expression is made of.
-func (e *expr) parts() []*expr {
-	parts := slices.Clone(e.args)
-	if e.recv != nil {
-		parts = append(parts, e.recv)
-	}
-	for _, p := range e.props {
-		parts = append(parts, p.key, p.value)
-	}
-	return parts
 }
 
 var unescape = strings.NewReplacer(`\'`, `'`, `\\`, `\`, `\n`, "\n", `\r`, "\r", `\t`, "\t", `\$`, `$`)
