@@ -122,7 +122,7 @@ func (f Fault) Check() error {
 	case f.At == AtHandshake && f.ConnectionID != "":
 		return errors.New("a new client has no ConnectionID yet at AtHandshake: use Hub or UserID")
 	case f.Skip < 0 || f.Times < 0:
-		return errors.New("fields Skip and Count count from 0")
+		return errors.New("the fields Skip and Times count from 0")
 	}
 	return nil
 }
