@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"example.com/webpubsub/internal/clip"
 	"example.com/webpubsub/internal/loglimit"
 )
 
@@ -99,10 +100,4 @@ func (e *Event) attrs() []slog.Attr {
 }
 
 // truncate shortens untrusted text for logging.
-func truncate(s string) string {
-	const limit = 128
-	if len(s) > limit {
-		return strings.ToValidUTF8(s[:limit], "") + "…"
-	}
-	return s
-}
+func truncate(s string) string { return clip.Text(s, 128) }

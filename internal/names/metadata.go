@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"example.com/webpubsub/internal/clip"
 )
 
 // MetadataPrefix starts the names of the HTTP headers that carry metadata, in
@@ -16,10 +18,10 @@ func Metadata(m map[string]string) error {
 	total := 0
 	for k, v := range m {
 		if k == "" || len(k) > MaxMetadataKey || !isToken(k) {
-			return fmt.Errorf("invalid metadata key %q: it must be an HTTP token of at most 256 bytes", clip(k))
+			return fmt.Errorf("invalid metadata key %q: it must be an HTTP token of at most 256 bytes", clip.Text(k, maxShown))
 		}
 		if len(v) > MaxMetadataValue || !isHeaderValue(v) {
-			return fmt.Errorf("invalid value of metadata %q: it must be printable ASCII of at most 1024 bytes", clip(k))
+			return fmt.Errorf("invalid value of metadata %q: it must be printable ASCII of at most 1024 bytes", clip.Text(k, maxShown))
 		}
 		total += len(k) + len(v)
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"example.com/webpubsub/internal/clip"
 )
 
 // Limits of names and metadata.
@@ -23,6 +25,9 @@ const (
 	MaxMetadata      = 8 << 10
 )
 
+// maxShown bounds what errors quote of text from others, in bytes.
+const maxShown = 64
+
 // Hub checks a hub name against ^[A-Za-z][A-Za-z0-9_`,.[\]]{0,127}$ (REST API
 // specification, parameter hub).
 func Hub(s string) error {
@@ -31,7 +36,7 @@ func Hub(s string) error {
 		ok = isAlpha(s[i]) || isDigit(s[i]) || strings.IndexByte("_`,.[]", s[i]) >= 0
 	}
 	if !ok {
-		return fmt.Errorf("invalid hub name %q: it starts with a letter and has at most 128 letters, digits and _ ` , . [ ]", clip(s))
+		return fmt.Errorf("invalid hub name %q: it starts with a letter and has at most 128 letters, digits and _ ` , . [ ]", clip.Text(s, maxShown))
 	}
 	return nil
 }
@@ -58,7 +63,7 @@ func Event(s string) error {
 		ok = isAlpha(s[i]) || isDigit(s[i]) || strings.IndexByte("_.-", s[i]) >= 0
 	}
 	if !ok {
-		return fmt.Errorf("invalid event name %q: it starts with a letter and has at most 128 letters, digits and _ . -", clip(s))
+		return fmt.Errorf("invalid event name %q: it starts with a letter and has at most 128 letters, digits and _ . -", clip.Text(s, maxShown))
 	}
 	return nil
 }
@@ -74,13 +79,6 @@ func isToken(s string) bool {
 		}
 	}
 	return true
-}
-
-func clip(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "…"
-	}
-	return s
 }
 
 // Loopback reports whether a host, without a port, is a loopback address or

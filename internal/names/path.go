@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"example.com/webpubsub/internal/clip"
 )
 
 // RoutableInPath reports why the service cannot route a REST request that has s,
@@ -26,9 +28,9 @@ func RoutableInPath(s string) error {
 	case s == "." || s == "..":
 		return fmt.Errorf("%q cannot be part of a REST path: the path segments . and .. are removed", s)
 	case strings.Contains(s, "/"):
-		return fmt.Errorf("%q cannot be part of a REST path: the service does not decode %%2F to /", clip(s))
+		return fmt.Errorf("%q cannot be part of a REST path: the service does not decode %%2F to /", clip.Text(s, maxShown))
 	case !utf8.ValidString(s):
-		return fmt.Errorf("%q cannot be part of a REST path: it is not UTF-8", clip(s))
+		return fmt.Errorf("%q cannot be part of a REST path: it is not UTF-8", clip.Text(s, maxShown))
 	}
 	return nil
 }
@@ -53,7 +55,7 @@ func Unaddressable(userID string, roles, groups []string) []error {
 			if _, group, ok := strings.Cut(rest, "."); ok {
 				// Formatted only if needed: every connect event is checked.
 				if err := RoutableInPath(group); err != nil {
-					found = append(found, fmt.Errorf("role %q: %w", clip(r), err))
+					found = append(found, fmt.Errorf("role %q: %w", clip.Text(r, maxShown), err))
 				}
 			}
 		}

@@ -1,6 +1,10 @@
 package role
 
-import "fmt"
+import (
+	"fmt"
+
+	"example.com/webpubsub/internal/clip"
+)
 
 // MatchGroup reports whether a group name matches a pattern in the language of
 // the roles webpubsub.sendToGroups and webpubsub.joinLeaveGroups. It returns an
@@ -9,7 +13,7 @@ import "fmt"
 func MatchGroup(pattern, group string) (bool, error) {
 	p, err := compile(pattern)
 	if err != nil {
-		return false, fmt.Errorf("group pattern %q: %w", truncate(pattern), err)
+		return false, fmt.Errorf("group pattern %q: %w", clip.Text(pattern, maxShown), err)
 	}
 	return p.match(group), nil
 }

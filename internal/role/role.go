@@ -22,8 +22,12 @@ import (
 	"strings"
 
 	webpubsub "example.com/webpubsub"
+	"example.com/webpubsub/internal/clip"
 	"example.com/webpubsub/internal/names"
 )
+
+// maxShown bounds what errors quote of text from others, in bytes.
+const maxShown = 64
 
 // Limits of one permission of one connection. The reference documents the
 // stars only; the other numbers are those of Microsoft's emulator. It allows ten
@@ -70,7 +74,7 @@ func ParsePermission(s string) (Permission, error) {
 	case strings.EqualFold(s, "joinLeaveGroup"), s == "2":
 		return JoinLeave, nil
 	}
-	return 0, fmt.Errorf("unknown permission %q: it is sendToGroup or joinLeaveGroup", truncate(s))
+	return 0, fmt.Errorf("unknown permission %q: it is sendToGroup or joinLeaveGroup", clip.Text(s, maxShown))
 }
 
 // ErrTooMany is the error of [Set.Grant] and [Set.Revoke] if the connection
@@ -103,7 +107,7 @@ func Parse(roles []string) (Set, []error) {
 	var s Set
 	var ignored []error
 	ignore := func(role string, err error) {
-		ignored = append(ignored, fmt.Errorf("role %q is ignored: %w", truncate(role), err))
+		ignored = append(ignored, fmt.Errorf("role %q is ignored: %w", clip.Text(role, maxShown), err))
 	}
 
 	// Literal roles are applied last: those that a wider role covers do not count
@@ -300,12 +304,4 @@ func (s *Set) at(p Permission) *rules {
 		s.rules[p] = new(rules)
 	}
 	return s.rules[p]
-}
-
-// truncate keeps a hostile token from filling the log.
-func truncate(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "…"
-	}
-	return s
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+
+	"example.com/webpubsub/internal/clip"
 )
 
 // ErrNoHandler is the error of an event for which no handler is configured.
@@ -62,7 +64,7 @@ func location(res Response, u *url.URL) string {
 	if err != nil {
 		return "an unreadable address"
 	}
-	return clip(redactedURL(target))
+	return clip.Text(redactedURL(target), maxShown)
 }
 
 // statusRemedy returns what a status usually means, and the remedy.

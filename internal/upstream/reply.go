@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"example.com/webpubsub"
+	"example.com/webpubsub/internal/clip"
 	"example.com/webpubsub/internal/names"
 	"example.com/webpubsub/internal/payload"
 	"example.com/webpubsub/internal/wire"
@@ -35,7 +36,7 @@ func (r Response) message(simple bool) (webpubsub.Message, error) {
 	}
 	m, err := payload.FromHTTP(r.ContentType, r.Body)
 	if err != nil {
-		return webpubsub.Message{}, fmt.Errorf("the response has the content type %q: %w", clip(r.ContentType), err)
+		return webpubsub.Message{}, fmt.Errorf("the response has the content type %q: %w", clip.Text(r.ContentType, maxShown), err)
 	}
 	if err := names.Metadata(r.Metadata); err != nil {
 		return webpubsub.Message{}, fmt.Errorf("the response has %w", err)
@@ -49,7 +50,7 @@ func (r Response) message(simple bool) (webpubsub.Message, error) {
 		return webpubsub.Message{}, errors.New("the response says application/json and its body is not UTF-8: encode it in UTF-8")
 	case m.Type == webpubsub.DataTypeJSON && !simple, m.Type == webpubsub.DataTypeProtobuf:
 		if err := wire.CheckPayload(m); err != nil {
-			return webpubsub.Message{}, fmt.Errorf("the response says %s, but %w", clip(r.ContentType), err)
+			return webpubsub.Message{}, fmt.Errorf("the response says %s, but %w", clip.Text(r.ContentType, maxShown), err)
 		}
 	}
 	m.Metadata = r.Metadata

@@ -9,7 +9,12 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"example.com/webpubsub/internal/clip"
 )
+
+// maxShown bounds what errors quote of text from others, in bytes.
+const maxShown = 128
 
 // How long a validation is valid, and the delays after a failed one. The reference
 // specifies "periodically"; the numbers are those of Microsoft's preview emulator.
@@ -184,13 +189,13 @@ func rejection(method string, res Response, origin string) string {
 	for _, v := range values {
 		// The JavaScript library responds with host and port of its allowedEndpoints.
 		if host, _, err := net.SplitHostPort(strings.TrimSpace(v)); err == nil && strings.EqualFold(host, strings.Trim(origin, "[]")) {
-			return fmt.Sprintf("%s is %q, and the service compares it with its host, which has no port: omit the port; in the JavaScript library, give an allowedEndpoints entry without port, such as http://%s", header, clip(v), origin)
+			return fmt.Sprintf("%s is %q, and the service compares it with its host, which has no port: omit the port; in the JavaScript library, give an allowedEndpoints entry without port, such as http://%s", header, clip.Text(v, maxShown), origin)
 		}
 		if strings.Contains(v, ",") {
-			return fmt.Sprintf("%s %q is a list: the service requires one header line for each origin", header, clip(v))
+			return fmt.Sprintf("%s %q is a list: the service requires one header line for each origin", header, clip.Text(v, maxShown))
 		}
 	}
-	return fmt.Sprintf("%s is %q and this service is %q: add the service's host to the handler's allowed origins", header, clip(strings.Join(values, " ")), origin)
+	return fmt.Sprintf("%s is %q and this service is %q: add the service's host to the handler's allowed origins", header, clip.Text(strings.Join(values, " "), maxShown), origin)
 }
 
 func preflightRemedy(status int) string {
@@ -207,11 +212,4 @@ func preflightRemedy(status int) string {
 		return "the handler failed or is still starting; see its log"
 	}
 	return "only 2xx allows deliveries"
-}
-
-func clip(s string) string {
-	if len(s) > 128 {
-		return s[:128] + "…"
-	}
-	return s
 }

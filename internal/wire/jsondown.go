@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"example.com/webpubsub"
+	"example.com/webpubsub/internal/clip"
 )
 
 // Values of type and of a system frame's event in the downstream frames.
@@ -32,7 +33,7 @@ func decodeJSONDownstream(frame []byte) (Downstream, error) {
 	typ := o.text(keyType)
 	d := readDownstream(typ, &o)
 	if o.err != nil {
-		return nil, fmt.Errorf("%s: %w", clip(typ), o.err)
+		return nil, fmt.Errorf("%s: %w", clip.Text(typ, maxShown), o.err)
 	}
 	return d, nil
 }
@@ -101,7 +102,7 @@ func readDownstream(typ string, o *object) Downstream {
 }
 
 func (o *object) unknown(typ string) Unknown {
-	return Unknown{clip(typ), o.uint(keySequenceID, math.MaxUint64)}
+	return Unknown{clip.Text(typ, maxShown), o.uint(keySequenceID, math.MaxUint64)}
 }
 
 // failure returns the error of a frame that reports a failure, never nil.

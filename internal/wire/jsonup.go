@@ -7,7 +7,11 @@ import (
 	"strings"
 
 	"example.com/webpubsub"
+	"example.com/webpubsub/internal/clip"
 )
+
+// maxShown bounds what errors quote of text from others, in bytes.
+const maxShown = 64
 
 // Values of type in the upstream frames.
 const (
@@ -57,7 +61,7 @@ func decodeJSONUpstream(frame []byte) (Upstream, error) {
 		typ, ok = upstreamTypes[lowerASCII(given)]
 	}
 	if !ok {
-		return nil, fmt.Errorf("the type %q is not known", clip(given))
+		return nil, fmt.Errorf("the type %q is not known", clip.Text(given, maxShown))
 	}
 	u := readUpstream(typ, &o)
 	o.uintPointer(keyAckID) // is checked in every frame, also in those without acks
@@ -250,12 +254,4 @@ func (w *writer) optionalMessage(m webpubsub.Message) {
 	if !m.IsZero() {
 		w.message(m)
 	}
-}
-
-// clip keeps what a peer chose from filling the log.
-func clip(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "…"
-	}
-	return s
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"example.com/webpubsub"
+	"example.com/webpubsub/internal/clip"
 	pb "example.com/webpubsub/internal/wire/wirepb"
 )
 
@@ -67,7 +68,7 @@ func decodeProtoDownstream(frame []byte) (Downstream, error) {
 
 func fromProtoDataMessage(m *pb.DataMessage) Downstream {
 	if m.From != FromGroup && m.From != FromServer {
-		return Unknown{clip("message from " + m.From), m.GetSequenceId()}
+		return Unknown{clip.Text("message from "+m.From, maxShown), m.GetSequenceId()}
 	}
 	d := Data{
 		From:       m.From,

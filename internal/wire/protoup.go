@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"example.com/webpubsub"
+	"example.com/webpubsub/internal/clip"
 	pb "example.com/webpubsub/internal/wire/wirepb"
 )
 
@@ -171,7 +172,7 @@ func appendProtoUpstream(dst []byte, u Upstream) ([]byte, error) {
 		f.Message = &pb.UpstreamMessage_PingMessage{PingMessage: &pb.PingMessage{}}
 	case Invoke:
 		if u.Target != TargetEvent {
-			return dst, fmt.Errorf("invoke: the target is %q: protobuf frames have %q only", clip(u.Target), TargetEvent)
+			return dst, fmt.Errorf("invoke: the target is %q: protobuf frames have %q only", clip.Text(u.Target, maxShown), TargetEvent)
 		}
 		m := &pb.InvokeEventMessage{InvocationId: u.InvocationID, Event: u.Event, Metadata: u.Message.Metadata}
 		m.Data, err = toProtoData(u.Message)

@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"example.com/webpubsub/internal/clip"
 )
 
 // Size is the number of entries that are kept unless another one is set.
@@ -80,7 +81,7 @@ func (j *Journal) Add(e Entry) uint64 {
 func (j *Journal) Import(e Entry) uint64 { return j.add(e).ID }
 
 func (j *Journal) add(e Entry) Entry {
-	e.Hub, e.Name, e.Reason = clip(e.Hub), clip(e.Name), clip(e.Reason)
+	e.Hub, e.Name, e.Reason = bounded(e.Hub), bounded(e.Name), bounded(e.Reason)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.added++
@@ -196,15 +197,9 @@ func (j *Journal) Stats() Stats {
 	return s
 }
 
-// clip bounds what an unauthenticated caller can write into the journal, such as
+// bounded bounds what an unauthenticated caller can write into the journal, such as
 // a path. Valid names are shorter.
-func clip(s string) string {
-	const limit = 8 << 10
-	if len(s) > limit {
-		return strings.ToValidUTF8(s[:limit], "") + "…"
-	}
-	return s
-}
+func bounded(s string) string { return clip.Text(s, 8<<10) }
 
 // Since returns the entries after the one with that id, oldest first, as far as
 // they are kept, and the id of the newest entry.
