@@ -213,7 +213,7 @@ func showProperties(ps mqtt.Properties) []map[string]any {
 		case p.ID == mqtt.CorrelationData:
 			one["value"] = journal.NewPayload([]byte(p.Data), "")
 		case p.ID == mqtt.AuthenticationData:
-			one["value"] = "[removed]"
+			one["value"] = journal.Removed
 		case slices.Contains(textProperties, p.ID):
 			one["value"] = p.Data
 		default:

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// removed stands for a secret.
-const removed = "[removed]"
+// Removed stands for a secret.
+const Removed = "[removed]"
 
 // secretHeaders are headers that prove who somebody is, in lower case.
 var secretHeaders = []string{
@@ -26,7 +26,7 @@ func RedactHeader(h map[string][]string) map[string][]string {
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		values := slices.Clone(h[name])
 		if slices.Contains(secretHeaders, strings.ToLower(name)) {
-			values = []string{removed}
+			values = []string{Removed}
 		}
 		out[name] = values
 	}
@@ -43,7 +43,7 @@ func RedactURL(address string) string {
 	for i, p := range parts {
 		name, _, _ := strings.Cut(p, "=")
 		if plain, err := url.QueryUnescape(name); err == nil && slices.Contains(secretParameters, strings.ToLower(plain)) {
-			parts[i] = name + "=" + removed
+			parts[i] = name + "=" + Removed
 		}
 	}
 	return path + "?" + strings.Join(parts, "&")
@@ -61,9 +61,9 @@ func RedactJSON(p Payload) Payload {
 		out := append([]byte{'"'}, m[1]...)
 		out = append(append(out, '"'), m[2]...)
 		if m[3][0] == '[' {
-			return append(out, `["`+removed+`"]`...)
+			return append(out, `["`+Removed+`"]`...)
 		}
-		return append(out, `"`+removed+`"`...)
+		return append(out, `"`+Removed+`"`...)
 	})
 	return p
 }

@@ -77,7 +77,7 @@ func PacketFrame(p mqtt.Packet, packets *mqtt.Reader) journal.Frame {
 	if c, ok := p.(*mqtt.Connect); ok {
 		shown := *c
 		if c.Password != nil {
-			shown.Password = []byte("[removed]")
+			shown.Password = []byte(journal.Removed)
 		}
 		shown.Properties = slices.DeleteFunc(slices.Clone(c.Properties), func(p mqtt.Property) bool { return p.ID == mqtt.AuthenticationData })
 		raw = c.Version.Append(nil, &shown)
