@@ -13,16 +13,13 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"example.com/webpubsub/internal/wsconn"
 )
 
-const (
-	// handshakeTimeout is the time limit for the handshake, and for the connected
-	// frame after it.
-	handshakeTimeout = 30 * time.Second
-	// handshakeLimit is the maximum number of bytes read before the handshake is
-	// complete: TLS certificates and the headers of responses.
-	handshakeLimit = 1 << 20
-)
+// handshakeTimeout is the time limit for the handshake, and for the connected
+// frame after it.
+const handshakeTimeout = 30 * time.Second
 
 // errURL does not contain the URL, which contains an access token.
 var errURL = errors.New("credential returned an invalid client access URL: want wss://{host}/client/hubs/{hub}?access_token={token}")
@@ -36,7 +33,7 @@ func (c *Client) dial(parent context.Context, rawURL string) (*link, error) {
 	ctx, cancel := context.WithTimeout(parent, handshakeTimeout)
 	defer cancel()
 	p := protocols[c.o.Protocol]
-	m := &meter{handshake: handshakeLimit}
+	m := new(meter)
 	stop := func() bool { return true }
 	d := websocket.Dialer{
 		Subprotocols:    []string{p.Name()},
@@ -67,7 +64,7 @@ func (c *Client) dial(parent context.Context, rawURL string) (*link, error) {
 	if err != nil {
 		return nil, handshakeError(err, resp)
 	}
-	m.handshake = -1
+	m.handshake.Complete()
 	if !strings.EqualFold(ws.Subprotocol(), p.Name()) {
 		_ = ws.Close()
 		return nil, fmt.Errorf("%w: got %q, want %q: check that the URL is the client endpoint of a hub", ErrSubprotocol, ws.Subprotocol(), p.Name())
@@ -120,15 +117,13 @@ func recoveryURL(s *session) string {
 	return u.String()
 }
 
-var errHandshakeTooLarge = errors.New("response to the WebSocket handshake is too large")
-
 // meter is the network connection of a link. It records whether data is received:
 // during a large message over a slow network, no frame is. Its fields except active
 // are accessed only by the reader goroutine.
 type meter struct {
 	net.Conn
 	active    atomic.Bool
-	handshake int // remaining bytes of handshakeLimit; negative after the handshake
+	handshake wsconn.HandshakeBound
 	silence   time.Duration
 	end       time.Time
 }
@@ -154,11 +149,8 @@ func (m *meter) Read(b []byte) (int, error) {
 	if n > 0 && !m.active.Load() { // do not write to shared memory each time
 		m.active.Store(true)
 	}
-	if m.handshake >= 0 {
-		if m.handshake -= n; m.handshake < 0 {
-			m.handshake = 0
-			return 0, errHandshakeTooLarge
-		}
+	if err := m.handshake.Add(n); err != nil {
+		return 0, err
 	}
 	return n, err
 }

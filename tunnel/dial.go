@@ -18,6 +18,7 @@ import (
 	"example.com/webpubsub/internal/connstr"
 	"example.com/webpubsub/internal/token"
 	"example.com/webpubsub/internal/tunnelwire"
+	"example.com/webpubsub/internal/wsconn"
 )
 
 const (
@@ -83,12 +84,12 @@ func (t *Tunnel) dial(ctx context.Context, to tunnelwire.Redirect) (*conn, error
 	if err != nil {
 		return nil, fmt.Errorf("get a token: %w", err)
 	}
-	dialer, bounded := t.dialer()
+	dialer, bound := t.dialer()
 	ws, resp, err := dialer.DialContext(ctx, webSocket(target)+query+"&access_token="+url.QueryEscape(secret), nil)
 	if err != nil {
 		return nil, explain(err, resp, target, secret)
 	}
-	bounded.left = -1
+	bound.Complete()
 	c := newConn(t, ws)
 	if err := c.awaitConnected(ctx); err != nil {
 		_ = ws.Close()
@@ -99,10 +100,10 @@ func (t *Tunnel) dial(ctx context.Context, to tunnelwire.Redirect) (*conn, error
 
 // dialer returns a dialer for one connection, and the bound on what its handshake
 // reads.
-func (t *Tunnel) dialer() (*websocket.Dialer, *handshakeBound) {
+func (t *Tunnel) dialer() (*websocket.Dialer, *wsconn.HandshakeBound) {
 	d := *t.o.Dialer
 	d.Subprotocols = nil
-	bound := &handshakeBound{left: maxHandshake}
+	bound := new(wsconn.HandshakeBound)
 	dial := d.NetDialContext
 	switch netDial := d.NetDial; { //nolint:staticcheck // a caller's dialer may still have it
 	case dial != nil:
@@ -111,9 +112,9 @@ func (t *Tunnel) dialer() (*websocket.Dialer, *handshakeBound) {
 	default:
 		dial = new(net.Dialer).DialContext
 	}
-	d.NetDialContext = bound.wrap(dial)
+	d.NetDialContext = bounded(dial, bound)
 	if d.NetDialTLSContext != nil {
-		d.NetDialTLSContext = bound.wrap(d.NetDialTLSContext)
+		d.NetDialTLSContext = bounded(d.NetDialTLSContext, bound)
 	}
 	if d.HandshakeTimeout == 0 {
 		d.HandshakeTimeout = handshakeTimeout
@@ -124,38 +125,28 @@ func (t *Tunnel) dialer() (*websocket.Dialer, *handshakeBound) {
 	return &d, bound
 }
 
-// maxHandshake bounds what a handshake reads, in bytes: TLS certificates and the
-// headers of responses, which net/http reads whole.
-const maxHandshake = 1 << 20
-
-// handshakeBound is the number of bytes that a handshake may still read; it is
-// negative when the handshake is complete.
-type handshakeBound struct{ left int }
-
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-func (h *handshakeBound) wrap(dial dialFunc) dialFunc {
+// bounded returns dial with a bound on what its connections read.
+func bounded(dial dialFunc, bound *wsconn.HandshakeBound) dialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := dial(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		return &boundedConn{c, h}, nil
+		return &boundedConn{c, bound}, nil
 	}
 }
 
 type boundedConn struct {
 	net.Conn
-	bound *handshakeBound
+	bound *wsconn.HandshakeBound
 }
 
 func (c *boundedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if c.bound.left >= 0 {
-		if c.bound.left -= n; c.bound.left < 0 {
-			c.bound.left = 0
-			return 0, errors.New("the response to the handshake exceeds 1 MiB")
-		}
+	if err := c.bound.Add(n); err != nil {
+		return 0, err
 	}
 	return n, err
 }

@@ -32,6 +32,8 @@
 // last is written, as RFC 6455, section 5.5.3, allows, so that a peer that sends
 // pings and reads nothing costs no memory.
 //
+// A [HandshakeBound] bounds what a client reads before there are frames.
+//
 // # Deadline
 //
 // A write fails when the peer takes nothing for [Settings.Stall]. The deadline is
