@@ -122,7 +122,7 @@ func (c *call) idle() error {
 	return c.answerAs(status, struct {
 		Idle     bool    `json:"idle"`
 		WaitedMs float64 `json:"waitedMs"`
-	}{idle, milliseconds(time.Since(c.begun))})
+	}{idle, journal.Milliseconds(time.Since(c.begun))})
 }
 
 // reset ends all connections and removes all state, so that tests can share one

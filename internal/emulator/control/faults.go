@@ -10,6 +10,7 @@ import (
 
 	"example.com/webpubsub/internal/emulator/endpoint"
 	"example.com/webpubsub/internal/emulator/fault"
+	"example.com/webpubsub/internal/emulator/journal"
 )
 
 type faultRequest struct {
@@ -51,7 +52,7 @@ func showFault(in *fault.Injected) injectedFault {
 func showAction(f fault.Fault) faultAction {
 	switch a := f.Do; a.Kind {
 	case fault.Delay:
-		return faultAction{Type: "delay", DelayMs: milliseconds(a.Delay)}
+		return faultAction{Type: "delay", DelayMs: journal.Milliseconds(a.Delay)}
 	case fault.Stall:
 		return faultAction{Type: "stall"}
 	case fault.Refuse:

@@ -35,7 +35,7 @@ func showEntry(e journal.Entry) entry {
 	out := entry{
 		ID: e.ID, Time: e.Time.UTC(), Kind: e.Kind, Text: e.String(), Warning: e.Warning(),
 		Hub: e.Hub, ConnectionID: e.ConnectionID, UserID: e.UserID, Name: e.Name, Status: e.Status,
-		DurationMs: milliseconds(e.Duration), Reason: e.Reason, Detail: e.DetailState(),
+		DurationMs: journal.Milliseconds(e.Duration), Reason: e.Reason, Detail: e.DetailState(),
 		Repeats: e.Repeats, ImportedFrom: e.ImportedFrom,
 	}
 	if e.Cause != nil {

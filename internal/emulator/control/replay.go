@@ -40,7 +40,7 @@ func (c *call) replay() error {
 		Status     int     `json:"status,omitempty"`
 		Error      string  `json:"error,omitempty"`
 		DurationMs float64 `json:"durationMs"`
-	}{Entry: entry, Status: r.Status, DurationMs: milliseconds(time.Since(start))}
+	}{Entry: entry, Status: r.Status, DurationMs: journal.Milliseconds(time.Since(start))}
 	if err != nil {
 		out.Error = err.Error()
 	}

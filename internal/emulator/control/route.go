@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 )
 
 // operation is one row of the API.
@@ -261,5 +260,3 @@ func bodyError(err error) string {
 	}
 	return strings.TrimPrefix(err.Error(), "json: ")
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -1,7 +1,6 @@
 package events
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -92,7 +91,7 @@ func (t recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 		defer rec.mu.Unlock()
 		y := *x // what was handed out does not change
 		done(&y)
-		y.DurationMs = float64(time.Since(begin).Microseconds()) / 1000
+		y.DurationMs = journal.Milliseconds(time.Since(begin))
 		rec.x = &y
 	}
 	res, err := t.base.RoundTrip(r)
@@ -102,10 +101,12 @@ func (t recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	x.Status, x.ResponseHeaders = res.StatusCode, journal.RedactHeader(res.Header)
 	keep(func(*journal.Exchange) {})
-	res.Body = &recordedBody{ReadCloser: res.Body, end: func(p journal.Payload) {
-		p.ContentType = res.Header.Get("Content-Type")
+	body := &recordedBody{ReadCloser: res.Body}
+	body.end = func() {
+		p := body.kept.Payload(res.Header.Get("Content-Type"))
 		keep(func(x *journal.Exchange) { x.ResponseBody = &p })
-	}}
+	}
+	res.Body = body
 	return res, nil
 }
 
@@ -115,17 +116,15 @@ func (t recorder) CloseIdleConnections() { t.base.CloseIdleConnections() }
 // recordedBody keeps the beginning of what is read, up to the end or the error.
 type recordedBody struct {
 	io.ReadCloser
-	kept bytes.Buffer
-	n    int
-	end  func(journal.Payload)
+	kept journal.Body
+	end  func()
 }
 
 func (b *recordedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.n += n
-	b.kept.Write(p[:min(n, journal.MaxPayload-b.kept.Len())])
+	b.kept.Add(p[:n])
 	if err != nil && b.end != nil {
-		b.end(journal.Payload{Data: b.kept.Bytes(), Bytes: b.n})
+		b.end()
 		b.end = nil
 	}
 	return n, err

@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"bytes"
 	"io"
 	"net/http"
 	"strings"
@@ -23,51 +22,37 @@ func (c *call) record() (end func(time.Duration)) {
 	w := &keptResponse{ResponseWriter: c.w, status: http.StatusOK}
 	c.w = w
 	return func(took time.Duration) {
-		if body.n > 0 {
-			x.RequestBody = body.payload(c.r.Header)
+		if body.kept.Len() > 0 {
+			p := body.kept.Payload(c.r.Header.Get("Content-Type"))
+			x.RequestBody = &p
 		}
-		if w.n > 0 {
-			x.ResponseBody = w.payload(w.Header())
+		if w.kept.Len() > 0 {
+			p := w.kept.Payload(w.Header().Get("Content-Type"))
 			if strings.HasSuffix(c.r.URL.Path, ":generateToken") {
-				p := journal.RedactJSON(*x.ResponseBody)
-				x.ResponseBody = &p
+				p = journal.RedactJSON(p)
 			}
+			x.ResponseBody = &p
 		}
 		x.Status, x.ResponseHeaders = w.status, journal.RedactHeader(w.Header())
-		x.DurationMs = float64(took.Microseconds()) / 1000
+		x.DurationMs = journal.Milliseconds(took)
 		c.by.SetRequest(x)
 	}
 }
 
-// kept is the beginning of a body.
-type kept struct {
-	data bytes.Buffer
-	n    int
-}
-
-func (k *kept) add(p []byte) {
-	k.n += len(p)
-	k.data.Write(p[:min(len(p), journal.MaxPayload-k.data.Len())])
-}
-
-func (k *kept) payload(h http.Header) *journal.Payload {
-	return &journal.Payload{Data: k.data.Bytes(), Bytes: k.n, ContentType: h.Get("Content-Type")}
-}
-
 type keptBody struct {
 	io.ReadCloser
-	kept
+	kept journal.Body
 }
 
 func (b *keptBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.add(p[:n])
+	b.kept.Add(p[:n])
 	return n, err
 }
 
 type keptResponse struct {
 	http.ResponseWriter
-	kept
+	kept   journal.Body
 	status int
 }
 
@@ -77,7 +62,7 @@ func (w *keptResponse) WriteHeader(status int) {
 }
 
 func (w *keptResponse) Write(p []byte) (int, error) {
-	w.add(p)
+	w.kept.Add(p)
 	return w.ResponseWriter.Write(p)
 }
 
