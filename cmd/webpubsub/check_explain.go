@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
 
 	"example.com/webpubsub/internal/upstream"
 )
@@ -226,7 +225,7 @@ func (c *checker) described() string {
 func clean(s string) string {
 	const most = 200
 	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+		if unsafe(r) {
 			return ' '
 		}
 		return r
