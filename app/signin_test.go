@@ -70,13 +70,14 @@ func TestBrowserSignIn(t *testing.T) {
 	provider := httptest.NewServer(http.NotFoundHandler()) // without CORS
 	t.Cleanup(provider.Close)
 	platform := &appService{elsewhere: provider.URL}
-	web := httptest.NewServer(platform)
+	web := httptest.NewUnstartedServer(platform) // the emulator sends it requests at once
 	t.Cleanup(web.Close)
+	site := "http://" + web.Listener.Addr().String()
 	log := &testlog.Buffer{}
 	em := emulator.StartT(t, emulator.Options{
 		Logger: log.Logger(),
 		Hubs: map[string]emulator.HubSettings{"chat": {EventHandlers: []emulator.EventHandler{{
-			URL: web.URL + "/api/events", UserEvents: "*", SystemEvents: []string{"connect", "connected", "disconnected"},
+			URL: site + "/api/events", UserEvents: "*", SystemEvents: []string{"connect", "connected", "disconnected"},
 		}}}},
 	})
 	a, err := app.New(webapp.Config{
@@ -87,6 +88,7 @@ func TestBrowserSignIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	platform.app = a.Handler()
+	web.Start()
 
-	browse(t, "signin.js", log, "SITE_URL="+web.URL)
+	browse(t, "signin.js", log, "SITE_URL="+site)
 }
