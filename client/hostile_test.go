@@ -19,6 +19,7 @@ import (
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/client"
+	"example.com/webpubsub/internal/test/testlog"
 )
 
 // heap returns the number of bytes in use.
@@ -98,7 +99,7 @@ func TestAckFlood(t *testing.T) {
 func TestStreamFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		var log lockedBuilder
+		var log testlog.Buffer
 		c, p, _ := start(t, s, client.Options{MaxIncomingStreams: 100, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		var mu sync.Mutex
 		running, most, total := 0, 0, 0
@@ -226,7 +227,7 @@ func TestHandshakeTooLarge(t *testing.T) {
 func TestInvalidFrames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		var log lockedBuilder
+		var log testlog.Buffer
 		_, p, e := start(t, s, client.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		for range 10_000 {
 			p.send("not JSON")

@@ -13,6 +13,7 @@ import (
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/client"
+	"example.com/webpubsub/internal/test/testlog"
 )
 
 func TestStartAndStop(t *testing.T) {
@@ -397,7 +398,7 @@ func TestCallbackContext(t *testing.T) {
 func TestStopThatWaitsForItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		var log lockedBuilder
+		var log testlog.Buffer
 		c, p, e := start(t, s, client.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		c.OnGroupMessage(func(context.Context, client.GroupMessage) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

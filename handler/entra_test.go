@@ -27,6 +27,7 @@ import (
 	"example.com/webpubsub"
 	"example.com/webpubsub/handler"
 	"example.com/webpubsub/handler/handlertest"
+	"example.com/webpubsub/internal/test/testlog"
 )
 
 const (
@@ -139,7 +140,7 @@ func bearerEvent(token string) *http.Request {
 	return r
 }
 
-func entraHandler(t testing.TB, s *keyServer) (*handler.Handler, *logBuffer) {
+func entraHandler(t testing.TB, s *keyServer) (*handler.Handler, *testlog.Buffer) {
 	h, log := newHandler(t, func(o *handler.Options) {
 		o.ConnectionStrings, o.AllowedOrigins, o.Entra = nil, []string{"localhost"}, entraOptions(s)
 	})

@@ -1,11 +1,9 @@
 package handler_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -13,33 +11,16 @@ import (
 	"example.com/webpubsub"
 	"example.com/webpubsub/handler"
 	"example.com/webpubsub/handler/handlertest"
+	"example.com/webpubsub/internal/test/testlog"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// logBuffer collects what a handler logs.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // newHandler returns a handler for the connection of handlertest, and its log.
 // It fails the test at the end if a secret was logged.
-func newHandler(t testing.TB, change func(*handler.Options)) (*handler.Handler, *logBuffer) {
+func newHandler(t testing.TB, change func(*handler.Options)) (*handler.Handler, *testlog.Buffer) {
 	t.Helper()
-	log := &logBuffer{}
+	log := &testlog.Buffer{}
 	o := handler.Options{
 		ConnectionStrings: []string{handlertest.ConnectionString},
 		Logger:            slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),

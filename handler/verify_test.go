@@ -19,6 +19,7 @@ import (
 	"example.com/webpubsub"
 	"example.com/webpubsub/handler"
 	"example.com/webpubsub/handler/handlertest"
+	"example.com/webpubsub/internal/test/testlog"
 	"example.com/webpubsub/internal/webhook"
 )
 
@@ -360,7 +361,7 @@ func TestForgedEvents(t *testing.T) {
 // in ten seconds are logged and the others counted: nothing is left out unseen.
 func TestLogUnderAttack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &logBuffer{}
+		log := &testlog.Buffer{}
 		h, _ := newHandler(t, func(o *handler.Options) {
 			o.Hubs, o.Logger = []string{"chat"}, slog.New(slog.NewTextHandler(log, nil))
 		})

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"example.com/webpubsub/hosting"
+	"example.com/webpubsub/internal/test/testlog"
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambdacontext"
 )
@@ -250,7 +251,7 @@ func TestLambdaPanic(t *testing.T) {
 		"bad status":      func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(0) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			var log lines
+			var log testlog.Buffer
 			resp := invoke(t, h, slog.New(hosting.NewLogHandler(&log, &log, nil)), readEvent(t, "http_api_negotiate.json"))
 			if resp.StatusCode != http.StatusInternalServerError || strings.Contains(resp.Body, "half") {
 				t.Errorf("got %+v, want 500 alone", resp)
@@ -274,7 +275,7 @@ func TestLambdaInvocationID(t *testing.T) {
 // A response over the limit was rejected by the runtime API, and the process
 // exited: one large response cost every later request a cold start.
 func TestLambdaResponseTooLarge(t *testing.T) {
-	var log lines
+	var log testlog.Buffer
 	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write(make([]byte, hosting.MaxLambdaResponse))
 	})

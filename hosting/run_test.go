@@ -1,7 +1,6 @@
 package hosting_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -19,6 +18,7 @@ import (
 
 	"example.com/webpubsub/hosting"
 	"example.com/webpubsub/internal/test/functionshost"
+	"example.com/webpubsub/internal/test/testlog"
 )
 
 // TestMain runs the tests, or, as a process that a test has started, the
@@ -28,24 +28,6 @@ func TestMain(m *testing.M) {
 		hosting.Main(program)
 	}
 	goleak.VerifyTestMain(m)
-}
-
-// lines is a log that a test may read while it is written.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func env(pairs ...string) func(string) string {
@@ -255,7 +237,7 @@ func TestShutdownCutsOffAfterTheTimeout(t *testing.T) {
 }
 
 func TestPanicIsLoggedWithTheInvocation(t *testing.T) {
-	var log lines
+	var log testlog.Buffer
 	h := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("out of cheese") })
 	base, stop := start(t, h, hosting.Options{
 		Logger: slog.New(hosting.NewLogHandler(&log, &log, nil)),
@@ -278,7 +260,7 @@ func TestPanicIsLoggedWithTheInvocation(t *testing.T) {
 // A proxy in front of a plain server also repeats what it gets no response to.
 // What was begun must not look complete.
 func TestPanicOnPlainServer(t *testing.T) {
-	var log lines
+	var log testlog.Buffer
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/abort":
@@ -378,7 +360,7 @@ func TestBasePath(t *testing.T) {
 }
 
 func TestUnavailable(t *testing.T) {
-	var log lines
+	var log testlog.Buffer
 	h := hosting.Unavailable(errors.New("WebPubSubConnectionString is not set"), slog.New(hosting.NewLogHandler(&log, &log, nil)))
 	if got := strings.Count(log.String(), "WebPubSubConnectionString"); got != 1 {
 		t.Errorf("the missing setting is logged %d times at the start, want once", got)

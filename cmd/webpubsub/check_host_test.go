@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/webpubsub/internal/test/functionshost"
+	"example.com/webpubsub/internal/test/testlog"
 	"example.com/webpubsub/webapp"
 )
 
@@ -194,7 +195,7 @@ func TestCheckSlowResponse(t *testing.T) {
 				good.ServeHTTP(w, r)
 			}))
 			defer srv.Close()
-			var out output
+			var out testlog.Buffer
 			c := &checker{e: testEnv(&out, &out, nil), hub: "chat", user: "alice", timeout: time.Minute, slow: time.Second}
 			if err := c.target(srv.URL+"/api/events", checkedResource); err != nil {
 				t.Fatal(err)

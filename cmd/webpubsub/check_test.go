@@ -18,6 +18,7 @@ import (
 	"example.com/webpubsub/internal/connstr"
 	"example.com/webpubsub/internal/functionapp"
 	"example.com/webpubsub/internal/test/testapp"
+	"example.com/webpubsub/internal/test/testlog"
 	"example.com/webpubsub/internal/webhook"
 	"example.com/webpubsub/webapp"
 )
@@ -200,7 +201,7 @@ func TestCheck(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var seen output
+			var seen testlog.Buffer
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				dump, err := httputil.DumpRequest(r, true)
 				if err != nil {
@@ -265,7 +266,7 @@ func TestCheckNoAnswer(t *testing.T) {
 	srv := httptest.NewServer(http.NotFoundHandler())
 	closed := srv.URL
 	srv.Close()
-	var log output
+	var log testlog.Buffer
 	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
 	secure.Config.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(&log, nil), slog.LevelInfo)
 	secure.StartTLS()

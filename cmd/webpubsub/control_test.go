@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"example.com/webpubsub/internal/test/testlog"
 )
 
 // The ready file appears when everything listens, for its owner only, says how the
@@ -20,7 +22,7 @@ func TestReadyFileAndHealth(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	log := &output{}
+	log := &testlog.Buffer{}
 	go func() {
 		ended <- dispatch(ctx, testEnv(log, log, []string{"WEBPUBSUB_CONTROL_TOKEN=mine"}),
 			[]string{"emulator", "-addr", "localhost:0", "-ready-file", file, "-control-read-token", "reading", "-public-url", "https://public.example"})
@@ -51,7 +53,7 @@ func TestReadyFileAndHealth(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 	health := func(args ...string) (string, error) {
-		out := &output{}
+		out := &testlog.Buffer{}
 		err := dispatch(t.Context(), testEnv(out, out, nil), append([]string{"health"}, args...))
 		return out.String(), err
 	}

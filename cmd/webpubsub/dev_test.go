@@ -15,15 +15,16 @@ import (
 	"github.com/gorilla/websocket"
 
 	"example.com/webpubsub/internal/test/testapp"
+	"example.com/webpubsub/internal/test/testlog"
 	"example.com/webpubsub/webapp"
 )
 
 const patience = 10 * time.Second
 
 // startDev runs the command until the test ends, on free ports.
-func startDev(t *testing.T, flags ...string) (page, connectionString string, log *output) {
+func startDev(t *testing.T, flags ...string) (page, connectionString string, log *testlog.Buffer) {
 	t.Helper()
-	log = &output{}
+	log = &testlog.Buffer{}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
@@ -163,7 +164,7 @@ func TestDevEndToEnd(t *testing.T) {
 
 // An application without a page begins with negotiate.
 func TestDevWithoutPage(t *testing.T) {
-	log := &output{}
+	log := &testlog.Buffer{}
 	ctx, cancel := context.WithCancel(t.Context())
 	e := testEnv(log, log, nil)
 	e.newApp = webapp.New

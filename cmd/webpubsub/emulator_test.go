@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"example.com/webpubsub/emulator"
+	"example.com/webpubsub/internal/test/testlog"
 )
 
 // The file of -hubs decides who gets a hub's events, and goes on doing so when
@@ -37,7 +38,7 @@ func TestEmulatorReadsHubs(t *testing.T) {
 		}
 	}
 	write("/one")
-	log := &output{}
+	log := &testlog.Buffer{}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
@@ -94,7 +95,7 @@ func TestReportsUnknownHubs(t *testing.T) {
 	if err := os.WriteFile(file, []byte(`{"hubs":{"Game":{"anonymousConnectPolicy":"allow"}}}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	log := &output{}
+	log := &testlog.Buffer{}
 	l := &lines{w: log, hub: "chat", hubsFile: file}
 	for _, hub := range []string{"", "chat", "CHAT", "game", "typo", "TYPO", "other"} {
 		l.entry(emulator.Entry{Kind: emulator.EntrySent, Hub: hub, Name: "all"})

@@ -17,13 +17,14 @@ import (
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/emulator"
+	"example.com/webpubsub/internal/test/testlog"
 	"example.com/webpubsub/service"
 )
 
 // running is a command that runs until it is stopped or ends.
 type running struct {
 	t        *testing.T
-	out, err output
+	out, err testlog.Buffer
 	stdin    *io.PipeWriter
 	status   chan int
 	cancel   func()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,13 +11,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"example.com/webpubsub/internal/test/testapp"
+	"example.com/webpubsub/internal/test/testlog"
 )
 
 // stubborn makes this test binary a program that does not stop when it is
@@ -79,28 +78,10 @@ func TestSecondInterruptExitsImmediately(t *testing.T) {
 	}
 }
 
-// output collects what a command prints while it runs.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
 // command runs to its end; env is a list of name=value.
 func call(t *testing.T, env []string, args ...string) (out, errOut string, err error) {
 	t.Helper()
-	var o, e output
+	var o, e testlog.Buffer
 	err = dispatch(t.Context(), testEnv(&o, &e, env), args)
 	return o.String(), e.String(), err
 }
@@ -122,7 +103,7 @@ func testEnv(out, errOut io.Writer, vars []string) *env {
 // prints and its exit status.
 func exit(t *testing.T, stdin string, env []string, args ...string) (out, errOut string, status int) {
 	t.Helper()
-	var o, e output
+	var o, e testlog.Buffer
 	environment := testEnv(&o, &e, env)
 	environment.in = strings.NewReader(stdin)
 	status = environment.exitStatus(dispatch(t.Context(), environment, args))

@@ -13,11 +13,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"example.com/webpubsub/internal/test/testlog"
 )
 
 // Whoever trusts the file that the command writes reaches the emulator.
 func TestEmulatorOverTLS(t *testing.T) {
-	log, file := &output{}, filepath.Join(t.TempDir(), "ca.pem")
+	log, file := &testlog.Buffer{}, filepath.Join(t.TempDir(), "ca.pem")
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
@@ -115,7 +117,7 @@ func TestListFlagsReplaceTheEnvironment(t *testing.T) {
 		var roles list
 		fs := flag.NewFlagSet("test", flag.ContinueOnError)
 		fs.Var(&roles, "role", "")
-		log := &output{}
+		log := &testlog.Buffer{}
 		if err := parse(testEnv(log, log, tt.env), fs, tt.args); err != nil || !slices.Equal(roles, tt.want) {
 			t.Errorf("%v %v: got %q %v, want %q", tt.env, tt.args, roles, err, tt.want)
 		}
@@ -123,7 +125,7 @@ func TestListFlagsReplaceTheEnvironment(t *testing.T) {
 }
 
 func TestAllowFlags(t *testing.T) {
-	log := &output{}
+	log := &testlog.Buffer{}
 	for _, tt := range []struct {
 		args []string
 		want string

@@ -13,6 +13,7 @@ import (
 	"example.com/webpubsub/handler/handlertest"
 	"example.com/webpubsub/internal/emulator/tunnels"
 	"example.com/webpubsub/internal/test/testapp"
+	"example.com/webpubsub/internal/test/testlog"
 	"example.com/webpubsub/internal/webhook"
 )
 
@@ -53,9 +54,9 @@ func (r *remote) send(t *testing.T, req *http.Request) (status int, body string)
 }
 
 // background runs a command until the test ends.
-func background(t *testing.T, args ...string) *output {
+func background(t *testing.T, args ...string) *testlog.Buffer {
 	t.Helper()
-	log := &output{}
+	log := &testlog.Buffer{}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- dispatch(ctx, testEnv(log, log, nil), args) }()

@@ -1,4 +1,5 @@
-// Package testlog collects what a program logs, for tests.
+// Package testlog collects what a program logs or prints, for tests that read it while
+// it runs.
 package testlog
 
 import (
@@ -7,8 +8,8 @@ import (
 	"sync"
 )
 
-// Buffer collects log records of all levels as text. Its methods can be called
-// concurrently.
+// Buffer collects log records, or the output of a program, as text. Its methods can
+// be called concurrently.
 type Buffer struct {
 	mu sync.Mutex
 	b  strings.Builder
@@ -21,14 +22,14 @@ func (l *Buffer) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-// String returns what was logged.
+// String returns what was written.
 func (l *Buffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
 }
 
-// Logger returns a logger that writes to the buffer.
+// Logger returns a logger that writes records of all levels to the buffer.
 func (l *Buffer) Logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
