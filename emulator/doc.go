@@ -46,8 +46,8 @@
 //
 // The frames of a client are carried out one after another, a user event with its
 // response included. Reading goes on meanwhile: pongs, close frames, sequenceAck,
-// cancelInvocation and the acknowledgements of MQTT take effect when they are
-// read. When [Options].MaxPendingMessages frames or MaxPendingBytes bytes of a
+// cancelInvocation and the acknowledgements of MQTT, except PUBREL, take effect when
+// they are read. When [Options].MaxPendingMessages frames or MaxPendingBytes bytes of a
 // client wait, reading stops until some are carried out.
 //
 // The connected, disconnected and group presence events are notifications: they are

@@ -1,9 +1,11 @@
 package emulator_test
 
 import (
+	"context"
 	"testing"
 
 	"example.com/webpubsub/emulator"
+	"example.com/webpubsub/handler"
 	"example.com/webpubsub/internal/mqtt"
 )
 
@@ -74,6 +76,38 @@ func TestMQTTQoS2AfterAnError(t *testing.T) {
 	a.send(withQoS(2, 7, message("t", "application/json", "{")), withQoS(2, 7, message("t", "application/json", "{}")))
 	a.expect(&mqtt.Ack{Kind: mqtt.TypePubrec, PacketID: 7, Code: mqtt.PayloadFormatInvalid}, step(mqtt.TypePubrec, 7))
 	b.expect(message("t", "application/json", "{}"))
+}
+
+// PUBREL took effect when it was read, and so before a repeated PUBLISH of the same
+// message that waited behind an event: the repetition was then a new message, and
+// was delivered a second time.
+func TestMQTTReleaseKeepsItsPlace(t *testing.T) {
+	answer := make(chan struct{})
+	srv := handled(t, func(h *handler.Handler) {
+		h.OnEvent("slow", func(context.Context, *handler.UserEvent) (*handler.EventResponse, error) {
+			<-answer
+			return nil, nil
+		})
+	})
+	a, b := connectMQTT(t, srv, "a", anything...), connectMQTT(t, srv, "b", anything...)
+	b.subscribe("t", 0)
+	a.send(withQoS(2, 7, message("t", "", "x")))
+	a.expect(step(mqtt.TypePubrec, 7))
+	a.send(withQoS(1, 8, message("$webpubsub/server/events/slow", "", "")),
+		duplicate(withQoS(2, 7, message("t", "", "x"))), step(mqtt.TypePubrel, 7),
+		mqtt.Ping{Kind: mqtt.TypePingreq})
+	a.expect(mqtt.Ping{Kind: mqtt.TypePingresp}) // everything is read by now
+	close(answer)
+	for _, want := range []*mqtt.Ack{step(mqtt.TypePuback, 8), step(mqtt.TypePubrec, 7), step(mqtt.TypePubcomp, 7)} {
+		for {
+			got, ok := a.recv().(*mqtt.Ack)
+			if ok && got.Kind == want.Kind && got.PacketID == want.PacketID {
+				break
+			}
+		}
+	}
+	b.expect(message("t", "", "x"))
+	b.expectNothingElse()
 }
 
 // MQTT-3.10.4-2 and MQTT-3.10.4-3: the end of a subscription stops new messages,

@@ -210,21 +210,10 @@ func (s *MQTT) resend() {
 	s.sendWaiting()
 }
 
-// receiveAck goes one step further with the delivery of a message, in either
-// direction (section 4.3).
+// receiveAck goes one step further with the delivery of a message to the client
+// (section 4.3).
 func (s *MQTT) receiveAck(l *transport.Link, a *mqtt.Ack) {
 	s.mu.Lock()
-	next := &mqtt.Ack{PacketID: a.PacketID}
-	if a.Kind == mqtt.TypePubrel {
-		next.Kind = mqtt.TypePubcomp
-		if _, ok := s.received[a.PacketID]; !ok {
-			next.Code = mqtt.PacketIdentifierNotFound
-		}
-		delete(s.received, a.PacketID)
-		s.pushPacket(next)
-		s.mu.Unlock()
-		return
-	}
 	i := s.find(a.PacketID)
 	if i >= 0 && !s.inFlight[i].expects(a.Kind) {
 		s.mu.Unlock()
@@ -233,7 +222,7 @@ func (s *MQTT) receiveAck(l *transport.Link, a *mqtt.Ack) {
 	}
 	defer s.mu.Unlock()
 	if a.Kind == mqtt.TypePubrec && (i < 0 || a.Code < mqtt.UnspecifiedError) {
-		next.Kind = mqtt.TypePubrel
+		next := &mqtt.Ack{Kind: mqtt.TypePubrel, PacketID: a.PacketID}
 		if i < 0 {
 			next.Code = mqtt.PacketIdentifierNotFound
 		} else {

@@ -110,6 +110,10 @@ func (s *MQTT) receive(l *transport.Link, p mqtt.Packet, by *journal.Cause) {
 	case *mqtt.Subscribe, *mqtt.Unsubscribe:
 		s.inbox.put(packet{l, p}, 0, false, by)
 	case *mqtt.Ack:
+		if p.Kind == mqtt.TypePubrel { // it keeps its place behind the message
+			s.inbox.put(packet{l, p}, 0, false, by)
+			return
+		}
 		s.receiveAck(l, p)
 	case *mqtt.Disconnect:
 		s.receiveDisconnect(l, p, by)
@@ -135,6 +139,9 @@ func (s *MQTT) hear() {
 
 func (s *MQTT) execute(f any, by *journal.Cause) {
 	in := f.(packet)
+	if exactlyOnce(in.Packet) && s.superseded(in.link) {
+		return // the client sends it again, and may have done so already
+	}
 	switch p := in.Packet.(type) {
 	case *mqtt.Publish:
 		s.receivePublish(in.link, p, by)
@@ -142,7 +149,42 @@ func (s *MQTT) execute(f any, by *journal.Cause) {
 		s.subscribe(p, by)
 	case *mqtt.Unsubscribe:
 		s.unsubscribe(p, by)
+	case *mqtt.Ack:
+		s.release(p)
 	}
+}
+
+// exactlyOnce reports whether a packet is one by which a client delivers a message
+// of QoS 2. These are carried out strictly in order, and on the link that brought
+// them: a PUBREL that overtook a repeated PUBLISH, or a PUBLISH that came late from
+// an earlier link, would deliver the message twice.
+func exactlyOnce(p mqtt.Packet) bool {
+	switch p := p.(type) {
+	case *mqtt.Publish:
+		return p.QoS == 2
+	case *mqtt.Ack:
+		return p.Kind == mqtt.TypePubrel
+	}
+	return false
+}
+
+// superseded reports whether another link has taken over.
+func (s *MQTT) superseded(l *transport.Link) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.link != nil && s.link != l
+}
+
+// release ends the delivery of a message of QoS 2 from the client (section 4.3.3).
+func (s *MQTT) release(p *mqtt.Ack) {
+	answer := &mqtt.Ack{Kind: mqtt.TypePubcomp, PacketID: p.PacketID}
+	s.mu.Lock()
+	if _, ok := s.received[p.PacketID]; !ok {
+		answer.Code = mqtt.PacketIdentifierNotFound
+	}
+	delete(s.received, p.PacketID)
+	s.mu.Unlock()
+	s.sendPacket(answer)
 }
 
 // receivePublish takes a message and answers as its QoS asks. Where it breaks a

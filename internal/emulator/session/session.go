@@ -8,9 +8,9 @@
 //
 // Frames are carried out strictly one after another, an event with its response
 // included. Reading goes on meanwhile: pongs, close frames, sequenceAck,
-// cancelInvocation and the acknowledgements of MQTT take effect when they are
-// read. Once as many frames or bytes wait as [Server] allows, reading stops until
-// some are carried out, and the keep-alive does not count that time.
+// cancelInvocation and the acknowledgements of MQTT, except PUBREL, take effect
+// when they are read. Once as many frames or bytes wait as [Server] allows, reading
+// stops until some are carried out, and the keep-alive does not count that time.
 //
 // # Locking
 //
