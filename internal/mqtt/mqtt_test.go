@@ -13,8 +13,6 @@ import (
 	"example.com/webpubsub/internal/mqtt"
 )
 
-func ptr[T any](v T) *T { return &v }
-
 // golden are packets and their bytes, put together by hand from the tables of
 // the specifications.
 var golden = []struct {
@@ -24,7 +22,7 @@ var golden = []struct {
 }{
 	{mqtt.V311, &mqtt.Connect{Version: mqtt.V311, CleanStart: true, KeepAlive: 60, ClientID: "a"}, "10 0d 0004 4d515454 04 02 003c 0001 61"},
 	{mqtt.V311, &mqtt.Connect{
-		Version: mqtt.V311, KeepAlive: 10, ClientID: "a", Username: ptr("u"), Password: []byte("p"),
+		Version: mqtt.V311, KeepAlive: 10, ClientID: "a", Username: new("u"), Password: []byte("p"),
 		Will: &mqtt.Will{Topic: "w", Payload: []byte("x"), QoS: 1, Retain: true},
 	}, "10 19 0004 4d515454 04 ec 000a 0001 61 0001 77 0001 78 0001 75 0001 70"},
 	{mqtt.V5, &mqtt.Connect{

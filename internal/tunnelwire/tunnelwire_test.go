@@ -11,8 +11,6 @@ import (
 	"example.com/webpubsub/internal/tunnelwire"
 )
 
-func ptr(s string) *string { return &s }
-
 // frame puts a frame together from its parts as they are on the wire.
 func frame(header string, text, content string) []byte {
 	return append(append([]byte(header), text...), content...)
@@ -28,7 +26,7 @@ var golden = []struct {
 	{
 		"Connected",
 		frame("\x59\x00\x00\x00\x93\x0a\xd9\x54", `{"Type":10,"ConnectionId":"a","UserId":"b","ReconnectionToken":"c","TracingId":null}`, "\xc0"),
-		&tunnelwire.Connected{ConnectionID: "a", UserID: ptr("b"), ReconnectionToken: ptr("c")},
+		&tunnelwire.Connected{ConnectionID: "a", UserID: new("b"), ReconnectionToken: new("c")},
 	},
 	{
 		"ServiceStatus",

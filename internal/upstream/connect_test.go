@@ -41,7 +41,7 @@ func TestConnectRequestJSON(t *testing.T) {
 		{
 			"MQTT",
 			upstream.ConnectRequest{MQTT: &upstream.MQTTConnect{
-				ProtocolVersion: 5, Username: ptr("u"), Password: []byte("p"),
+				ProtocolVersion: 5, Username: new("u"), Password: []byte("p"),
 				UserProperties: []upstream.MQTTProperty{{Name: "a", Value: "b"}},
 			}},
 			`{"claims":{},"query":{},"headers":{},"subprotocols":[],"clientCertificates":[],"mqtt":{"protocolVersion":5,"cleanStart":false,"username":"u","password":"cA==","userProperties":[{"name":"a","value":"b"}]}}`,
@@ -71,8 +71,8 @@ func TestParseConnectResponse(t *testing.T) {
 		{body: "null"},
 		{body: "{}"},
 		{body: `{"userId":null,"groups":null,"roles":null,"subprotocol":null,"mqtt":null}`},
-		{body: `{"userId":"bob"}`, want: res{UserID: ptr("bob")}},
-		{body: `{"userId":""}`, want: res{UserID: ptr("")}}, // takes the user away
+		{body: `{"userId":"bob"}`, want: res{UserID: new("bob")}},
+		{body: `{"userId":""}`, want: res{UserID: new("")}}, // takes the user away
 		{body: `{"groups":["a","b"]}`, want: res{Groups: []string{"a", "b"}}},
 		{body: `{"groups":[]}`}, // keeps the groups of the token
 		{body: `{"roles":["webpubsub.sendToGroup"]}`, want: res{Roles: &[]string{"webpubsub.sendToGroup"}}},

@@ -75,8 +75,6 @@ func lines(t *testing.T, raw string) []string {
 	return append(all, "", body)
 }
 
-func ptr[T any](v T) *T { return &v }
-
 // The golden requests are what the service sends, byte for byte except for the
 // order of the lines and the line Content-Length.
 func TestRequestOnTheWire(t *testing.T) {
@@ -91,7 +89,7 @@ func TestRequestOnTheWire(t *testing.T) {
 			name:    "user event",
 			options: upstream.Options{Keys: []string{testKey}},
 			event: upstream.Event{
-				Kind: upstream.User, Name: "message", ID: 2, UserID: "alice", State: ptr("eyJuIjoxfQ=="),
+				Kind: upstream.User, Name: "message", ID: 2, UserID: "alice", State: new("eyJuIjoxfQ=="),
 				ContentType: "text/plain; charset=utf-8", Body: []byte("hello"),
 			},
 			want: []string{
@@ -106,7 +104,7 @@ func TestRequestOnTheWire(t *testing.T) {
 			name:    "two keys in one line, raw UTF-8 user, empty state, metadata",
 			options: upstream.Options{Keys: []string{testKey, "second"}},
 			event: upstream.Event{
-				Kind: upstream.User, Name: "a.b", ID: 1 << 40, UserID: "Zoë 名", State: ptr(""), Subprotocol: "json.webpubsub.azure.v1",
+				Kind: upstream.User, Name: "a.b", ID: 1 << 40, UserID: "Zoë 名", State: new(""), Subprotocol: "json.webpubsub.azure.v1",
 				ContentType: "application/octet-stream", Metadata: map[string]string{"Trace-ID": "1"},
 			},
 			want: []string{
@@ -282,7 +280,7 @@ func TestControlCharactersAreRefused(t *testing.T) {
 	for text, change := range map[string]func(*upstream.Event){
 		"ce-userId":                func(e *upstream.Event) { e.UserID = "a\r\nce-hub: other" },
 		"has a control character":  func(e *upstream.Event) { e.ConnectionID = "a\x00" },
-		"ce-connectionState":       func(e *upstream.Event) { e.State = ptr("a\x7f") },
+		"ce-connectionState":       func(e *upstream.Event) { e.State = new("a\x7f") },
 		"Content-Type":             func(e *upstream.Event) { e.ContentType = "text/plain\n" },
 		"x-webpubsub-metadata-a":   func(e *upstream.Event) { e.Metadata = map[string]string{"a": "\n"} },
 		"x-webpubsub-metadata-a b": func(e *upstream.Event) { e.Metadata = map[string]string{"a b": ""} },

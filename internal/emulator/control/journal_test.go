@@ -1,7 +1,6 @@
 package control_test
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -13,7 +12,6 @@ import (
 	"example.com/webpubsub"
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/internal/mqtt"
-	"example.com/webpubsub/internal/wire"
 	"example.com/webpubsub/service"
 )
 
@@ -136,7 +134,7 @@ func TestJournalHasNoSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	res.Body.Close()
-	r.mqtt(&mqtt.Connect{Version: mqtt.V5, ClientID: "m1", Password: []byte("secret-password"), Username: ptr("user")}, "")
+	r.mqtt(&mqtt.Connect{Version: mqtt.V5, ClientID: "m1", Password: []byte("secret-password"), Username: new("user")}, "")
 	r.must("POST", "/hubs/chat/send", `{"data":"x"}`)
 	r.idle()
 	_, all := r.do("GET", "/journal/export", "")
@@ -160,8 +158,6 @@ func TestJournalHasNoSecrets(t *testing.T) {
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
-
 // drain returns the requests so far.
 func (h *handler) drain() func(func(*http.Request) bool) {
 	return func(yield func(*http.Request) bool) {
@@ -169,85 +165,6 @@ func (h *handler) drain() func(func(*http.Request) bool) {
 			if !yield(<-h.requests) {
 				return
 			}
-		}
-	}
-}
-
-// mqtt connects an MQTT client, and returns its WebSocket behind the CONNACK.
-func (r *rig) mqtt(connect *mqtt.Connect, query string) *websocket.Conn {
-	r.t.Helper()
-	d := r.dialer()
-	d.Subprotocols = []string{"mqtt"}
-	ws, _, err := d.Dial(r.srv.MQTTURL("chat")+query, nil)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() { _ = ws.Close() })
-	r.sendPacket(ws, connect.Version, connect)
-	if _, _, err := ws.ReadMessage(); err != nil {
-		r.t.Fatal(err)
-	}
-	return ws
-}
-
-func (r *rig) sendPacket(ws *websocket.Conn, v mqtt.Version, p mqtt.Packet) {
-	r.t.Helper()
-	if err := ws.WriteMessage(websocket.BinaryMessage, v.Append(nil, p)); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-// Binary frames are shown raw and decoded.
-func TestBinaryFrames(t *testing.T) {
-	r := start(t, emulator.Options{Hubs: map[string]emulator.HubSettings{"chat": {AllowAnonymous: true}}})
-	c := r.dial(`{"hub":"chat","roles":["webpubsub.sendToGroup","webpubsub.joinLeaveGroup"],"groups":["g"]}`, "protobuf.webpubsub.azure.v1")
-	c.read() // connected
-	frame, err := wire.Protobuf.AppendUpstream(nil, wire.SendToGroup{Group: "g", Message: webpubsub.Binary([]byte{0xff, 0})})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.ws.WriteMessage(websocket.BinaryMessage, frame); err != nil {
-		t.Fatal(err)
-	}
-	c.read()
-	r.idle()
-	e := r.entry("sent", "g in chat")
-	for path, want := range map[string]string{
-		"content.frame.type": "sendToGroup", "content.frame.protocol": "protobuf", "content.frame.raw.encoding": "base64",
-		"content.frame.decoded.type": "sendToGroup", "content.frame.decoded.data": "/wA=", "content.frame.decoded.group": "g",
-		"content.message.encoding": "base64", "content.message.data": "/wA=", "content.message.contentType": "application/octet-stream",
-		"receivers": "1", "bytes": "2",
-	} {
-		if got := e.text(path); got != want {
-			t.Errorf("%s is %q, want %q", path, got, want)
-		}
-	}
-	delivered := object(e.get("content.delivered").([]any)[0].(map[string]any))
-	if delivered.text("protocol") != "protobuf" || delivered.text("raw.encoding") != "base64" || delivered.text("decoded.type") != "message" {
-		t.Errorf("delivered was %v", delivered)
-	}
-
-	for version, name := range map[mqtt.Version]string{mqtt.V311: "3.1.1", mqtt.V5: "5.0"} {
-		token := r.must("POST", "/tokens", `{"hub":"chat","clientType":"mqtt","roles":["webpubsub.sendToGroup"],"userId":"`+name+`"}`).text("token")
-		id := "client" + strings.ReplaceAll(name, ".", "")
-		ws := r.mqtt(&mqtt.Connect{Version: version, ClientID: id, KeepAlive: 60, CleanStart: true}, "?access_token="+token)
-		r.sendPacket(ws, version, &mqtt.Publish{Topic: "news", QoS: 1, PacketID: 7, Payload: []byte{0, 'a'}})
-		if _, _, err := ws.ReadMessage(); err != nil {
-			t.Fatal(err)
-		}
-		e := r.entry("sent " + name)
-		for path, want := range map[string]string{
-			"content.frame.type": "PUBLISH", "content.frame.protocol": "mqtt", "content.frame.mqttVersion": name,
-			"content.frame.decoded.topic": "news", "content.frame.decoded.qos": "1", "content.frame.decoded.packetId": "7",
-			"content.frame.decoded.payload.bytes": "2",
-		} {
-			if got := e.text(path); got != want {
-				t.Errorf("%s: %s is %q, want %q", name, path, got, want)
-			}
-		}
-		connected := r.entry("connected " + name)
-		if connected.text("content.frame.type") != "CONNECT" || connected.text("content.frame.decoded.clientId") != id || connected.text("content.frame.decoded.version") != name || connected.text("content.request.status") != "101" {
-			t.Errorf("%s: connected by %v", name, connected["content"])
 		}
 	}
 }
@@ -356,148 +273,6 @@ func TestDropped(t *testing.T) {
 		t.Errorf("details are %s", got)
 	}
 	r.fails(404, "GET", "/journal/1", "")
-}
-
-// events reads a stream of server-sent events.
-type events struct {
-	t     *testing.T
-	lines *bufio.Scanner
-	close func()
-}
-
-func (r *rig) stream(t *testing.T, query, last string) *events {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), "GET", r.srv.ControlURL()+"/journal"+query, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+r.token)
-	req.Header.Set("Accept", "text/event-stream")
-	if last != "" {
-		req.Header.Set("Last-Event-ID", last)
-	}
-	res, err := r.http.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" {
-		t.Fatalf("%s %s", res.Status, res.Header.Get("Content-Type"))
-	}
-	t.Cleanup(func() { _ = res.Body.Close() })
-	return &events{t, bufio.NewScanner(res.Body), func() { _ = res.Body.Close() }}
-}
-
-// next returns the next event: its name, its id and its data.
-func (e *events) next() (name, id string, data object) {
-	e.t.Helper()
-	for e.lines.Scan() {
-		field, value, _ := strings.Cut(e.lines.Text(), ": ")
-		switch field {
-		case "event":
-			name = value
-		case "id":
-			id = value
-		case "data":
-			data = decode(e.t, []byte(value))
-		case "":
-			if name != "" {
-				return name, id, data
-			}
-		}
-	}
-	e.t.Fatalf("the stream ended: %v", e.lines.Err())
-	return "", "", nil
-}
-
-func (e *events) expect(want string) (id string, data object) {
-	e.t.Helper()
-	name, id, data := e.next()
-	got := name
-	if name == "entry" {
-		got += " " + data.text("id") + " " + data.text("kind")
-	}
-	if got != want {
-		e.t.Fatalf("got %s %v, want %s", got, data, want)
-	}
-	return id, data
-}
-
-func TestStream(t *testing.T) {
-	s := newSpec(t)
-	r := start(t, emulator.Options{JournalSize: 4})
-	r.must("POST", "/hubs/chat/send", `{"data":"x"}`)
-	st := r.stream(t, "", "")
-	_, data := st.expect("start")
-	if data.text("newest") != "2" {
-		t.Errorf("it starts with %v", data)
-	}
-	st.expect("entry 1 sent")
-	id, data := st.expect("entry 2 control")
-	b, _ := json.Marshal(data)
-	s.validate(t, "#/components/schemas/Entry", b)
-
-	// What comes later is sent, and what does not match is not.
-	only := r.stream(t, "?kind=control&after=2", "")
-	only.expect("start")
-	r.must("POST", "/hubs/chat/send", `{"data":"x"}`)
-	st.expect("entry 3 sent")
-	st.expect("entry 4 control")
-	only.expect("entry 4 control")
-	st.close()
-
-	// It continues where it was interrupted, and says what it has missed.
-	r.must("POST", "/hubs/chat/send", `{"data":"x"}`)
-	r.must("POST", "/hubs/chat/send", `{"data":"x"}`)
-	st = r.stream(t, "", id)
-	st.expect("start")
-	if _, data = st.expect("dropped"); data.text("first") != "3" || data.text("last") != "4" || data.text("count") != "2" {
-		t.Errorf("dropped %v", data)
-	}
-	st.expect("entry 5 sent")
-	st.close()
-
-	// The id of another start is the beginning.
-	st = r.stream(t, "", "other.8")
-	st.expect("start")
-	st.expect("entry 5 sent")
-	for range 3 {
-		st.next()
-	}
-	r.must("POST", "/reset", "")
-	if _, data = st.expect("reset"); data.text("newest") != "8" || data.text("oldest") != "0" {
-		t.Errorf("reset %v", data)
-	}
-	r.must("POST", "/hubs/chat/send", `{"data":"x"}`)
-	st.expect("entry 9 sent")
-	if status, _ := r.doWith("GET", "/journal", "", func(q *http.Request) {
-		q.Header.Set("Accept", "text/event-stream, application/json;q=0.5")
-		q.Header.Set("Last-Event-ID", "nonsense")
-	}); status != 400 {
-		t.Errorf("answered %d", status)
-	}
-}
-
-// A stream is no work: idle is reached while somebody watches, and the emulator
-// closes.
-func TestStreamIsNoWork(t *testing.T) {
-	r := start(t, emulator.Options{})
-	st := r.stream(t, "", "")
-	st.expect("start")
-	if err := r.srv.WaitIdle(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	r.idle()
-	if err := r.srv.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 { // the last event may have lines left
-		if !st.lines.Scan() {
-			return
-		}
-	}
-	if st.lines.Scan() {
-		t.Error("the stream goes on after the end")
-	}
 }
 
 func TestReplay(t *testing.T) {
