@@ -76,7 +76,9 @@ type Options struct {
 	// DialContext opens network connections to the service or the proxy, without
 	// TLS. Default: the method of a zero [net.Dialer].
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
-	// TLSConfig is used for wss URLs and https proxies. It is not modified.
+	// TLSConfig is used for wss URLs and https proxies. It is not modified. Its
+	// Certificates are sent to a service that asks for a client certificate, which
+	// has it in the connect event.
 	// Default: nil, which means the defaults of package crypto/tls.
 	TLSConfig *tls.Config
 	// Proxy returns the proxy for a request, or nil for none. The URL of the request

@@ -38,6 +38,12 @@ type Options struct {
 	// [Server.CertificatePEM] for programs in other languages. Token credentials
 	// require it, since the SDKs do not send them unencrypted. Default: false.
 	TLS bool
+	// RequestClientCertificates asks clients for a TLS certificate during the TLS
+	// handshake, as the service does if tls.clientCertEnabled is set on the resource.
+	// The connect event contains it; who issued it is not verified, and a client without
+	// one is not rejected: the event handler decides. It requires TLS. If the emulator is
+	// mounted on another server, that server asks. Default: false.
+	RequestClientCertificates bool
 	// AllowUnverifiedEntra accepts any unexpired token whose audience is Web
 	// PubSub as one of Microsoft Entra, with all rights and without looking at
 	// its signature, so that code with a token credential runs here. Start rejects

@@ -139,7 +139,7 @@ func Start(o Options) (*Server, error) {
 	for _, l := range listeners {
 		l := transport.Listener{Listener: l, Failed: s.handshakeFailed}
 		if s.authority != nil {
-			l.Config = s.authority.config()
+			l.Config = s.authority.config(o.RequestClientCertificates)
 		}
 		s.tasks.Background(func() { _ = s.http.Serve(l) })
 	}

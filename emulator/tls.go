@@ -92,12 +92,18 @@ func (a *authority) issue(hello *tls.ClientHelloInfo) (*tls.Certificate, error) 
 }
 
 // config speaks HTTP/1.1 only, since a WebSocket needs it.
-func (a *authority) config() *tls.Config {
-	return &tls.Config{
+func (a *authority) config(clientCertificates bool) *tls.Config {
+	c := &tls.Config{
 		GetCertificate: a.issue,
 		NextProtos:     []string{"http/1.1"},
 		MinVersion:     tls.VersionTLS12,
 	}
+	if clientCertificates {
+		// Whether the service verifies an issuer is not documented. Its example uses a
+		// certificate that signs itself, so it cannot reject one of an unknown issuer.
+		c.ClientAuth = tls.RequestClientCert
+	}
+	return c
 }
 
 // CertPool returns what a Go client has to trust where [Options].TLS is set:
@@ -200,6 +206,9 @@ func (s *Server) prepareTLS(listeners []net.Listener) (err error) {
 		}
 	}
 	if !s.opts.TLS {
+		if s.opts.RequestClientCertificates {
+			return errors.New("emulator: RequestClientCertificates is about certificates of TLS clients: set TLS too")
+		}
 		return nil
 	}
 	if s.authority, err = newAuthority(); err != nil {

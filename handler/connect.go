@@ -68,7 +68,8 @@ func (c Claims) Values(name string) []string {
 // ClientCertificate is the TLS certificate of a client. The service has verified
 // that the client holds its private key, but not who issued it.
 type ClientCertificate struct {
-	// Thumbprint is the SHA-1 digest of the certificate in hex.
+	// Thumbprint is the SHA-1 digest of the certificate in hexadecimal digits. Compare
+	// it without case ([strings.EqualFold]): the case is not documented.
 	Thumbprint string `json:"thumbprint"`
 	// Content is the certificate in PEM.
 	Content string `json:"content"`

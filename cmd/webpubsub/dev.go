@@ -56,10 +56,13 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	if isSet(fs, "connection-string") || isSet(fs, "endpoint") {
 		return runDevTunnel(ctx, e, fs, &remote, devTunnel{listener: l, base: base, program: *program, log: log})
 	}
-	options, err := ctl.apply(sec.apply(emulator.Options{
+	options, err := sec.apply(emulator.Options{
 		Addr: *addr, AccessKey: *key, HubsFile: *hubs, Observe: log.entry,
 		Hubs: map[string]emulator.HubSettings{*hub: {EventHandlers: []emulator.EventHandler{allEvents(base + "/api/events")}}},
-	}))
+	})
+	if err == nil {
+		options, err = ctl.apply(options)
+	}
 	if err != nil {
 		return err
 	}

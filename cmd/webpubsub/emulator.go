@@ -43,9 +43,12 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 		return usagef("-audience requires -upstream")
 	}
 	log := &lines{w: e.out, hub: *hub, hubsFile: *hubs}
-	options, err := ctl.apply(sec.apply(emulator.Options{
+	options, err := sec.apply(emulator.Options{
 		Addr: *addr, AccessKey: *key, Hubs: map[string]emulator.HubSettings{*hub: h}, HubsFile: *hubs, Observe: log.entry,
-	}))
+	})
+	if err == nil {
+		options, err = ctl.apply(options)
+	}
 	if err != nil {
 		return err
 	}

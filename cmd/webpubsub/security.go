@@ -13,23 +13,29 @@ import (
 // security are the flags of every command that runs an emulator.
 type security struct {
 	tls            string
+	certificates   bool
 	entra          bool
 	hosts, origins list
 }
 
 func (s *security) flags(fs *flag.FlagSet) {
 	fs.StringVar(&s.tls, "tls", "", "serve https and wss, and write the generated CA certificate to `file`")
+	fs.BoolVar(&s.certificates, "request-client-certificates", false, "ask clients for a TLS certificate, which the connect event contains; requires -tls")
 	fs.BoolVar(&s.entra, "allow-unverified-entra", false, "accept unexpired Microsoft Entra tokens without verifying the signature (loopback only; insecure)")
 	fs.Var(&s.hosts, "allow-host", "accept requests for this host `name`, besides localhost, the name in -addr and IP addresses; * for any; may be repeated")
 	fs.Var(&s.origins, "allow-origin", "let web pages of this `origin`, such as https://app.example, connect WebSockets, besides pages of this machine; * for any; may be repeated")
 }
 
-func (s *security) apply(o emulator.Options) emulator.Options {
+func (s *security) apply(o emulator.Options) (emulator.Options, error) {
+	if s.certificates && s.tls == "" {
+		return o, usagef("-request-client-certificates requires -tls: only TLS clients have certificates")
+	}
 	o.TLS = s.tls != ""
+	o.RequestClientCertificates = s.certificates
 	o.AllowUnverifiedEntra = s.entra
 	// Neither names nor origins hold a comma, so one variable can list several.
 	o.AllowHosts, o.AllowOrigins = s.hosts.split(), s.origins.split()
-	return o
+	return o, nil
 }
 
 // finish writes the certificate and returns instructions for clients.

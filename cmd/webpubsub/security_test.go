@@ -59,6 +59,7 @@ func TestSecurityFlagsExplainThemselves(t *testing.T) {
 		args []string
 	}{
 		{"works on the loopback interface only", []string{"emulator", "-addr", ":0", "-allow-unverified-entra"}},
+		{"requires -tls", []string{"emulator", "-addr", "localhost:0", "-request-client-certificates"}},
 		{"-tls: cannot write the certificate", []string{"emulator", "-addr", "localhost:0", "-tls", missing}},
 	} {
 		if _, _, err := call(t, nil, tt.args...); err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -120,10 +120,11 @@ func (p *params) connectedEntry(c *broker.Conn, by *journal.Cause) journal.Entry
 // connectRequest returns the body of the connect event for a handshake.
 func connectRequest(r *http.Request, claims token.Claims) upstream.ConnectRequest {
 	return upstream.ConnectRequest{
-		Claims:       claims.All,
-		Query:        query.Parse(r.URL.RawQuery),
-		Headers:      transport.AsSent(r),
-		Subprotocols: transport.Subprotocols(r),
+		Claims:             claims.All,
+		Query:              query.Parse(r.URL.RawQuery),
+		Headers:            transport.AsSent(r),
+		Subprotocols:       transport.Subprotocols(r),
+		ClientCertificates: clientCertificates(r.TLS),
 	}
 }
 
