@@ -31,9 +31,28 @@ type checker struct {
 	wire    *recorder
 	unknown response // to the forged event
 	failed  int
+	json    bool
+	report  diagnosis // printed at the end if json is set
 
 	negotiateURL, pageURL string
 	pageOrigin            string
+}
+
+// diagnosis is what check prints with -o json.
+type diagnosis struct {
+	URL      string    `json:"url,omitempty"`    // of the event handler
+	Origin   string    `json:"origin,omitempty"` // the service's host
+	Hub      string    `json:"hub,omitempty"`
+	Failed   int       `json:"failed"` // number of findings whose outcome is fail
+	Findings []finding `json:"findings"`
+}
+
+// finding is the outcome of one check.
+type finding struct {
+	Outcome string   `json:"outcome"` // ok, note or fail
+	Check   string   `json:"check"`
+	Text    string   `json:"text"`
+	Details []string `json:"details,omitempty"` // causes and remedies
 }
 
 // runCheck diagnoses a deployment: its settings, its package, or the running
@@ -49,12 +68,13 @@ func runCheck(ctx context.Context, e *env, args []string) error {
 	fs.DurationVar(&c.timeout, "timeout", 10*time.Second, "how long a response may take")
 	fs.DurationVar(&c.slow, "slow", time.Second, "report a response that takes longer")
 	event := fs.String("event", "webpubsub-check", "`name` of the user event")
-	data := fs.String("data", "check", "payload of the user event")
-	asJSON := fs.Bool("json", false, "the payload is JSON; text by default")
+	data := fs.String("data", "check", "payload of the user event; - reads it from standard input")
+	kind := choiceFlag(fs, "type", "data type of the payload", "text", "json", "binary")
 	fs.StringVar(&c.negotiateURL, "negotiate", "", "`URL` of negotiate (default: negotiate in place of events in the URL of the event handler)")
 	fs.StringVar(&c.pageURL, "page", "", "`URL` of the page (default: index in place of events in the URL of the event handler)")
 	fs.StringVar(&c.pageOrigin, "page-origin", "", "`origin` of a page on another site that has to call negotiate, such as https://www.example.com")
 	settings := fs.String("settings", "", "`file` with the application's settings to check: local.settings.json, or the output of az functionapp config appsettings list")
+	output := choiceFlag(fs, "o", "output format; json prints one object with all findings at the end", "text", "json")
 	fs.Usage = func() {
 		fmt.Fprint(fs.Output(), `Usage: webpubsub check [flags] <URL of the event handler>
        webpubsub check <package: a zip file or folder>
@@ -71,6 +91,11 @@ a client that does not exist.
 	}
 	if err := parse(e, fs, args); err != nil {
 		return ignoreHelp(err)
+	}
+	c.json = output.value == "json"
+	ev, err := e.userEvent(*event, *data, kind.value)
+	if err != nil {
+		return err
 	}
 	if *settings != "" {
 		values, err := c.checkSettings(*settings)
@@ -98,16 +123,26 @@ a client that does not exist.
 	}
 	defer c.wire.base.CloseIdleConnections()
 
-	fmt.Fprintf(e.out, "Checking %s as the service %s, hub %s.\n\n", withoutQuery(c.url), c.origin, c.hub)
-	c.run(ctx, userEvent(*event, *data, *asJSON))
+	c.report.URL, c.report.Origin, c.report.Hub = withoutQuery(c.url), c.origin, c.hub
+	if !c.json {
+		fmt.Fprintf(e.out, "Checking %s as the service %s, hub %s.\n\n", c.report.URL, c.origin, c.hub)
+	}
+	c.run(ctx, ev)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return c.result()
 }
 
-// result is the error that the command ends with.
+// result prints the report if it is JSON, and returns the error that the command
+// ends with.
 func (c *checker) result() error {
+	if c.json {
+		c.report.Failed = c.failed
+		if err := printJSON(c.e.out, c.report); err != nil {
+			return err
+		}
+	}
 	if c.failed > 0 {
 		return fmt.Errorf("%d of the checks failed", c.failed)
 	}
@@ -188,6 +223,10 @@ func (c *checker) fail(name string, lines ...string) {
 }
 
 func (c *checker) print(outcome, name string, lines ...string) {
+	if c.json {
+		c.report.Findings = append(c.report.Findings, finding{strings.ToLower(outcome), name, lines[0], lines[1:]})
+		return
+	}
 	fmt.Fprintf(c.e.out, "%-4s  %-14s %s\n", outcome, name, lines[0])
 	for _, line := range lines[1:] {
 		fmt.Fprintf(c.e.out, "%21s- %s\n", "", line)

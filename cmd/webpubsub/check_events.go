@@ -10,19 +10,33 @@ import (
 	"strings"
 	"time"
 
+	"example.com/webpubsub"
+	"example.com/webpubsub/internal/payload"
 	"example.com/webpubsub/internal/token"
 	"example.com/webpubsub/internal/upstream"
 )
 
 const subprotocol = "json.webpubsub.azure.v1"
 
-// userEvent is the second event of a connection; the first is connected.
-func userEvent(name, data string, asJSON bool) upstream.Event {
-	ev := upstream.Event{Kind: upstream.User, Name: name, ID: 2, ContentType: "text/plain; charset=utf-8", Body: []byte(data)}
-	if asJSON {
-		ev.ContentType = "application/json; charset=utf-8"
+// userEvent returns the second event of a connection; the first is connected. The
+// data is read from standard input if it is "-".
+func (e *env) userEvent(name, data, kind string) (upstream.Event, error) {
+	b := []byte(data)
+	if data == "-" {
+		var err error
+		if b, err = e.read(data); err != nil {
+			return upstream.Event{}, err
+		}
 	}
-	return ev
+	m, err := message(kind, b)
+	if err != nil {
+		return upstream.Event{}, fmt.Errorf("-data: %w", err)
+	}
+	ev := upstream.Event{Kind: upstream.User, Name: name, ID: 2, ContentType: payload.ContentType(m.Type), Body: m.Data}
+	if m.Type != webpubsub.DataTypeBinary {
+		ev.ContentType += "; charset=utf-8"
+	}
+	return ev, nil
 }
 
 // events sends the events of one connection.

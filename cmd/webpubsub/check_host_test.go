@@ -14,6 +14,7 @@ import (
 
 	"example.com/webpubsub/internal/test/functionshost"
 	"example.com/webpubsub/internal/test/testlog"
+	"example.com/webpubsub/internal/upstream"
 	"example.com/webpubsub/webapp"
 )
 
@@ -202,7 +203,7 @@ func TestCheckSlowResponse(t *testing.T) {
 			}
 			defer c.wire.base.CloseIdleConnections()
 			c.wire.now = func() time.Time { return now }
-			c.run(t.Context(), userEvent("test", "", false))
+			c.run(t.Context(), upstream.Event{Kind: upstream.User, Name: "test", ID: 2})
 			if (c.failed > 0) != tt.failed || !strings.Contains(out.String(), tt.want) || tt.want == "" && strings.Contains(out.String(), "slow") {
 				t.Errorf("no %q in:\n%s", tt.want, out.String())
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/zip"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -259,6 +260,65 @@ func TestCheckEmulator(t *testing.T) {
 	defer srv.Close()
 	if out, _, err := call(t, nil, "check", srv.URL+"/api/events"); err != nil || !strings.Contains(out, "ok    connect") {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// With -o json there is one object, also when a check fails, and the remedy is a
+// text of its own.
+func TestCheckJSON(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
+	defer srv.Close()
+	out, errOut, status := exit(t, "", nil, "check", "-o", "json", srv.URL+"/api/events?code=secretcode")
+	var got struct {
+		URL, Origin, Hub string
+		Failed           int
+		Findings         []struct {
+			Outcome, Check, Text string
+			Details              []string
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatalf("%v:\n%s", err, out)
+	}
+	if status != 1 || !strings.Contains(errOut, "of the checks failed") || strings.Contains(out, "secretcode") ||
+		got.URL != srv.URL+"/api/events" || got.Origin != "localhost" || got.Hub != "chat" || got.Failed == 0 || strings.Count(out, `"fail"`) != got.Failed {
+		t.Errorf("status %d, %s\n%s", status, errOut, out)
+	}
+	if f := got.Findings[0]; f.Outcome != "fail" || f.Check != "preflight" || !strings.HasPrefix(f.Text, "401 in ") || len(f.Details) != 1 || !strings.Contains(f.Details[0], "?code= is not one of this app") {
+		t.Errorf("the first finding is %+v", f)
+	}
+}
+
+// The payload of the user event has each data type of send.
+func TestCheckPayload(t *testing.T) {
+	events := make(chan string, 10)
+	good := testEvents(t, webapp.Config{ConnectionString: checkedResource})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("ce-eventName") == "webpubsub-check" {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			events <- r.Header.Get("Content-Type") + " " + string(body)
+		}
+		good.ServeHTTP(w, r)
+	}))
+	defer srv.Close()
+	for _, tt := range []struct{ stdin, args, want string }{
+		{"", "", "text/plain; charset=utf-8 check"},
+		{"", "-type json -data [1]", "application/json; charset=utf-8 [1]"},
+		{"\x00\xff", "-type binary -data -", "application/octet-stream \x00\xff"},
+	} {
+		args := append([]string{"check", "-connection-string", checkedResource}, strings.Fields(tt.args)...)
+		out, errOut, _ := exit(t, tt.stdin, nil, append(args, srv.URL+"/api/events")...)
+		select {
+		case got := <-events:
+			if got != tt.want {
+				t.Errorf("%s: got %q, want %q", tt.args, got, tt.want)
+			}
+		default:
+			t.Errorf("%s: no user event\n%s%s", tt.args, out, errOut)
+		}
 	}
 }
 

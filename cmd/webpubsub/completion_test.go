@@ -36,6 +36,8 @@ func TestComplete(t *testing.T) {
 		{"send hello", nil},
 		{"listen -protocol protobuf.", []string{"protobuf.reliable"}},
 		{"package -t", []string{"-target"}},
+		{"check -type ", []string{"text", "json", "binary"}},
+		{"check -o j", []string{"json"}},
 		{"check -connection-", []string{"-connection-string"}},
 	} {
 		words := strings.Split(tt.words, " ")

@@ -12,21 +12,35 @@ import (
 // built from, as far as the Go command has recorded them.
 func runVersion(_ context.Context, e *env, args []string) error {
 	fs := flag.NewFlagSet("version", flag.ContinueOnError)
+	output := choiceFlag(fs, "o", "output format", "text", "json")
 	if err := parseFlags(e, fs, args); err != nil {
 		return ignoreHelp(err)
 	}
-	version, commit := "(unknown)", ""
+	v := struct {
+		Version  string `json:"version"`
+		Commit   string `json:"commit,omitempty"`
+		Modified bool   `json:"modified,omitempty"` // the checkout had other changes
+		Go       string `json:"go"`
+		Platform string `json:"platform"`
+	}{Version: "(unknown)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if info, ok := debug.ReadBuildInfo(); ok {
-		version = info.Main.Version
+		v.Version = info.Main.Version
 		for _, s := range info.Settings {
-			switch {
-			case s.Key == "vcs.revision":
-				commit = " commit " + s.Value
-			case s.Key == "vcs.modified" && s.Value == "true":
-				commit += " (modified)"
+			switch s.Key {
+			case "vcs.revision":
+				v.Commit = s.Value
+			case "vcs.modified":
+				v.Modified = s.Value == "true"
 			}
 		}
 	}
-	_, err := fmt.Fprintf(e.out, "webpubsub %s%s %s %s/%s\n", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	if output.value == "json" {
+		return printJSON(e.out, v)
+	}
+	commit := prefixIfSet(" commit ", v.Commit)
+	if v.Modified {
+		commit += " (modified)"
+	}
+	_, err := fmt.Fprintf(e.out, "webpubsub %s%s %s %s\n", v.Version, commit, v.Go, v.Platform)
 	return err
 }
