@@ -16,6 +16,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -55,7 +56,8 @@ var errBoth = errors.New("host.json has customHandler.http.routes, and there is 
 // Files returns the files of a function app besides its executable, and the path
 // of that. text is the host.json of the folder root, whose routes become
 // functions. The program of one function, such as ./functions/events, gets the
-// routes that begin with its name; ./functions gets all.
+// routes that begin with its name; any other, such as ./functions, gets all. In a
+// folder named functions there are programs of one function only.
 func Files(root fs.FS, text []byte, program string) (files []File, executable string, err error) {
 	var h hostJSON
 	var all map[string]any
@@ -70,12 +72,14 @@ func Files(root fs.FS, text []byte, program string) (files []File, executable st
 		return nil, "", errors.Join(err, fmt.Errorf("%s: write its route into customHandler.http.routes of host.json, and remove it: function.json files are made from the routes. %w",
 			strings.Join(declared, ", "), errBoth))
 	}
-	name := path.Base(filepath.ToSlash(program))
-	var routes []route
-	for _, r := range h.CustomHandler.HTTP.Routes {
-		if first, _, _ := strings.Cut(r.Route, "/"); name == "functions" || first == name {
-			routes = append(routes, r)
-		}
+	program = path.Clean(filepath.ToSlash(program))
+	name := path.Base(program)
+	routes := slices.DeleteFunc(slices.Clone(h.CustomHandler.HTTP.Routes), func(r route) bool {
+		first, _, _ := strings.Cut(r.Route, "/")
+		return first != name
+	})
+	if len(routes) == 0 && path.Base(path.Dir(program)) != "functions" {
+		routes = h.CustomHandler.HTTP.Routes
 	}
 	if len(routes) == 0 {
 		return nil, "", fmt.Errorf("host.json: no route of customHandler.http begins with %s, the name of the program: the host would find no function", name)

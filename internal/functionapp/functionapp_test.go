@@ -6,20 +6,29 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
 
 	"example.com/webpubsub/internal/functionapp"
 )
 
-// The packages of the two single programs, by their files alone.
-func TestFilesOfOneFunction(t *testing.T) {
+// Which functions a package has, by the name of its program. A program elsewhere,
+// such as an example, used to be rejected unless its name was that of a route.
+func TestFilesOfPrograms(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "..", "host.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"negotiate", "events"} {
-		files, executable, err := functionapp.Files(fstest.MapFS{}, text, "./functions/"+name)
+	all := []string{"host.json", "negotiate/function.json", "events/function.json", "index/function.json"}
+	for program, want := range map[string][]string{
+		"./functions/negotiate":             {"host.json", "negotiate/function.json"},
+		"./functions/events/":               {"host.json", "events/function.json"},
+		"./functions":                       all,
+		"./examples/minimal":                all,
+		"example.com/webpubsub/cmd/another": all,
+	} {
+		files, executable, err := functionapp.Files(fstest.MapFS{}, text, program)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -27,9 +36,12 @@ func TestFilesOfOneFunction(t *testing.T) {
 		for _, f := range files {
 			paths = append(paths, f.Path)
 		}
-		if want := []string{"host.json", name + "/function.json"}; !slices.Equal(paths, want) || executable != "bin/functions" {
-			t.Errorf("%s: got %q and %s, want %q and bin/functions", name, paths, executable, want)
+		if !slices.Equal(paths, want) || executable != "bin/functions" {
+			t.Errorf("%s: got %q and %s, want %q and bin/functions", program, paths, executable, want)
 		}
+	}
+	if _, _, err := functionapp.Files(fstest.MapFS{}, text, "./functions/other"); err == nil || !strings.Contains(err.Error(), "begins with other") {
+		t.Errorf("a function without a route: %v", err)
 	}
 }
 
