@@ -3,14 +3,12 @@ package app_test
 import (
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"testing"
 
 	"example.com/webpubsub/app"
 	"example.com/webpubsub/handler/handlertest"
-	"example.com/webpubsub/internal/test/testtool"
 	"example.com/webpubsub/webapp"
 )
 
@@ -66,15 +64,6 @@ func TestPageNeedsNoSecureContext(t *testing.T) {
 		if found := secure.FindString(text); found != "" {
 			t.Errorf("%s uses %s, which plain http lacks outside localhost", script, found)
 		}
-	}
-}
-
-// The page's WebSocket client has tests in its own language.
-func TestPageClient(t *testing.T) {
-	node := testtool.Need(t, "node")
-	out, err := exec.CommandContext(t.Context(), node, "--test", "testdata/client.test.mjs").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
 	}
 }
 

@@ -1,11 +1,11 @@
-// The WebSocket side of the chat: a small client of the subprotocol
-// json.reliable.webpubsub.azure.v1 (Azure Web PubSub reference, "JSON WebSocket
-// subprotocol" and "Create reliable WebSocket clients").
+// A small client of the subprotocol json.reliable.webpubsub.azure.v1 (Azure Web PubSub
+// reference, "JSON WebSocket subprotocol" and "Create reliable WebSocket clients"),
+// which webapp serves to pages as index/client.js.
 //
 // Microsoft's @azure/web-pubsub-client speaks the same protocol and is the
 // right choice for a page that is built with a bundler. Its npm package is made
 // of many modules that import others by bare name (buffer, events, tslib, …),
-// which a browser cannot load as they are, and this page has no build step.
+// which a browser cannot load as they are, and this one needs no build step.
 
 const PROTOCOL = 'json.reliable.webpubsub.azure.v1';
 const RECOVERABLE = 30_000; // ms for which the service keeps a lost connection
@@ -45,10 +45,26 @@ export class RequestError extends Error {
 }
 
 /**
+ * negotiate gets a client access URL from the application that serves the page, as a URL.
+ * query has the parameters of the request, such as { userId: 'alice' }. It throws a
+ * RefusedError with the reason if the caller is not allowed to connect.
+ */
+export async function negotiate(query = {}) {
+  const parameters = `${new URLSearchParams(query)}`;
+  const answer = await fetch(`negotiate${parameters && '?'}${parameters}`, { method: 'POST', redirect: 'manual' });
+  // App Service redirects who is not signed in to a page of another site.
+  if (answer.type === 'opaqueredirect') throw new RefusedError('Your sign-in has expired.');
+  const body = await answer.json().catch(() => ({}));
+  if ([400, 401, 403].includes(answer.status)) throw new RefusedError(body.error ?? `Negotiate answered ${answer.status}.`);
+  if (!answer.ok) throw new Error(body.error ?? `Negotiate answered ${answer.status}.`);
+  return new URL(body.url);
+}
+
+/**
  * Client keeps one connection: it recovers a dropped one without loss, and when
  * that is no longer possible makes a new one, waiting longer each time.
  *
- *   const client = new Client(async () => (await (await fetch('negotiate')).json()).url);
+ *   const client = new Client(() => negotiate());
  *   client.addEventListener('message', (e) => console.log(e.detail.data));
  *   client.start();
  *   await client.sendEvent('message', { text: 'hello' });

@@ -110,6 +110,7 @@ type Config struct {
 	// in .html files is replaced: by "ask" if negotiate accepts any user ID, by
 	// "platform" if users sign in through the platform, at /.auth/login, by "own" if only
 	// Authenticate identifies them, by "none" if callers cannot authenticate.
+	// client.js is added unless it is there, see The page in the package documentation.
 	// Default: no page.
 	Page fs.FS
 	// PagePolicy is the Content-Security-Policy of the page. Default: the page's own

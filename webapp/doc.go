@@ -98,4 +98,15 @@
 // the routes can be mounted below any path. The default policy allows only the
 // page's own files, no inline scripts and styles, and connections to its own host
 // and to the service.
+//
+// A WebSocket client for pages without a build step is served as index/client.js,
+// unless the page has a file of its name. It recovers interrupted connections, and
+// its comments describe it:
+//
+//	import { Client, negotiate } from './client.js';
+//
+//	const client = new Client(() => negotiate({ userId: 'alice' }));
+//	client.addEventListener('message', (e) => console.log(e.detail.data));
+//	client.start();
+//	await client.sendEvent('message', { text: 'hello' });
 package webapp

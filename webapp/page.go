@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/sha256"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -39,8 +40,15 @@ type pageFile struct {
 	contentType, etag string
 }
 
-// indexFile is the page itself.
-const indexFile = "index.html"
+const (
+	indexFile  = "index.html" // the page itself
+	clientFile = "client.js"
+)
+
+// clientScript is the WebSocket client for pages, unless they have a file of its name.
+//
+//go:embed client.js
+var clientScript []byte
 
 // page serves the files of a page from memory.
 type page struct {
@@ -77,12 +85,14 @@ func newPage(c Config, endpoint string) (*page, error) {
 			// program, since its reflection keeps every method from being left out.
 			data = bytes.ReplaceAll(data, []byte("{{names}}"), []byte(c.names()))
 		}
-		sum := sha256.Sum256(data)
-		p.files[name] = pageFile{data, contentType(name), fmt.Sprintf(`"%x"`, sum[:12])}
+		p.add(name, data)
 		return nil
 	})
 	if err != nil {
 		return nil, err
+	}
+	if _, ok := p.files[clientFile]; !ok {
+		p.add(clientFile, clientScript)
 	}
 	if _, ok := p.files[indexFile]; !ok {
 		return nil, errors.New("there is no " + indexFile)
@@ -91,6 +101,11 @@ func newPage(c Config, endpoint string) (*page, error) {
 		p.policy, err = defaultPolicy(endpoint)
 	}
 	return p, err
+}
+
+func (p *page) add(name string, data []byte) {
+	sum := sha256.Sum256(data)
+	p.files[name] = pageFile{data, contentType(name), fmt.Sprintf(`"%x"`, sum[:12])}
 }
 
 // defaultPolicy allows the page's own files and the service, which is another host

@@ -4,10 +4,14 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
 
+	"example.com/webpubsub/internal/test/testtool"
 	"example.com/webpubsub/webapp"
 )
 
@@ -146,5 +150,42 @@ func TestPageOptions(t *testing.T) {
 	}
 	if _, err := webapp.New(webapp.Config{ConnectionString: someConnection, Page: fstest.MapFS{}}); err == nil {
 		t.Error("an empty page is no error")
+	}
+}
+
+// The WebSocket client for pages has tests in its own language.
+func TestPageClient(t *testing.T) {
+	node := testtool.Need(t, "node")
+	out, err := exec.CommandContext(t.Context(), node, "--test", "testdata/client.test.mjs").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// Every page has the client, unless it has one of its own.
+func TestPageClientFile(t *testing.T) {
+	own := maps.Clone(somePage)
+	own["client.js"] = &fstest.MapFile{Data: []byte("export {}")}
+	for name, page := range map[string]fstest.MapFS{"export class Client": somePage, "export {}": own} {
+		a, err := webapp.New(webapp.Config{ConnectionString: someConnection, Page: page})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := get(a.Handler(), "GET", "/api/index/client.js")
+		if w.Code != 200 || !strings.Contains(w.Body.String(), name) || w.Header().Get("Content-Type") != "text/javascript; charset=utf-8" {
+			t.Errorf("%s: %d %v", name, w.Code, w.Header())
+		}
+	}
+}
+
+// What the client must not use: texts become HTML nowhere, and a phone on the same
+// network opens pages over plain http, which is not a secure context.
+func TestPageClientIsPortable(t *testing.T) {
+	text, err := os.ReadFile("client.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := regexp.MustCompile(`innerHTML|document\.write|\beval\(|randomUUID|crypto\.subtle|navigator\.`).Find(text); found != nil {
+		t.Errorf("client.js uses %s", found)
 	}
 }

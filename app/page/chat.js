@@ -2,7 +2,7 @@
 // the browser (memory.js). ?name= and ?room= open a room directly, ?debug=1 shows the
 // connection.
 
-import { Client, RefusedError } from './client.js';
+import { Client, negotiate } from './client.js';
 import { Memory, stored } from './memory.js';
 import { Room, avatar, el, progress, typingText } from './view.js';
 
@@ -38,14 +38,7 @@ const roomName = (s) => s.normalize('NFC').trim().replace(/^#/, '').replace(/\s+
 // ---- connection ----
 
 const client = new Client(async () => {
-  const ask = names === 'ask' ? `?${new URLSearchParams({ userId: asked })}` : '';
-  const answer = await fetch(`negotiate${ask}`, { method: 'POST', redirect: 'manual' });
-  // App Service redirects who is not signed in to a page of another site.
-  if (answer.type === 'opaqueredirect') throw new RefusedError('Your sign-in has expired.');
-  const body = await answer.json().catch(() => ({}));
-  if ([400, 401, 403].includes(answer.status)) throw new RefusedError(body.error ?? `Negotiate answered ${answer.status}.`);
-  if (!answer.ok) throw new Error(body.error ?? `Negotiate answered ${answer.status}.`);
-  const url = new URL(body.url);
+  const url = await negotiate(names === 'ask' ? { userId: asked } : {});
   myName = url.searchParams.get('userName') ?? asked;
   // The event handler puts a new connection into these rooms.
   for (const room of rooms.values()) {

@@ -1,11 +1,11 @@
-// Tests of page/client.js over a WebSocket that the test plays: node --test.
+// Tests of client.js over a WebSocket that the test plays: node --test.
 
 import { test, beforeEach, afterEach, mock } from 'node:test';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 
-const source = readFileSync(new URL('../page/client.js', import.meta.url), 'utf8');
-const { Client, RefusedError } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
+const source = readFileSync(new URL('../client.js', import.meta.url), 'utf8');
+const { Client, RefusedError, negotiate } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
 
 let sockets;
 
@@ -369,4 +369,18 @@ test('a held cut stays away as long as it was told', async () => {
   assert.equal(sockets.length, 1);
   await pass(1);
   assert.equal(sockets.length, 2);
+});
+
+test('negotiate returns the URL, and tells a refusal from a failure', async () => {
+  const answers = {
+    negotiate: { status: 200, ok: true, json: async () => ({ url: 'wss://service/client/hubs/chat?access_token=t' }) },
+    'negotiate?userId=a+b': { status: 401, json: async () => ({ error: 'not signed in' }) },
+    'negotiate?userId=x': { status: 502, json: async () => { throw new SyntaxError(); } },
+    'negotiate?userId=y': { type: 'opaqueredirect', status: 0 },
+  };
+  globalThis.fetch = async (url, { method }) => (assert.equal(method, 'POST'), answers[url]);
+  assert.equal((await negotiate()).host, 'service');
+  await assert.rejects(negotiate({ userId: 'a b' }), (e) => e instanceof RefusedError && e.message === 'not signed in');
+  await assert.rejects(negotiate({ userId: 'x' }), (e) => !(e instanceof RefusedError) && /502/.test(e.message));
+  await assert.rejects(negotiate({ userId: 'y' }), RefusedError);
 });
