@@ -112,6 +112,36 @@ func TestRejectedConnect(t *testing.T) {
 	}
 }
 
+// The reason that a handler gives is in the journal and not in the response to the
+// client, as far as a line of a log can hold it.
+func TestReasonOfRejection(t *testing.T) {
+	for _, tt := range []struct{ contentType, body, want string }{
+		{"text/plain; charset=utf-8", "members only\n", `responded with 403 ("members only") to azure.webpubsub.sys.connect: the handler rejected`},
+		{"", "\x1b[31mred\u202e", `("\x1b[31mred\u202e")`},
+		{"application/json", strings.Repeat("é", 1<<20), `("` + strings.Repeat("é", 100) + `…")`},
+		{"Text/HTML; charset=utf-8", "<p>no", "responded with 403 to"},
+		{"text/plain", "\xff\xfe", "responded with 403 to"},
+		{"text/plain", "", "responded with 403 to"},
+	} {
+		handlers, _ := recorded(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["Content-Type"] = []string{tt.contentType}
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, tt.body)
+		})
+		srv := startWith(t, handlers)
+		_, resp, err := tryDial(t, srv, dialOptions{})
+		if err == nil || resp.StatusCode != http.StatusForbidden {
+			t.Fatalf("got %v, %v", resp, err)
+		}
+		if body, _ := io.ReadAll(resp.Body); string(body) != "The connect event handler rejected the connection." {
+			t.Errorf("%q: the client gets %q", tt.body, body)
+		}
+		if j := journalText(srv); !strings.Contains(j, tt.want) {
+			t.Errorf("%.20q: no %s in the journal:\n%.1000s", tt.body, tt.want, j)
+		}
+	}
+}
+
 // Only connect and user events set the connection state: the service does not read
 // the response to a notification.
 func TestStateOfNotificationsIsIgnored(t *testing.T) {

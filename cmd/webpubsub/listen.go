@@ -171,9 +171,9 @@ func (f *clientFlags) explainConnect(err error) error {
 	}
 	text := printable(err.Error())
 	if h.StatusCode != http.StatusNotFound {
-		// A client gets the status of an event handler that rejects it, and not
-		// necessarily the reason.
-		text += "; if the event handler rejected the connect event, its reason is in the event handler's log"
+		// A client gets the status of an event handler that rejects it, but in place of
+		// the reason a fixed text.
+		text += "; if the event handler rejected the connect event, its reason is in the event handler's log, and in the output and the dashboard of the emulator"
 	}
 	return errors.New(text)
 }

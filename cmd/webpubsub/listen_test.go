@@ -194,7 +194,7 @@ func TestListenReportsRejection(t *testing.T) {
 	} {
 		for _, command := range []string{"listen", "client"} {
 			_, errOut, status := exit(t, "", tt.env, command)
-			if status != 1 || !strings.Contains(errOut, tt.want) || !strings.Contains(errOut, "the event handler's log") || strings.Count(errOut, "\n") != 1 {
+			if status != 1 || !strings.Contains(errOut, tt.want) || !strings.Contains(errOut, "the event handler's log, and in the output and the dashboard of the emulator") || strings.Count(errOut, "\n") != 1 {
 				t.Errorf("%s: status %d, %s, want %q", command, status, errOut, tt.want)
 			}
 		}

@@ -189,7 +189,7 @@ func (d *Dispatcher) deliver(ctx context.Context, h Handler, ev Event) (Response
 	}
 	if res.Status/100 != 2 {
 		res.State = nil
-		return res, &StatusError{Status: res.Status, Event: ev.ceType(), URL: redactedURL(u), Attempts: attempts, Location: location(res, u)}
+		return res, &StatusError{Status: res.Status, Event: ev.ceType(), URL: redactedURL(u), Attempts: attempts, Text: reason(res), Location: location(res, u)}
 	}
 	return res, nil
 }

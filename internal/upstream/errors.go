@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
+	"unicode/utf8"
 
 	"example.com/webpubsub/internal/clip"
 )
@@ -37,13 +39,21 @@ type StatusError struct {
 	URL string
 	// Attempts is the number of requests.
 	Attempts int
+	// Text is the beginning of the body, with which a handler says why. It is empty
+	// if the body is not text, or a page of HTML.
+	Text string
 	// Location is the target of a redirect, without the query. It is empty if there
 	// is none.
 	Location string
 }
 
-// Error names the status and the remedy.
+// Error names the status, what the handler says, and the remedy. The text of the
+// handler is quoted, so that a terminal does not execute it.
 func (e *StatusError) Error() string {
+	text := ""
+	if e.Text != "" {
+		text = fmt.Sprintf(" (%q)", e.Text)
+	}
 	attempts := ""
 	if e.Attempts > 1 {
 		attempts = fmt.Sprintf(" after %d attempts", e.Attempts)
@@ -52,7 +62,22 @@ func (e *StatusError) Error() string {
 	if e.Location != "" {
 		target = " with a redirect to " + e.Location
 	}
-	return fmt.Sprintf("event handler %s responded with %d to %s%s%s: %s", e.URL, e.Status, e.Event, attempts, target, statusRemedy(e.Status))
+	return fmt.Sprintf("event handler %s responded with %d%s to %s%s%s: %s", e.URL, e.Status, text, e.Event, attempts, target, statusRemedy(e.Status))
+}
+
+// maxReason is how much of a body an error contains, in bytes.
+const maxReason = 200
+
+// reason returns the beginning of a body, if it is text for a reader of a log.
+func reason(res Response) string {
+	if media, _, _ := strings.Cut(res.ContentType, ";"); strings.EqualFold(strings.TrimSpace(media), "text/html") {
+		return ""
+	}
+	text := clip.Text(string(res.Body[:min(len(res.Body), maxReason+utf8.UTFMax)]), maxReason)
+	if !utf8.ValidString(text) {
+		return ""
+	}
+	return strings.TrimSpace(text)
 }
 
 // location returns the target of a redirect, for an error.

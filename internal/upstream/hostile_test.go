@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"example.com/webpubsub/internal/upstream"
 )
@@ -211,6 +212,9 @@ func FuzzResponse(f *testing.F) {
 			var refused *upstream.StatusError
 			if errors.As(err, &refused) && strings.ContainsAny(refused.Location, "?#@") {
 				t.Errorf("the error shows the query or the user of a redirect: %v", err)
+			}
+			if refused != nil && (len(refused.Text) > 210 || !utf8.ValidString(refused.Text)) {
+				t.Errorf("the error has %d bytes of the response: %q", len(refused.Text), refused.Text)
 			}
 			_, _ = upstream.ParseMQTTRejection(res.Body)
 			if err != nil {
