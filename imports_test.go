@@ -59,6 +59,10 @@ func TestPackageDependencies(t *testing.T) {
 			if !testOnly && strings.HasPrefix(imported, module+"internal/test/") {
 				t.Errorf("%s imports %s outside its tests", pkg, imported)
 			}
+			// So that a fork can delete the examples.
+			if strings.HasPrefix(imported, module+"examples/") && !strings.HasPrefix(pkg, "examples/") {
+				t.Errorf("%s imports %s", pkg, imported)
+			}
 		}
 		below, isBelow := strings.CutPrefix(pkg, "internal/emulator/")
 		if isBelow {
