@@ -310,6 +310,7 @@ func TestTunnelLosesNoEvent(t *testing.T) {
 		})
 		stop := s.serve()
 		quit, done := make(chan struct{}), make(chan struct{})
+		injected := 0
 		go func() {
 			defer close(done)
 			for i := 0; ; i++ {
@@ -320,14 +321,14 @@ func TestTunnelLosesNoEvent(t *testing.T) {
 				}
 				switch i % 6 {
 				case 0, 3:
-					s.InjectNow(emulator.Fault{Action: emulator.ReconnectTunnel(fmt.Sprint(i))})
+					injected += s.InjectNow(emulator.Fault{Action: emulator.ReconnectTunnel(fmt.Sprint(i))})
 				case 1:
 					if len(s.Tunnels()) < 4 {
-						s.InjectNow(emulator.Fault{Action: emulator.RebalanceTunnel(fmt.Sprint(i))})
+						injected += s.InjectNow(emulator.Fault{Action: emulator.RebalanceTunnel(fmt.Sprint(i))})
 					}
 				case 2, 4:
 					if open := s.Tunnels(); len(open) > 0 {
-						s.InjectNow(emulator.Fault{Action: emulator.ResetTunnel(), ConnectionID: open[0].ConnectionID})
+						injected += s.InjectNow(emulator.Fault{Action: emulator.ResetTunnel(), ConnectionID: open[0].ConnectionID})
 					}
 				case 5: // another program takes over
 					old := stop
@@ -357,16 +358,6 @@ func TestTunnelLosesNoEvent(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
-		retried := 0
-		resets := 0
-		for _, e := range s.Journal() { // of the last 1,000 entries
-			switch e.Kind {
-			case emulator.EntryEventRetried:
-				retried++
-			case emulator.EntryFault:
-				resets++
-			}
-		}
 		twice := 0
 		for i := range clients {
 			for n := range events {
@@ -378,9 +369,9 @@ func TestTunnelLosesNoEvent(t *testing.T) {
 				}
 			}
 		}
-		t.Logf("%d of %d events were delivered again; of the last entries %d are retries, %d faults", twice, clients*events, retried, resets)
-		if resets == 0 && !testing.Short() {
-			t.Error("nothing went wrong")
+		t.Logf("%d of %d events were delivered again after %d faults", twice, clients*events, injected)
+		if injected == 0 && !testing.Short() {
+			t.Error("no fault was injected")
 		}
 	})
 }

@@ -84,7 +84,7 @@ class TestClient {
       this.id = frame.connectionId;
       this.reconnectionToken = frame.reconnectionToken;
       this.link.hidden = false;
-      this.link.href = '#connections?id=' + encodeURIComponent(this.id);
+      this.link.href = '#/connections?id=' + encodeURIComponent(this.id);
     }
     if (frame.sequenceId) this.send({ type: 'sequenceAck', sequenceId: frame.sequenceId });
   }
@@ -110,7 +110,7 @@ class TestClient {
     const own = h('textarea', { rows: 2, placeholder: this.protocol ? '{"type":"ping"}' : 'text' });
     const payload = () => ({ dataType: type.value, data: type.value === 'json' ? JSON.parse(data.value) : data.value });
     const act = (label, frame) => h('button', { type: 'button', onclick: attempt(async () => this.send(frame())) }, label);
-    this.link = h('a', { className: 'small', hidden: true, href: '#connections' }, 'Show the connection');
+    this.link = h('a', { className: 'small', hidden: true, href: '#/connections' }, 'Show the connection');
     this.back = h('button', { type: 'button', hidden: true, onclick: () => this.recover() }, 'Recover');
     const controls = this.protocol ? [
       h('div', { className: 'row' }, field('Group', group, 'grow'),

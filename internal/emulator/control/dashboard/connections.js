@@ -110,7 +110,7 @@ export default function connections(signal, query) {
           action('Reset the network', base + '/reset', undefined, 'danger', 'The network connection was reset.')),
         h('h3', {}, 'Its traffic, newest first'),
         entries.value.length ? entryList(entries.value) : h('p', { className: 'soft small' }, 'none yet'),
-        h('a', { href: '#traffic?connectionId=' + segment(id) }, 'All of its traffic')));
+        h('a', { href: '#/traffic?connectionId=' + segment(id) }, 'All of its traffic')));
   }
 
   const message = (s) => {
@@ -123,7 +123,7 @@ export default function connections(signal, query) {
 
   const table = h('div', { className: 'scroll' }, h('table', {}, h('caption', { className: 'skip' }, 'Connections'), h('thead', {}, head), body));
   const nobody = empty('No connection of this hub matches.',
-    h('p', {}, h('a', { className: 'button', href: '#clients' }, 'Open a test client')));
+    h('p', {}, h('a', { className: 'button', href: '#/clients' }, 'Open a test client')));
   for (const el of [protocol, status]) el.addEventListener('change', first);
   let typing;
   search.addEventListener('input', () => { clearTimeout(typing); typing = setTimeout(first, 200); });

@@ -12,13 +12,13 @@ const titles = { overview: 'Overview', connections: 'Connections', traffic: 'Tra
 const byID = (id) => document.getElementById(id);
 
 for (const [name, title] of Object.entries(titles)) {
-  byID('nav').append(h('li', {}, h('a', { href: '#' + name, id: 'to-' + name }, title)));
+  byID('nav').append(h('li', {}, h('a', { href: '#/' + name, id: 'to-' + name }, title)));
 }
 
 let leave = new AbortController();
 
 function show() {
-  const [name, query] = location.hash.slice(1).split('?');
+  const [name, query] = location.hash.slice('#/'.length).split('?');
   const section = sections[name] ? name : 'overview';
   leave.abort(); // what the section before listened to
   leave = new AbortController();
@@ -30,7 +30,10 @@ function show() {
   byID('view').replaceChildren(...[sections[section](leave.signal, new URLSearchParams(query))].flat());
 }
 
+// A fragment without the slash would be the ID of an element, and the link with it
+// a skip link for assistive technology.
 addEventListener('hashchange', () => {
+  if (location.hash === '#view') return; // the skip link keeps the section
   show();
   byID('view').focus({ preventScroll: true });
   scrollTo(0, 0);

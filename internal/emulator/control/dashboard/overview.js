@@ -98,7 +98,7 @@ export default function overview(signal) {
       h('div', { className: 'stack' }, h('h3', {}, 'Connection string'), copyable(c)),
       h('div', { className: 'row' }, field('Language', pick)),
       copyable(snippets[language](c, state.hub), true),
-      h('p', { className: 'small soft' }, 'Or open a test client in ', h('a', { href: '#clients' }, 'Clients'), ' and call the REST API in ', h('a', { href: '#rest' }, 'REST'), '.'),
+      h('p', { className: 'small soft' }, 'Or open a test client in ', h('a', { href: '#/clients' }, 'Clients'), ' and call the REST API in ', h('a', { href: '#/rest' }, 'REST'), '.'),
     );
   }
 
@@ -110,7 +110,7 @@ export default function overview(signal) {
   showConnect();
   return [
     panel('At a glance', links, numbers),
-    panel('Hubs and event handlers', h('a', { href: '#traffic', className: 'small' }, 'Show their traffic'), hubs),
+    panel('Hubs and event handlers', h('a', { href: '#/traffic', className: 'small' }, 'Show their traffic'), hubs),
     panel('How to connect', null, connect),
   ];
 }

@@ -60,7 +60,7 @@ export default function traffic(signal, query) {
     if (now.length === 0) {
       list.replaceChildren(state.entries.length
         ? empty('Nothing matches.')
-        : empty('Nothing has happened yet.', h('p', {}, h('a', { className: 'button', href: '#clients' }, 'Open a test client'))));
+        : empty('Nothing has happened yet.', h('p', {}, h('a', { className: 'button', href: '#/clients' }, 'Open a test client'))));
     }
     const waiting = frozen ? state.entries.length - frozen.length + (state.droppedHere - droppedAtPause) : 0;
     pause.textContent = frozen ? `Continue${waiting > 0 ? ` (${waiting} new)` : ''}` : 'Pause';
