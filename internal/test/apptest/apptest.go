@@ -11,6 +11,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -141,6 +142,25 @@ func (c *Client) ReceiveJSON(v any) {
 	if err := json.Unmarshal(m.Data, v); err != nil {
 		c.t.Fatalf("%s: %v", m, err)
 	}
+}
+
+// GroupURL returns a URL for scripts: JSON that is posted to it is sent to the group.
+func (a *App) GroupURL(group string) string {
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var m webpubsub.Message
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			m, err = webpubsub.JSON(json.RawMessage(body))
+		}
+		if err == nil {
+			err = a.Service.SendToGroup(r.Context(), group, m, nil)
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	}))
+	a.t.Cleanup(web.Close)
+	return web.URL
 }
 
 // Browse runs a script that uses the page in a browser. The script is in a folder with
