@@ -7,6 +7,6 @@ func (s *Server) HubCount() int { return len(s.broker.Hubs()) }
 
 // CheckHubs checks settings as Start does.
 func CheckHubs(hubs map[string]HubSettings) error {
-	_, err := settings.New(internalHubs(hubs), "")
+	_, err := settings.New(internalHubs(hubs), "", nil)
 	return err
 }

@@ -79,6 +79,10 @@ func ReadHubs(r io.Reader) (map[string]HubSettings, error) {
 	if err != nil {
 		return nil, err
 	}
+	return publicHubs(hubs), nil
+}
+
+func publicHubs(hubs map[string]settings.Hub) map[string]HubSettings {
 	out := make(map[string]HubSettings, len(hubs))
 	for name, h := range hubs {
 		p := HubSettings{AllowAnonymous: h.AllowAnonymous, KeepAlive: h.KeepAlive}
@@ -90,7 +94,7 @@ func ReadHubs(r io.Reader) (map[string]HubSettings, error) {
 		}
 		out[name] = p
 	}
-	return out, nil
+	return out
 }
 
 func internalHubs(hubs map[string]HubSettings) map[string]settings.Hub {

@@ -75,6 +75,11 @@ type Options struct {
 	// second; while it is missing or invalid, which the journal reports, the previous
 	// settings remain in force. Default: no file.
 	HubsFile string
+	// Settings are those of Microsoft's emulator, from [ReadSettings]. Of them the
+	// server uses the hubs, each unless Hubs or HubsFile has it too, and reads the
+	// files again when they change, like HubsFile. The key and the address are for
+	// the caller to set. Default: none.
+	Settings *Settings
 	// Logger receives one record for each journal entry: rejections and failures as
 	// warnings that name the rule and the remedy, the rest as debug records.
 	// Default: nothing is logged.

@@ -88,7 +88,7 @@ func StartT(tb TB, o Options) *Server {
 // option breaks a rule or the address is in use. Call [Server.Close] to stop it.
 func Start(o Options) (*Server, error) {
 	o = o.withDefaults()
-	store, err := settings.New(internalHubs(o.Hubs), o.HubsFile)
+	store, err := settings.New(internalHubs(o.Hubs), o.HubsFile, o.Settings.internal())
 	if err != nil {
 		return nil, fmt.Errorf("emulator: %w", err)
 	}

@@ -37,6 +37,8 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	}
 	key := fs.String("key", emulator.DefaultAccessKey, "access key of the emulator")
 	hubs := fs.String("hubs", "", hubsUsage)
+	var set emulatorSettings
+	set.flags(fs)
 	var sec security
 	sec.flags(fs)
 	var ctl controlFlags
@@ -56,8 +58,12 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	if isSet(fs, "connection-string") || isSet(fs, "endpoint") {
 		return runDevTunnel(ctx, e, fs, &remote, devTunnel{listener: l, base: base, program: *program, log: log})
 	}
+	if err := set.apply(e, fs, addr, key, &sec); err != nil {
+		return err
+	}
+	log.more = func() map[string]emulator.HubSettings { return set.reread(e) }
 	options, err := sec.apply(emulator.Options{
-		Addr: *addr, AccessKey: *key, HubsFile: *hubs, Observe: log.entry,
+		Addr: *addr, AccessKey: *key, HubsFile: *hubs, Settings: set.read, Observe: log.entry,
 		Hubs: map[string]emulator.HubSettings{*hub: {EventHandlers: []emulator.EventHandler{allEvents(base + "/api/events")}}},
 	})
 	if err == nil {

@@ -27,12 +27,17 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	audience := fs.String("audience", "", "`audience` of the managed identity token that is sent to the event handler (default: no token)")
 	anonymous := fs.Bool("anonymous", false, "let clients connect to the hub without an access token")
 	hubs := fs.String("hubs", "", hubsUsage)
+	var set emulatorSettings
+	set.flags(fs)
 	var sec security
 	sec.flags(fs)
 	var ctl controlFlags
 	ctl.flags(fs)
 	if err := parseFlags(e, fs, args); err != nil {
 		return ignoreHelp(err)
+	}
+	if err := set.apply(e, fs, addr, key, &sec); err != nil {
+		return err
 	}
 	h := emulator.HubSettings{AllowAnonymous: *anonymous}
 	if *upstream != "" {
@@ -42,9 +47,13 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	} else if *audience != "" {
 		return usagef("-audience requires -upstream")
 	}
-	log := &lines{w: e.out, hub: *hub, hubsFile: *hubs}
+	byFlags := map[string]emulator.HubSettings{*hub: h}
+	if *upstream == "" && !*anonymous && set.has(*hub) {
+		byFlags = nil // the settings decide
+	}
+	log := &lines{w: e.out, hub: *hub, hubsFile: *hubs, more: func() map[string]emulator.HubSettings { return set.reread(e) }}
 	options, err := sec.apply(emulator.Options{
-		Addr: *addr, AccessKey: *key, Hubs: map[string]emulator.HubSettings{*hub: h}, HubsFile: *hubs, Observe: log.entry,
+		Addr: *addr, AccessKey: *key, Hubs: byFlags, HubsFile: *hubs, Settings: set.read, Observe: log.entry,
 	})
 	if err == nil {
 		options, err = ctl.apply(options)
@@ -62,10 +71,10 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 		return err
 	}
 	hint += publicKeyWarning(*addr, *key)
-	if *audience != "" || *hubs != "" {
+	if *audience != "" || *hubs != "" || set.file != "" {
 		hint = fmt.Sprintf("Managed identity, for event handlers that verify tokens:\n\n  authority host     %s\n  tenant %s, principal %s\n\n", srv.AuthorityHost(), emulator.TenantID, emulator.PrincipalID) + hint
 	}
-	log.printf("Web PubSub emulator on %s\n\n  connection string  %s\n  dashboard          %s\n\n%sPress Ctrl-C to stop.\n\n", srv.URL(), srv.ConnectionString(), srv.DashboardURL(), hint)
+	log.printf("Web PubSub emulator on %s (from %s)\n\n  connection string  %s\n  dashboard          %s\n\n%sPress Ctrl-C to stop.\n\n", srv.URL(), set.addrFrom, srv.ConnectionString(), srv.DashboardURL(), hint)
 	remove, err := ctl.ready(srv)
 	if err != nil {
 		return err
@@ -108,7 +117,8 @@ func explainListen(err error, flagName string) error {
 
 // lines prints the journal, one line for each entry.
 type lines struct {
-	hub, hubsFile string // settings of hubs: that of -hub, and those of the file
+	hub, hubsFile string                                 // settings of hubs: that of -hub, and those of the file
+	more          func() map[string]emulator.HubSettings // nil: no others
 
 	mu   sync.Mutex
 	w    io.Writer
@@ -138,24 +148,27 @@ func (l *lines) entry(e emulator.Entry) {
 	fmt.Fprintf(l.w, "%s  %s\n", at, printable(e.String()))
 }
 
-// configured reports whether a hub has settings. The file is read for each new
-// hub, since it can change.
+// configured reports whether a hub has settings. Files are read for each new hub,
+// since they can change.
 func (l *lines) configured(hub string) bool {
 	if strings.EqualFold(hub, l.hub) {
 		return true
 	}
-	f, err := os.Open(l.hubsFile)
-	if err != nil {
-		return false
+	var all []map[string]emulator.HubSettings
+	if f, err := os.Open(l.hubsFile); err == nil {
+		defer f.Close()
+		if hubs, err := emulator.ReadHubs(f); err == nil {
+			all = append(all, hubs)
+		}
 	}
-	defer f.Close()
-	hubs, err := emulator.ReadHubs(f)
-	if err != nil {
-		return false
+	if l.more != nil {
+		all = append(all, l.more())
 	}
-	for name := range hubs {
-		if strings.EqualFold(hub, name) {
-			return true
+	for _, hubs := range all {
+		for name := range hubs {
+			if strings.EqualFold(hub, name) {
+				return true
+			}
 		}
 	}
 	return false

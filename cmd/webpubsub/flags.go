@@ -109,6 +109,17 @@ func isSet(fs *flag.FlagSet, name string) bool {
 	return found
 }
 
+// givenBy returns what a flag was set by: itself, its environment variable, or "".
+func givenBy(e *env, fs *flag.FlagSet, name string) string {
+	if isSet(fs, name) {
+		return "-" + name
+	}
+	if v := envName(name); v != "" && e.getenv(v) != "" {
+		return v
+	}
+	return ""
+}
+
 // list is a flag that may be repeated.
 type list []string
 

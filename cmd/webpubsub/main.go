@@ -70,13 +70,15 @@ type env struct {
 	out    io.Writer
 	err    io.Writer
 	getenv func(string) string
+	// environ returns all variables, as os.Environ does.
+	environ func() []string
 	// inspect, if set, receives the flags of a command, which then does nothing.
 	inspect func(*flag.FlagSet)
 	newApp  func(webapp.Config) (*webapp.App, error) // the application of dev
 }
 
 func newEnv(in io.Reader, out, err io.Writer, getenv func(string) string) *env {
-	return &env{in: in, out: safeWriter{out}, err: safeWriter{err}, getenv: getenv, newApp: app.New}
+	return &env{in: in, out: safeWriter{out}, err: safeWriter{err}, getenv: getenv, environ: os.Environ, newApp: app.New}
 }
 
 // errUsage is matched by errors of the command line, which exit with status 2.

@@ -95,6 +95,7 @@ func testEnv(out, errOut io.Writer, vars []string) *env {
 		}
 		return ""
 	})
+	e.environ = func() []string { return vars }
 	e.newApp = testapp.New // whatever the application in package app is
 	return e
 }

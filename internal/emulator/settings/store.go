@@ -1,5 +1,5 @@
 // Package settings holds the settings of hubs: those given at the start, those
-// changed later, and those of a file that is read again when it changes.
+// changed later, and those of files that are read again when they change.
 package settings
 
 import (
@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -31,22 +32,32 @@ var defaultHub = &Hub{KeepAlive: defaultKeepAlive}
 // Store is the settings of all hubs by their lower-case names. Its lock is a
 // leaf. What it returns is not changed later.
 type Store struct {
-	mu       sync.RWMutex
-	initial  map[string]*Hub
-	set      map[string]*Hub
-	fromFile map[string]*Hub // before set
-	names    access.Names    // of the file
-	file     *file           // nil: none
+	mu        sync.RWMutex
+	initial   map[string]*Hub
+	set       map[string]*Hub
+	fromFile  map[string]*Hub // before set
+	names     access.Names    // of the file
+	file      *file           // nil: none
+	base      map[string]*Hub // after set
+	microsoft *microsoftFiles // of base; nil: none
 }
 
-// New returns the settings that are given and those of a file, if path is not
-// empty.
-func New(hubs map[string]Hub, path string) (*Store, error) {
+// New returns the settings that are given, those of a file, if path is not empty,
+// which come before them, and those of m, if it is not nil, which come after them.
+func New(hubs map[string]Hub, path string, m *Microsoft) (*Store, error) {
 	initial, err := normalize(hubs)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{initial: initial, set: maps.Clone(initial)}
+	if m != nil {
+		if s.base, err = normalize(m.Hubs); err != nil {
+			return nil, err
+		}
+		if m.sources.path != "" {
+			s.microsoft = &microsoftFiles{sources: m.sources, content: m.content}
+		}
+	}
 	if path == "" {
 		return s, nil
 	}
@@ -89,7 +100,7 @@ func (s *Store) Hub(name string) *Hub {
 	key := strings.ToLower(name)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, from := range []map[string]*Hub{s.fromFile, s.set} {
+	for _, from := range []map[string]*Hub{s.fromFile, s.set, s.base} {
 		if h := from[key]; h != nil {
 			return h
 		}
@@ -101,8 +112,8 @@ func (s *Store) Hub(name string) *Hub {
 func (s *Store) Names() map[string]bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	out := make(map[string]bool, len(s.set)+len(s.fromFile))
-	for _, from := range []map[string]*Hub{s.fromFile, s.set} {
+	out := make(map[string]bool, len(s.set)+len(s.fromFile)+len(s.base))
+	for _, from := range []map[string]*Hub{s.fromFile, s.set, s.base} {
 		for name := range from {
 			out[name] = true
 		}
@@ -142,24 +153,37 @@ func (s *Store) Allowed() access.Names {
 	return s.names
 }
 
-// Reload reads the file again. It returns its path if its settings have changed,
-// and an error, once for each reason, if it cannot be read; then what was read
-// before stays in force.
+// Reload reads the files again. It returns the path of one whose settings have
+// changed, and an error, once for each reason, if it cannot be read; then what was
+// read before stays in force. That also holds for a file that is removed: an editor
+// may do so before it writes the new one.
 func (s *Store) Reload() (path string, err error) {
-	if s.file == nil {
+	if s.file != nil {
+		if hubs, allowed, changed, err := s.file.read(); changed {
+			if err != nil {
+				return s.file.path, err
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.fromFile, s.names = hubs, allowed
+			return s.file.path, nil
+		}
+	}
+	if s.microsoft == nil {
 		return "", nil
 	}
-	hubs, allowed, changed, err := s.file.read()
-	if !changed {
+	path = s.microsoft.sources.path
+	hubs, changed, err := s.microsoft.read()
+	switch {
+	case !changed:
 		return "", nil
-	}
-	if err != nil {
-		return s.file.path, err
+	case err != nil:
+		return path, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fromFile, s.names = hubs, allowed
-	return s.file.path, nil
+	s.base = hubs
+	return path, nil
 }
 
 // file is a file of settings as it was last read.
@@ -192,6 +216,38 @@ func (f *file) read() (hubs map[string]*Hub, allowed access.Names, changed bool,
 		err = fmt.Errorf("%s: %w", f.path, err)
 	}
 	return hubs, allowed, true, err
+}
+
+// microsoftFiles are the files of settings of Microsoft's emulator as they were last
+// read.
+type microsoftFiles struct {
+	mu      sync.Mutex
+	sources sources
+	content []content
+	failure string // why they could not be read the last time
+}
+
+// read returns the hubs in the files and the environment, and false if nothing has
+// changed.
+func (f *microsoftFiles) read() (hubs map[string]*Hub, changed bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	files, err := f.sources.files()
+	if err != nil {
+		changed = err.Error() != f.failure
+		f.failure = err.Error()
+		return nil, changed, err
+	}
+	if f.failure == "" && slices.Equal(files, f.content) {
+		return nil, false, nil
+	}
+	f.content, f.failure = files, ""
+	m, err := f.sources.read(files)
+	if err != nil {
+		return nil, true, err
+	}
+	hubs, err = normalize(m.Hubs)
+	return hubs, true, err
 }
 
 // readBounded reads no more than is too large already.

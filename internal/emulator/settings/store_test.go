@@ -21,7 +21,7 @@ func TestPrecedence(t *testing.T) {
 		}
 	}
 	write(`{"hubs":{"chat":{"webSocketKeepAliveIntervalInSeconds":30}}}`)
-	s, err := settings.New(map[string]settings.Hub{"CHAT": {KeepAlive: time.Minute}, "other": {AllowAnonymous: true}}, path)
+	s, err := settings.New(map[string]settings.Hub{"CHAT": {KeepAlive: time.Minute}, "other": {AllowAnonymous: true}}, path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,11 +66,11 @@ func TestInvalidSettings(t *testing.T) {
 	for want, hubs := range map[string]map[string]settings.Hub{
 		"twice": {"a": {}, "A": {}}, "1 s to 120 s": {"a": {KeepAlive: time.Hour}}, "hub": {"1": {}},
 	} {
-		if _, err := settings.New(hubs, ""); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := settings.New(hubs, "", nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}
-	if _, err := settings.New(nil, filepath.Join(t.TempDir(), "none")); err == nil {
+	if _, err := settings.New(nil, filepath.Join(t.TempDir(), "none"), nil); err == nil {
 		t.Error("a missing file was accepted")
 	}
 }
