@@ -41,7 +41,7 @@ var emulatorRooms = map[string][]string{
 	"session":   {"broker", "events", "fault", "frame", "journal", "task", "transport"},
 	"endpoint":  {"access", "broker", "events", "fault", "frame", "journal", "session", "settings", "transport"},
 	"rest":      {"access", "broker", "filter", "journal", "transport"},
-	"control":   {"access", "broker", "endpoint", "events", "fault", "filter", "journal", "settings", "task", "transport"},
+	"control":   {"access", "broker", "endpoint", "events", "fault", "filter", "journal", "settings", "task", "transport", "tunnels"},
 }
 
 func TestPackageDependencies(t *testing.T) {

@@ -103,15 +103,7 @@ func (o *Options) publicAddress() (*url.URL, error) {
 func (s *Server) newControl(c control.Config) *control.API {
 	o := &s.opts
 	c.Context, c.Broker, c.Journal, c.Faults, c.Settings = s.ctx, s.broker, s.journal, s.faults, s.settings
-	c.Access, c.Tasks, c.Handlers = s.access, &s.tasks, &s.handlers
-	c.Tunnels = func(hub string) (n int) {
-		for _, t := range s.tunnels.Tunnels() {
-			if strings.EqualFold(t.Hub, hub) {
-				n++
-			}
-		}
-		return n
-	}
+	c.Access, c.Tasks, c.Handlers, c.Tunnels = s.access, &s.tasks, &s.handlers, s.tunnels
 	c.Token, c.ReadToken, c.Explicit = o.ControlToken, o.ControlReadToken, o.ControlToken != ""
 	c.URL, c.ConnectionString, c.AuthorityHost = s.url, s.ConnectionString(), s.AuthorityHost()
 	for _, l := range o.ControlLinks {

@@ -2,6 +2,7 @@ package interop_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/internal/test/testtool"
 	"example.com/webpubsub/service"
+	"example.com/webpubsub/tunnel"
 )
 
 // screenshotsEnv names a folder of this repository that gets pictures of the dashboard,
@@ -77,6 +79,8 @@ func TestDashboard(t *testing.T) {
 		switch what := lines.Text(); what {
 		case "fill":
 			fill(t, srv)
+		case "tunnel":
+			openTunnel(t, srv)
 		case "load":
 			load(t, srv)
 		case "restart":
@@ -137,6 +141,22 @@ func fill(t *testing.T, srv *emulator.Server) {
 		})
 	}
 	wg.Wait()
+}
+
+// openTunnel opens a tunnel, which ends when the page closes it.
+func openTunnel(t *testing.T, srv *emulator.Server) {
+	t.Helper()
+	tun, err := tunnel.NewFromConnectionString(srv.ConnectionString(), "chat", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- tun.Serve(t.Context(), http.NotFoundHandler()) }()
+	t.Cleanup(func() {
+		if err := <-done; !errors.Is(err, tunnel.ErrClosed) {
+			t.Errorf("the tunnel ended with %v", err)
+		}
+	})
 }
 
 // load sends two thousand messages.

@@ -127,6 +127,14 @@ try {
   await page.getByRole("cell", { name: "delay 1 ms" }).waitFor();
   await page.getByRole("button", { name: "Remove", exact: true }).click();
   await page.getByText("No fault is in force").waitFor();
+  await page.getByText("No tunnel of the hub is open").waitFor();
+  await ask("tunnel");
+  await page.getByLabel("Target of the new connection").fill("<b>");
+  await page.getByRole("button", { name: "Reconnect", exact: true }).click();
+  await page.getByRole("option", { name: "(target <b>)" }).waitFor({ state: "attached" });
+  await page.getByLabel(/^Tunnel/).selectOption({ index: 1 });
+  await page.getByRole("button", { name: "Close", exact: true }).click();
+  await page.getByText("No tunnel of the hub is open").waitFor();
 
   // Under load the page answers.
   await go("traffic");

@@ -24,6 +24,7 @@ import (
 	"example.com/webpubsub/internal/emulator/journal"
 	"example.com/webpubsub/internal/emulator/settings"
 	"example.com/webpubsub/internal/emulator/task"
+	"example.com/webpubsub/internal/emulator/tunnels"
 )
 
 // Path is the base path of the API.
@@ -50,8 +51,7 @@ type Config struct {
 	Events   *events.Dispatcher
 	Tasks    *task.Group
 	Handlers *Handlers
-	// Tunnels returns the number of open tunnels of a hub.
-	Tunnels func(hub string) int
+	Tunnels  *tunnels.Registry
 
 	// Token allows everything, ReadToken only reading; empty: there is none.
 	Token, ReadToken string

@@ -84,7 +84,7 @@ func (c *call) hubState(name string, calls map[string]*lastCall) hubState {
 	set := c.Settings.Hub(name)
 	s := hubState{
 		Name: name, Configured: c.Settings.Names()[name], Anonymous: set.AllowAnonymous,
-		Tunnels: c.Tunnels(name), EventHandlers: []handlerState{}, LastCall: calls[name],
+		Tunnels: len(c.tunnels(name)), EventHandlers: []handlerState{}, LastCall: calls[name],
 	}
 	for _, h := range set.EventHandlers {
 		s.EventHandlers = append(s.EventHandlers, c.Handlers.state(name, h))

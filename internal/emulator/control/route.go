@@ -46,6 +46,12 @@ func init() { // the operations refer to themselves through call.route
 		{method: "GET", pattern: "/users", serve: (*call).listUsers, query: paged("hub", "search")},
 		{method: "GET", pattern: "/hubs/{hub}/users/{userId}", serve: (*call).getUser},
 
+		{method: "GET", pattern: "/tunnels", serve: (*call).listTunnels, query: paged("hub")},
+		{method: "POST", pattern: "/hubs/{hub}/tunnels/reconnect", serve: (*call).reconnectTunnels},
+		{method: "POST", pattern: "/hubs/{hub}/tunnels/rebalance", serve: (*call).rebalanceTunnels},
+		{method: "POST", pattern: "/hubs/{hub}/tunnels/close", serve: (*call).closeTunnels},
+		{method: "POST", pattern: "/hubs/{hub}/tunnels/reset", serve: (*call).resetTunnels},
+
 		{method: "GET", pattern: "/journal", serve: (*call).listJournal, query: paged(append(entries, "order")...)},
 		{method: "GET", pattern: "/journal/export", serve: (*call).exportJournal, query: entries},
 		{method: "POST", pattern: "/journal/import", serve: (*call).importJournal},

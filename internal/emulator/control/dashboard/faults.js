@@ -73,16 +73,43 @@ export default function faults(signal) {
   const table = h('div', { className: 'scroll' }, h('table', {}, h('caption', { className: 'skip' }, 'Faults in force'), h('thead', {}, h('tr', {}, ['What happens', 'At', 'To', 'Applied', ''].map((t) => h('th', { scope: 'col' }, t || h('span', { className: 'skip' }, 'Actions'))))), body));
   const none = empty('No fault is in force. Inject one to see whether a client gets over it.');
   const removeAll = h('button', { type: 'button', onclick: attempt(async () => { await call('DELETE', '/faults'); await load(); }, 'Removed.') }, 'Remove all');
-  const now = (label, path, payload) => h('button', { type: 'button', className: 'danger', onclick: attempt(() => post(`/hubs/${encodeURIComponent(state.hub)}/${path}`, payload), (r) => `Applied to ${r.count} connections.`) }, label);
+  const now = (label, path, payload) => h('button', { type: 'button', className: 'danger', onclick: attempt(() => post(`/hubs/${encodeURIComponent(state.hub)}/${path}`, payload), (r) => `Connections: ${r.count}.`) }, label);
+
+  const target = h('input', { placeholder: 'optional' });
+  const tunnel = h('select');
+  const ofTunnel = (payload = {}) => ({ ...payload, ...(tunnel.value && { connectionId: tunnel.value }) });
+  const nowTunnels = (label, path, payload, danger) => h('button', { type: 'button', className: danger ? 'danger' : '', onclick: attempt(() => post(`/hubs/${encodeURIComponent(state.hub)}/tunnels/${path}`, ofTunnel(payload())), (r) => `Tunnels: ${r.count}.`) }, label);
+  const redirect = () => (target.value ? { target: target.value } : {});
+  const tunnelForm = h('div', { className: 'stack', hidden: true },
+    h('div', { className: 'row' }, field('Tunnel', tunnel, 'grow'), field('Target of the new connection', target, 'grow')),
+    h('div', { className: 'row' },
+      nowTunnels('Reconnect', 'reconnect', redirect), nowTunnels('Rebalance', 'rebalance', redirect),
+      nowTunnels('Close', 'close', () => ({ message: 'closed in the dashboard' }), true), nowTunnels('Reset the network', 'reset', () => ({}), true)));
+  const noTunnels = empty('No tunnel of the hub is open.', h('p', {}, 'An event handler with a URL such as tunnel:///api/events connects to the emulator by ', h('code', {}, 'webpubsub tunnel'), '.'));
+
+  async function loadTunnels() {
+    const { value } = await get('/tunnels', { hub: state.hub, limit: 200 });
+    const before = tunnel.value;
+    tunnel.replaceChildren(h('option', { value: '' }, 'all of the hub'), ...value.map((t) => h('option', { value: t.connectionId }, t.connectionId + (t.target ? ` (target ${t.target})` : ''))));
+    if (value.some((t) => t.connectionId === before)) tunnel.value = before;
+    tunnelForm.hidden = value.length === 0;
+    noTunnels.hidden = value.length > 0;
+  }
 
   let due;
-  on('entries', (list) => { if (list.some((e) => e.kind === 'fault')) due ??= setTimeout(() => { due = undefined; load().catch(() => {}); }, 300); }, signal);
+  on('entries', (list) => {
+    if (list.some((e) => e.kind === 'fault')) due ??= setTimeout(() => { due = undefined; load().catch(() => {}); }, 300);
+    if (list.some((e) => e.kind === 'tunnelOpened' || e.kind === 'tunnelClosed')) loadTunnels().catch(() => {});
+  }, signal);
+  on('hub', () => loadTunnels().catch(() => {}), signal);
   signal.addEventListener('abort', () => clearTimeout(due));
   fit();
   load().catch(() => {});
+  loadTunnels().catch(() => {});
   return [
     panel('Inject a fault', null, form),
     panel('Faults in force', removeAll, table, none),
     panel('Once, to all connections of the hub', null, h('div', { className: 'row' }, now('Reset the network', 'reset', {}), now('Close with 1001', 'close', { code: 1001, reason: 'going away' }))),
+    panel('Once, to tunnels of the hub', null, tunnelForm, noTunnels),
   ];
 }
