@@ -6,17 +6,23 @@ import (
 	"strings"
 )
 
-// curves draws the costs over the factors, both axes in powers of ten.
-func curves(costs map[string][]float64) string {
-	const width, height, left, bottom, top, right = 560, 320, 70, 45, 20, 130
-	least, most := math.Inf(1), 0.0
-	for _, c := range costs {
-		for _, v := range c {
-			least, most = min(least, v), max(most, v)
+type point struct{ x, y float64 }
+
+type curve struct {
+	name   string
+	points []point
+}
+
+// draw draws curves over factors, both axes in powers of ten.
+func draw(curves []curve) string {
+	const width, height, left, bottom, top, right = 640, 340, 50, 45, 20, 200
+	low, high, most := math.Inf(1), math.Inf(-1), 1.0
+	for _, c := range curves {
+		for _, p := range c.points {
+			low, high, most = min(low, math.Floor(math.Log10(p.y))), max(high, math.Ceil(math.Log10(p.y))), max(most, p.x)
 		}
 	}
-	low, high := math.Floor(math.Log10(least)), math.Ceil(math.Log10(most))
-	x := func(i int) float64 { return left + float64(i)*(width-left-right)/float64(len(factors)-1) }
+	x := func(v float64) float64 { return left + math.Log10(v)/math.Log10(most)*(width-left-right) }
 	y := func(v float64) float64 {
 		return height - bottom - (math.Log10(v)-low)/(high-low)*(height-bottom-top)
 	}
@@ -25,24 +31,28 @@ func curves(costs map[string][]float64) string {
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", width, height)
 	for p := low; p <= high; p++ {
 		v := math.Pow(10, p)
-		fmt.Fprintf(&b, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end" fill="#555">%g µs</text>`+"\n",
+		fmt.Fprintf(&b, `<line x1="%d" x2="%d" y1="%.1f" y2="%.1f" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end" fill="#555">%g</text>`+"\n",
 			left, width-right, y(v), y(v), left-8, y(v)+4, v)
 	}
-	for i, f := range factors {
-		fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle" fill="#555">%d×</text>`+"\n", x(i), height-bottom+20, f)
+	for v := 1.0; v <= most; v *= 10 {
+		fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle" fill="#555">%g×</text>`+"\n", x(v), height-bottom+20, v)
 	}
-	for i, g := range growths {
-		colour := []string{"#1f6feb", "#1a7f37", "#cf222e"}[i%3]
+	free := math.Inf(1) // above the name that was written last
+	for i, c := range curves {
+		color := []string{"#1f6feb", "#1a7f37", "#cf222e", "#8250df"}[i%4]
 		var points []string
-		for j, v := range costs[g.name] {
-			points = append(points, fmt.Sprintf("%.1f,%.1f", x(j), y(v)))
-			fmt.Fprintf(&b, `<circle cx="%.1f" cy="%.1f" r="3.5" fill="%s"/>`, x(j), y(v), colour)
+		for _, p := range c.points {
+			points = append(points, fmt.Sprintf("%.1f,%.1f", x(p.x), y(p.y)))
+			fmt.Fprintf(&b, `<circle cx="%.1f" cy="%.1f" r="3.5" fill="%s"/>`, x(p.x), y(p.y), color)
 		}
-		fmt.Fprintf(&b, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", strings.Join(points, " "), colour)
-		last := costs[g.name][len(costs[g.name])-1]
-		// The two flat curves end close together: their names must not overlap.
-		fmt.Fprintf(&b, `<text x="%d" y="%.1f" fill="%s">%s</text>`+"\n", width-right+10, y(last)+4+float64(i%2)*14, colour, g.name)
+		fmt.Fprintf(&b, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", strings.Join(points, " "), color)
+		at := y(c.points[len(c.points)-1].y) + 4
+		if math.Abs(at-free) < 14 { // names must not overlap
+			at = free + 15
+		}
+		free = at
+		fmt.Fprintf(&b, `<text x="%d" y="%.1f" fill="%s">%s</text>`+"\n", width-right+10, at, color, c.name)
 	}
-	fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="middle" fill="#555">how much there is of it</text>`+"\n</svg>\n", (left+width-right)/2, height-8)
+	fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="middle" fill="#555">how much there is of what grows</text>`+"\n</svg>\n", (left+width-right)/2, height-8)
 	return b.String()
 }

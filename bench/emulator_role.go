@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -38,10 +39,6 @@ func emulatorRole(args []string) error {
 // emulatorEndpoint is a subscriber's and publisher's view of the emulator, for
 // clients that join the groups as they connect.
 func emulatorEndpoint(ctx context.Context, connectionString, protocol string, groups ...string) (endpoint, error) {
-	cs, err := connstr.Parse(connectionString)
-	if err != nil {
-		return endpoint{}, err
-	}
 	c, err := service.NewClientFromConnectionString(connectionString, hubName, nil)
 	if err != nil {
 		return endpoint{}, err
@@ -55,17 +52,31 @@ func emulatorEndpoint(ctx context.Context, connectionString, protocol string, gr
 		e.subprotocol, e.welcome = protocol+".webpubsub.azure.v1", 1
 		e.acknowledge = protocol == "json.reliable"
 	}
-	target := cs.Endpoint + "/api/hubs/" + hubName + "/groups/" + groupName + "/:send"
+	e.publish, err = sendRequest(connectionString, "/groups/"+groupName, "")
+	return e, err
+}
+
+// sendRequest returns the request that sends a text by REST: to everybody, or to
+// what the path names.
+func sendRequest(connectionString, path, filter string) (func() *http.Request, error) {
+	cs, err := connstr.Parse(connectionString)
+	if err != nil {
+		return nil, err
+	}
+	target := cs.Endpoint + "/api/hubs/" + hubName + path + "/:send"
 	jwt, err := token.Sign(cs.AccessKey, token.Claims{Audience: target, Expires: time.Now().Add(time.Hour)})
 	if err != nil {
-		return endpoint{}, err
+		return nil, err
 	}
-	e.publish = func() *http.Request {
-		r := post(target + "?api-version=2024-12-01")
+	target += "?api-version=2024-12-01"
+	if filter != "" {
+		target += "&filter=" + url.QueryEscape(filter)
+	}
+	return func() *http.Request {
+		r := post(target)
 		r.Header.Set("Authorization", "Bearer "+jwt)
 		return r
-	}
-	return e, nil
+	}, nil
 }
 
 // post returns a request with the placeholder of a message as its body.

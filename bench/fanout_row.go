@@ -20,7 +20,8 @@ const (
 )
 
 // publishTo publishes as fast as the subscribers follow until the context ends
-// or d is over, and returns how many messages there were.
+// or d is over, and returns how many messages there were. first holds the last
+// number of each publisher.
 func publishTo(ctx context.Context, addr string, e endpoint, a *audience, first []int, d time.Duration) (int64, error) {
 	var sent atomic.Int64
 	before := a.received.Load()
@@ -62,9 +63,9 @@ func publishTo(ctx context.Context, addr string, e endpoint, a *audience, first 
 	}
 }
 
-// fanout measures one server with its subscribers.
-func fanout(ctx context.Context, s settings, p *process, addr string, e endpoint) (sample, error) {
-	a, ctx, err := gather(ctx, e, subscribers)
+// fanout measures one server with n subscribers.
+func fanout(ctx context.Context, s settings, p *process, addr string, e endpoint, n int) (sample, error) {
+	a, ctx, err := gather(ctx, e, n)
 	if err != nil {
 		return sample{}, err
 	}
@@ -72,7 +73,7 @@ func fanout(ctx context.Context, s settings, p *process, addr string, e endpoint
 	numbers := make([]int, publishers)
 	warm, err := publishTo(ctx, addr, e, a, numbers, s.duration/3)
 	if err == nil {
-		err = a.settled(ctx, warm*subscribers)
+		err = a.settled(ctx, warm*int64(n))
 	}
 	if err != nil {
 		return sample{}, err
@@ -85,9 +86,9 @@ func fanout(ctx context.Context, s settings, p *process, addr string, e endpoint
 		return sample{}, err
 	}
 	started := time.Now()
-	n, err := publishTo(ctx, addr, e, a, numbers, s.duration)
+	sent, err := publishTo(ctx, addr, e, a, numbers, s.duration)
 	if err == nil {
-		err = a.settled(ctx, (warm+n)*subscribers)
+		err = a.settled(ctx, (warm+sent)*int64(n))
 	}
 	elapsed := time.Since(started)
 	if err != nil {
@@ -97,13 +98,13 @@ func fanout(ctx context.Context, s settings, p *process, addr string, e endpoint
 	if err != nil {
 		return sample{}, err
 	}
-	deliveries := float64(n * subscribers)
+	deliveries := float64(sent * int64(n))
 	one := sample{value: deliveries / (after - cpu).Seconds(), rate: deliveries / elapsed.Seconds()}
 	one.p50, one.p99, one.max = percentiles(a.took())
 	return one, nil
 }
 
-func fanoutEmulator(protocol string) func(context.Context, settings) (sample, error) {
+func fanoutEmulator(protocol string, n int) func(context.Context, settings) (sample, error) {
 	return func(ctx context.Context, s settings) (sample, error) {
 		p, err := startRole(ctx, "emulator")
 		if err != nil {
@@ -118,7 +119,7 @@ func fanoutEmulator(protocol string) func(context.Context, settings) (sample, er
 		if err != nil {
 			return sample{}, err
 		}
-		return fanout(ctx, s, p, addr, e)
+		return fanout(ctx, s, p, addr, e, n)
 	}
 }
 
@@ -134,7 +135,7 @@ func hostOf(connectionString string) (string, error) {
 	return u.Host, nil
 }
 
-func fanoutCeiling(protocol string) func(context.Context, settings) (sample, error) {
+func fanoutCeiling(protocol string, n int) func(context.Context, settings) (sample, error) {
 	return func(ctx context.Context, s settings) (sample, error) {
 		p, err := startRole(ctx, "hub-ceiling", protocol)
 		if err != nil {
@@ -144,18 +145,18 @@ func fanoutCeiling(protocol string) func(context.Context, settings) (sample, err
 		return fanout(ctx, s, p, p.ready, endpoint{
 			url: "ws://" + p.ready + "/", welcome: 1, acknowledge: protocol == "json.reliable",
 			publish: func() *http.Request { return post("http://" + p.ready + "/") }, status: http.StatusAccepted,
-		})
+		}, n)
 	}
 }
 
-func fanoutCentrifuge(protocol string) func(context.Context, settings) (sample, error) {
+func fanoutCentrifuge(protocol string, n int) func(context.Context, settings) (sample, error) {
 	return func(ctx context.Context, s settings) (sample, error) {
 		p, err := startRole(ctx, "hub-centrifuge")
 		if err != nil {
 			return sample{}, err
 		}
 		defer p.stop()
-		return fanout(ctx, s, p, p.ready, centrifugeEndpoint(p.ready, protocol))
+		return fanout(ctx, s, p, p.ready, centrifugeEndpoint(p.ready, protocol), n)
 	}
 }
 
@@ -167,7 +168,7 @@ func fanoutRow(protocol string) row {
 		title: fmt.Sprintf("Fan-out to %d subscribers, %d bytes, %s", subscribers, payloadSize, title),
 		unit:  "deliveries per CPU second of the server",
 		contenders: []contender{
-			{ours, fanoutEmulator(protocol)}, {ceiling, fanoutCeiling(protocol)}, {peer, fanoutCentrifuge(protocol)},
+			{ours, fanoutEmulator(protocol, subscribers)}, {ceiling, fanoutCeiling(protocol, subscribers)}, {peer, fanoutCentrifuge(protocol, subscribers)},
 		},
 		targets: []target{
 			{text: "of the peer", a: ours, b: peer, field: value, goal: 1.3},

@@ -5,32 +5,44 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // growth is how one dimension of the emulator's state is multiplied while the
 // others stay.
 type growth struct {
-	name string
+	name    string
+	factors []int
 	// at returns the receivers of a send, the other connections, and how many
-	// groups each connection is in, for a factor of 1, 10 or 100.
+	// groups each connection is in.
 	at func(factor int) (receivers, others, groups int)
 }
 
 var growths = []growth{
-	{"connections", func(f int) (int, int, int) { return 10, 50*f - 10, 1 }},
-	{"groups", func(f int) (int, int, int) { return 10, 90, f }},
-	{"subscribers", func(f int) (int, int, int) { return 5 * f, 0, 1 }},
+	{"connections", []int{1, 10, 100, 400}, func(f int) (int, int, int) { return 10, min(50*f, mostConnections()) - 10, 1 }},
+	{"groups", []int{1, 10, 100}, func(f int) (int, int, int) { return 10, 90, f }},
+	{"subscribers", []int{1, 10, 100}, func(f int) (int, int, int) { return 5 * f, 0, 1 }},
 }
 
-var factors = []int{1, 10, 100}
+// mostConnections is 20,000, or fewer where the system allows fewer open files: the
+// emulator and the load generator need one each for a connection. Go programs raise
+// their limit to the hard one (ulimit -Hn) by themselves.
+func mostConnections() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 5000
+	}
+	return int(min(20_000, limit.Max-200))
+}
 
-// cost returns the emulator's CPU time for one send to a group.
-func (g growth) cost(ctx context.Context, s settings, factor int) (time.Duration, error) {
+// cost returns the emulator's CPU time for one send to a group, and its resident
+// memory for each of the other connections.
+func (g growth) cost(ctx context.Context, s settings, factor int) (send time.Duration, memory float64, err error) {
 	receivers, others, groups := g.at(factor)
 	p, err := startRole(ctx, "emulator")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer p.stop()
 	names := func(prefix string) []string {
@@ -43,25 +55,34 @@ func (g growth) cost(ctx context.Context, s settings, factor int) (time.Duration
 	if others > 0 {
 		e, err := emulatorEndpoint(ctx, p.ready, "json", append(names("other"), "elsewhere")...)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
+		}
+		empty, err := settledMemory(ctx, p)
+		if err != nil {
+			return 0, 0, err
 		}
 		idle, _, err := gather(ctx, e, others)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		defer idle.leave()
+		full, err := settledMemory(ctx, p)
+		if err != nil {
+			return 0, 0, err
+		}
+		memory = float64(full-empty) / float64(others)
 	}
 	e, err := emulatorEndpoint(ctx, p.ready, "json", append(names("own"), groupName)...)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	addr, err := hostOf(p.ready)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	a, ctx, err := gather(ctx, e, receivers)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer a.leave()
 	numbers := make([]int, publishers)
@@ -70,57 +91,69 @@ func (g growth) cost(ctx context.Context, s settings, factor int) (time.Duration
 		err = a.settled(ctx, warm*int64(receivers))
 	}
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	before, err := p.cpu()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	n, err := publishTo(ctx, addr, e, a, numbers, s.duration)
 	if err == nil {
 		err = a.settled(ctx, (warm+n)*int64(receivers))
 	}
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	after, err := p.cpu()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return (after - before) / time.Duration(n), nil
+	return (after - before) / time.Duration(n), memory, nil
 }
 
 const growthPicture = "growth.svg"
 
 var growthRow = row{
-	name: "growth", title: "Cost of a send to a group as the emulator fills",
+	name: "growth", title: "Cost of a send to a group, and memory, as the emulator fills",
 	extra: func(ctx context.Context, s settings) (string, error) {
-		costs := make(map[string][]float64)
+		var costs []curve
+		memory := curve{name: "memory of a connection (KiB)"}
 		var b strings.Builder
-		b.WriteString("| what grows | 1× | 10× | 100× |\n| --- | --- | --- | --- |\n")
+		b.WriteString("| what grows | receivers | connections | groups each | µs for a send: median (least – most) | KiB for a connection |\n| --- | --- | --- | --- | --- | --- |\n")
 		for _, g := range growths {
-			cells := []string{g.name}
-			for _, f := range factors {
-				var all []sample
+			cost := curve{name: "send: " + g.name + " (µs)"}
+			for _, f := range g.factors {
+				receivers, others, groups := g.at(f)
+				if s.quick && others > 5000 {
+					break
+				}
+				var all, kept []sample
 				for range s.rounds {
-					d, err := g.cost(ctx, s, f)
+					d, m, err := g.cost(ctx, s, f)
 					if err != nil {
 						return "", fmt.Errorf("%s at %d×: %w", g.name, f, err)
 					}
 					all = append(all, sample{value: float64(d.Nanoseconds()) / 1000})
+					kept = append(kept, sample{value: m / 1024})
 				}
 				mid, least, most := spread(all, value)
-				costs[g.name] = append(costs[g.name], mid)
-				receivers, others, groups := g.at(f)
-				cells = append(cells, fmt.Sprintf("%s µs (%s – %s): %d receivers, %d connections, %d groups each",
-					figure(mid), figure(least), figure(most), receivers, receivers+others, groups))
+				cost.points = append(cost.points, point{float64(f), mid})
+				cell := ""
+				if others >= 490 { // of fewer, other allocations are more than they need
+					m, _, _ := spread(kept, value)
+					cell = figure(m)
+					if g.name == "connections" {
+						memory.points = append(memory.points, point{float64(f), m})
+					}
+				}
+				fmt.Fprintf(&b, "| %s | %d | %d | %d | %s (%s – %s) | %s |\n", g.name, receivers, receivers+others, groups, figure(mid), figure(least), figure(most), cell)
 			}
-			fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
+			costs = append(costs, cost)
 		}
-		fmt.Fprintf(&b, "\nCPU time of the emulator for one send, median (least – most).\n\n![The cost of a send follows the receivers, not the connections or groups.](%s)\n", growthPicture)
+		fmt.Fprintf(&b, "\nCPU time of the emulator for one send, and its resident memory.\n\n![The cost of a send follows the receivers, not the connections or groups.](%s)\n", growthPicture)
 		if s.quick {
 			return b.String(), nil
 		}
-		return b.String(), os.WriteFile(growthPicture, []byte(curves(costs)), 0o644)
+		return b.String(), os.WriteFile(growthPicture, []byte(draw(append(costs, memory))), 0o644)
 	},
 }

@@ -25,7 +25,8 @@ var rows = []row{
 	clientRow("client-echo", "WebSocket client: publish with ack and receive, 16 in flight", "", measureEcho),
 	clientRow("client-receive", "WebSocket client: 50 clients receive, 200 messages per second each", receiveNote, measureReceive),
 	fanoutRow("raw"), fanoutRow("json"), fanoutRow("json.reliable"), fanoutRow("protobuf"),
-	memoryRow, growthRow, startRow,
+	restRow(1), restRow(20), crowdedRow, groupsRow, filterRow, joinRow, mqttRow,
+	hostedRow, memoryRow, growthRow, startRow,
 }
 
 func main() {
@@ -36,6 +37,10 @@ func main() {
 	quick := flag.Bool("quick", false, "one round of 300 ms: shows that the rows work, not how fast they are")
 	out := flag.String("o", "", "file for the results, for example RESULTS.md; standard output by default")
 	flag.Parse()
+	if os.Getenv(asFunctions) != "" {
+		functionApp()
+		return
+	}
 	if *role != "" {
 		runRole(*role, flag.Args())
 		return

@@ -10,19 +10,11 @@ import (
 )
 
 // idleMemory connects many clients that say nothing more, and returns the
-// growth of the server's resident memory per connection in KiB. The server
-// returns what it can to the system before each reading.
+// growth of the server's resident memory per connection in KiB.
 func idleMemory(ctx context.Context, s settings, p *process, e endpoint) (sample, error) {
 	n := 5000
 	if s.quick {
 		n = 200
-	}
-	read := func() (int, error) {
-		if err := p.ask("gc", nil); err != nil {
-			return 0, err
-		}
-		wait(ctx, 200*time.Millisecond)
-		return p.rss()
 	}
 	conns := make([]*websocket.Conn, n)
 	defer func() {
@@ -53,18 +45,27 @@ func idleMemory(ctx context.Context, s settings, p *process, e endpoint) (sample
 	if err := connect(0, n/50); err != nil { // what the first connections set up is not theirs
 		return sample{}, err
 	}
-	before, err := read()
+	before, err := settledMemory(ctx, p)
 	if err != nil {
 		return sample{}, err
 	}
 	if err := connect(n/50, n); err != nil {
 		return sample{}, err
 	}
-	after, err := read()
+	after, err := settledMemory(ctx, p)
 	if err != nil {
 		return sample{}, err
 	}
 	return sample{value: float64(after-before) / float64(n-n/50) / 1024}, nil
+}
+
+// settledMemory is the server's resident memory once it has returned what it can.
+func settledMemory(ctx context.Context, p *process) (int, error) {
+	if err := p.ask("gc", nil); err != nil {
+		return 0, err
+	}
+	wait(ctx, 200*time.Millisecond)
+	return p.rss()
 }
 
 var memoryRow = row{

@@ -24,6 +24,7 @@ type process struct {
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
 	lines *bufio.Reader
+	pid   int
 	ready string // what it said when it was ready: usually its address
 }
 
@@ -63,7 +64,7 @@ func start(_ context.Context, name string, cmd *exec.Cmd) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	p := &process{cmd: cmd, stdin: stdin, lines: bufio.NewReader(stdout)}
+	p := &process{cmd: cmd, stdin: stdin, lines: bufio.NewReader(stdout), pid: cmd.Process.Pid}
 	if p.ready, err = p.line(); err != nil {
 		p.stop()
 		return nil, fmt.Errorf("%s did not start: %w", name, err)
@@ -104,7 +105,7 @@ func (p *process) stop() {
 // cpu returns the CPU time that the process has used, user and system, of all
 // its threads, in the kernel's ticks of 10 ms.
 func (p *process) cpu() (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
 	if err != nil {
 		return 0, err
 	}
@@ -121,7 +122,7 @@ func (p *process) cpu() (time.Duration, error) {
 
 // rss returns the resident memory in bytes.
 func (p *process) rss() (int, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
 	if err != nil {
 		return 0, err
 	}

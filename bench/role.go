@@ -20,6 +20,7 @@ var roles = map[string]func(args []string) error{
 	"emulator":          emulatorRole,
 	"hub-ceiling":       bareHubRole,
 	"hub-centrifuge":    centrifugeRole,
+	"hub-mochi":         mochiRole,
 	"service-ours":      serviceOurs,
 	"client-ours":       clientOurs,
 	"client-ceiling":    clientCeiling,

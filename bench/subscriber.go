@@ -41,22 +41,34 @@ type audience struct {
 // gather connects n subscribers. The context that it returns ends with the first
 // that loses its connection or gets a wrong message.
 func gather(ctx context.Context, e endpoint, n int) (*audience, context.Context, error) {
-	ctx, fail := context.WithCancelCause(ctx)
-	a := &audience{fail: fail, conns: make([]*websocket.Conn, n), all: make([]*inspector, n)}
-	for i := range n {
+	a := new(audience)
+	ctx, err := a.gather(ctx, e, n)
+	if err != nil {
+		a.leave()
+		return nil, nil, err
+	}
+	return a, ctx, nil
+}
+
+// gather adds n subscribers.
+func (a *audience) gather(ctx context.Context, e endpoint, n int) (context.Context, error) {
+	if a.fail == nil {
+		ctx, a.fail = context.WithCancelCause(ctx)
+	}
+	for range n {
 		ws, err := e.dial(ctx)
 		if err != nil {
-			a.leave()
-			return nil, nil, fmt.Errorf("subscriber %d: %w", i, err)
+			return ctx, fmt.Errorf("subscriber %d: %w", len(a.conns), err)
 		}
-		a.conns[i], a.all[i] = ws, newInspector(&a.received)
+		i, in := len(a.conns), newInspector(&a.received)
+		a.conns, a.all = append(a.conns, ws), append(a.all, in)
 		a.wg.Go(func() {
-			if err := a.listen(ws, a.all[i], e.acknowledge); !a.leaving.Load() {
-				fail(fmt.Errorf("subscriber %d: %w", i, err))
+			if err := a.listen(ws, in, e.acknowledge); !a.leaving.Load() {
+				a.fail(fmt.Errorf("subscriber %d: %w", i, err))
 			}
 		})
 	}
-	return a, ctx, nil
+	return ctx, nil
 }
 
 func (e endpoint) dial(ctx context.Context) (*websocket.Conn, error) {
@@ -124,12 +136,12 @@ func (a *audience) listen(ws *websocket.Conn, in *inspector, acknowledge bool) e
 func (a *audience) leave() {
 	a.leaving.Store(true)
 	for _, ws := range a.conns {
-		if ws != nil {
-			_ = ws.Close()
-		}
+		_ = ws.Close()
 	}
 	a.wg.Wait()
-	a.fail(nil)
+	if a.fail != nil {
+		a.fail(nil)
+	}
 }
 
 // settled waits until every subscriber has n messages, and fails when one gets
