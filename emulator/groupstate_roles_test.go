@@ -1,13 +1,47 @@
 package emulator_test
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"example.com/webpubsub"
 	"example.com/webpubsub/emulator"
 )
+
+// The setting of the file follows the file.
+func TestGroupStateRolesInTheFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "hubs.json")
+		write := func(text string) {
+			t.Helper()
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(`{"requireGroupStateRoles": true}`)
+		srv := virtual(t, emulator.Options{HubsFile: path})
+		c, _ := dialJSON(t, srv, dialOptions{groups: []string{"g"}})
+		set := func(ack int, want emulator.EntryKind) {
+			t.Helper()
+			c.send(fmt.Sprintf(`{"type":"setGroupState","group":"g","ackId":%d,"state":{"k":"v"}}`, ack))
+			waitForCount(t, srv, want, 1)
+		}
+		set(1, emulator.EntryRejected)
+		write(`{"requireGroupStateRoles": false}`)
+		advance(2 * time.Second)
+		waitForCount(t, srv, emulator.EntryReloaded, 1)
+		set(2, emulator.EntryWarned)
+	})
+	_, err := emulator.ReadHubs(strings.NewReader("{\n\"requireGroupStateRoles\": \"yes\"}"))
+	if err == nil || !strings.Contains(err.Error(), "line 2: requireGroupStateRoles: string is not what belongs here: it takes true or false") {
+		t.Errorf("got %v", err)
+	}
+}
 
 // The emulator reported the roles of group state as unknown, and let every client
 // use group state, so that a missing role came to light in Azure at the earliest.

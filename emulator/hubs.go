@@ -53,6 +53,7 @@ type EventHandler struct {
 //	{
 //	  "allowedHosts": ["emulator.example"],
 //	  "allowedOrigins": ["https://app.example"],
+//	  "requireGroupStateRoles": true,
 //	  "hubs": {
 //	    "chat": {
 //	      "anonymousConnectPolicy": "allow",
@@ -71,8 +72,8 @@ type EventHandler struct {
 //	}
 //
 // Only urlTemplate is required; see [HubSettings] and [EventHandler] for the
-// defaults, and [Options] for allowedHosts and allowedOrigins, which are not part
-// of what ReadHubs returns. An unknown or repeated setting, or one that breaks a
+// defaults, and [Options] for allowedHosts, allowedOrigins and
+// requireGroupStateRoles, which are not part of what ReadHubs returns. An unknown or repeated setting, or one that breaks a
 // rule, is an error that names the line and the setting.
 func ReadHubs(r io.Reader) (map[string]HubSettings, error) {
 	hubs, _, err := settings.Read(r)

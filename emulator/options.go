@@ -70,8 +70,9 @@ type Options struct {
 	// Default: none.
 	Hubs map[string]HubSettings
 	// HubsFile names a file of hub settings in the form of [ReadHubs]. A hub in it
-	// replaces that hub in Hubs, and its allowedHosts and allowedOrigins are added to
-	// AllowHosts and AllowOrigins. The file is read again when it changes, within a
+	// replaces that hub in Hubs, its allowedHosts and allowedOrigins are added to
+	// AllowHosts and AllowOrigins, and its requireGroupStateRoles is the same as
+	// RequireGroupStateRoles. The file is read again when it changes, within a
 	// second; while it is missing or invalid, which the journal reports, the previous
 	// settings remain in force. Default: no file.
 	HubsFile string

@@ -188,9 +188,9 @@ func (s *Server) wire(allowed access.Names, public *url.URL) {
 	sessions := &session.Server{
 		Transport: s.transport, Tasks: &s.tasks, Journal: s.journal, Faults: s.faults,
 		RecoveryWindow: o.RecoveryWindow, MaxMessages: o.MaxPendingMessages, MaxBytes: o.MaxPendingBytes,
-		RequireGroupStateRoles: o.RequireGroupStateRoles,
 
-		KeepAlive: func(hub string) time.Duration { return s.settings.Hub(hub).KeepAlive },
+		KeepAlive:              func(hub string) time.Duration { return s.settings.Hub(hub).KeepAlive },
+		RequireGroupStateRoles: func() bool { return o.RequireGroupStateRoles || s.settings.RequireGroupStateRoles() },
 	}
 	s.endpoint = &endpoint.Endpoint{
 		Context: s.ctx, Broker: s.broker, Sessions: sessions, Events: dispatcher,

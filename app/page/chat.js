@@ -265,6 +265,8 @@ function leave(name) {
 
 // ---- screen ----
 
+// showGate asks for a name, or to sign in. Whether somebody has signed in, and the
+// readable name, is in the response of negotiate, so /.auth/me is not called.
 function showGate(error) {
   $('chat').hidden = true;
   $('gate').hidden = false;

@@ -7,14 +7,16 @@ import (
 	"path/filepath"
 	"strings"
 
+	"example.com/webpubsub"
 	"example.com/webpubsub/emulator"
 )
 
-// security are the flags of every command that runs an emulator.
+// security contains the flags that all commands that run an emulator share.
 type security struct {
 	tls            string
 	certificates   bool
 	entra          bool
+	groupState     bool
 	hosts, origins list
 }
 
@@ -22,6 +24,7 @@ func (s *security) flags(fs *flag.FlagSet) {
 	fs.StringVar(&s.tls, "tls", "", "serve https and wss, and write the generated CA certificate to `file`")
 	fs.BoolVar(&s.certificates, "request-client-certificates", false, "ask clients for a TLS certificate, which the connect event contains; requires -tls")
 	fs.BoolVar(&s.entra, "allow-unverified-entra", false, "accept unexpired Microsoft Entra tokens without verifying the signature (loopback only; insecure)")
+	fs.BoolVar(&s.groupState, "require-group-state-roles", false, "reject clients that use group state without the roles for it, "+webpubsub.RoleGetGroupState+" and "+webpubsub.RoleSetGroupState+", in place of a warning")
 	fs.Var(&s.hosts, "allow-host", "accept requests for this host `name`, besides localhost, the name in -addr and IP addresses; * for any; may be repeated")
 	fs.Var(&s.origins, "allow-origin", "let web pages of this `origin`, such as https://app.example, connect WebSockets, besides pages of this machine; * for any; may be repeated")
 }
@@ -33,6 +36,7 @@ func (s *security) apply(o emulator.Options) (emulator.Options, error) {
 	o.TLS = s.tls != ""
 	o.RequestClientCertificates = s.certificates
 	o.AllowUnverifiedEntra = s.entra
+	o.RequireGroupStateRoles = s.groupState
 	// Neither names nor origins hold a comma, so one variable can list several.
 	o.AllowHosts, o.AllowOrigins = s.hosts.split(), s.origins.split()
 	return o, nil

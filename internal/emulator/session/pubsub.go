@@ -306,7 +306,7 @@ func (s *PubSub) subscribeState(u wire.SubscribeGroupState, by *journal.Cause) {
 // lacks rejects what a client does with group state without a role, or warns once.
 // What the service does is not documented.
 func (s *PubSub) lacks(role, verb, group string, by *journal.Cause) *wire.Error {
-	if s.srv.RequireGroupStateRoles {
+	if s.srv.RequireGroupStateRoles() {
 		return forbidden(verb, group)
 	}
 	if !s.warned[role] {

@@ -66,7 +66,9 @@ func newRig(t *testing.T, handler func(name, body string) (int, string)) *rig {
 		Transport: transport.New(&r.tasks, 100, 16<<20),
 		Tasks:     &r.tasks, Journal: r.journal, Faults: fault.NewSet(ctx, func(fault.Fault, fault.Target) {}),
 		RecoveryWindow: 30 * time.Second, MaxMessages: 10, MaxBytes: 16 << 20,
-		KeepAlive:         func(string) time.Duration { return 20 * time.Second },
+		KeepAlive:              func(string) time.Duration { return 20 * time.Second },
+		RequireGroupStateRoles: func() bool { return false },
+
 		ReconnectionToken: func(id string) (string, error) { return id, nil },
 	}
 	server := &http.Server{Handler: http.HandlerFunc(r.serveClient)}

@@ -54,9 +54,9 @@ type Server struct {
 	MaxMessages, MaxBytes int
 	// KeepAlive returns the interval of WebSocket pings.
 	KeepAlive func(hub string) time.Duration
-	// RequireGroupStateRoles rejects what a client does with group state without the
-	// role for it. Otherwise the journal warns.
-	RequireGroupStateRoles bool
+	// RequireGroupStateRoles reports whether to reject what a client does with group
+	// state without the role for it. Otherwise the journal warns.
+	RequireGroupStateRoles func() bool
 	// ReconnectionToken returns the proof by which a client recovers.
 	ReconnectionToken func(connectionID string) (string, error)
 }

@@ -21,10 +21,16 @@ import (
 // maxFile is the largest file of settings in bytes.
 const maxFile = 1 << 20
 
-// Read reads settings of hubs, and the names that are accepted besides those of
-// this machine. The public ReadHubs documents the form.
-func Read(r io.Reader) (map[string]Hub, access.Names, error) {
-	fail := func(err error) (map[string]Hub, access.Names, error) { return nil, access.Names{}, err }
+// General is the settings in a file that apply to all hubs.
+type General struct {
+	Allowed                access.Names // accepted besides those of this machine
+	RequireGroupStateRoles bool
+}
+
+// Read reads settings of hubs, and those for all hubs. The public ReadHubs documents
+// the form.
+func Read(r io.Reader) (map[string]Hub, General, error) {
+	fail := func(err error) (map[string]Hub, General, error) { return nil, General{}, err }
 	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
 	if err != nil {
 		return fail(err)
@@ -40,11 +46,12 @@ func Read(r io.Reader) (map[string]Hub, access.Names, error) {
 		Hubs    map[string]json.RawMessage `json:"hubs"`
 		Hosts   []string                   `json:"allowedHosts"`
 		Origins []string                   `json:"allowedOrigins"`
+		Require bool                       `json:"requireGroupStateRoles"`
 	}
 	if err := f.decode("", data, &top); err != nil {
 		return fail(err)
 	}
-	a, err := f.names(top.Hosts, top.Origins)
+	allowed, err := f.names(top.Hosts, top.Origins)
 	if err != nil {
 		return fail(err)
 	}
@@ -63,7 +70,7 @@ func Read(r io.Reader) (map[string]Hub, access.Names, error) {
 	if _, err := normalize(hubs); err != nil {
 		return fail(err)
 	}
-	return hubs, a, nil
+	return hubs, General{allowed, top.Require}, nil
 }
 
 // reader reads one text of settings.
@@ -177,6 +184,8 @@ func kindName(k reflect.Kind) string {
 		return "a whole number"
 	case reflect.Slice:
 		return "a list"
+	case reflect.Bool:
+		return "true or false"
 	default:
 		return "an object"
 	}

@@ -36,7 +36,7 @@ type Store struct {
 	initial   map[string]*Hub
 	set       map[string]*Hub
 	fromFile  map[string]*Hub // before set
-	names     access.Names    // of the file
+	general   General         // of the file
 	file      *file           // nil: none
 	base      map[string]*Hub // after set
 	microsoft *microsoftFiles // of base; nil: none
@@ -62,7 +62,7 @@ func New(hubs map[string]Hub, path string, m *Microsoft) (*Store, error) {
 		return s, nil
 	}
 	s.file = &file{path: path}
-	if s.fromFile, s.names, _, err = s.file.read(); err != nil {
+	if s.fromFile, s.general, _, err = s.file.read(); err != nil {
 		return nil, fmt.Errorf("hub settings: %w", err)
 	}
 	return s, nil
@@ -150,7 +150,15 @@ func (s *Store) Reset() {
 func (s *Store) Allowed() access.Names {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.names
+	return s.general.Allowed
+}
+
+// RequireGroupStateRoles reports whether the file has clients need the roles of group
+// state.
+func (s *Store) RequireGroupStateRoles() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.general.RequireGroupStateRoles
 }
 
 // Reload reads the files again. It returns the path of one whose settings have
@@ -159,13 +167,13 @@ func (s *Store) Allowed() access.Names {
 // may do so before it writes the new one.
 func (s *Store) Reload() (path string, err error) {
 	if s.file != nil {
-		if hubs, allowed, changed, err := s.file.read(); changed {
+		if hubs, general, changed, err := s.file.read(); changed {
 			if err != nil {
 				return s.file.path, err
 			}
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.fromFile, s.names = hubs, allowed
+			s.fromFile, s.general = hubs, general
 			return s.file.path, nil
 		}
 	}
@@ -195,27 +203,27 @@ type file struct {
 }
 
 // read returns the settings in the file, and false if nothing has changed.
-func (f *file) read() (hubs map[string]*Hub, allowed access.Names, changed bool, err error) {
+func (f *file) read() (hubs map[string]*Hub, general General, changed bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	content, err := readBounded(f.path)
 	if err != nil {
 		changed = err.Error() != f.failure
 		f.failure = err.Error()
-		return nil, allowed, changed, err
+		return nil, General{}, changed, err
 	}
 	if f.failure == "" && f.content != nil && bytes.Equal(content, f.content) {
-		return nil, allowed, false, nil
+		return nil, General{}, false, nil
 	}
 	f.content, f.failure = content, ""
-	read, allowed, err := Read(bytes.NewReader(content))
+	read, general, err := Read(bytes.NewReader(content))
 	if err == nil {
 		hubs, err = normalize(read)
 	}
 	if err != nil {
 		err = fmt.Errorf("%s: %w", f.path, err)
 	}
-	return hubs, allowed, true, err
+	return hubs, general, true, err
 }
 
 // microsoftFiles are the files of settings of Microsoft's emulator as they were last
