@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"example.com/webpubsub/emulator"
 )
 
-// runVersion prints the version of the module and the commit that the command was
-// built from, as far as the Go command has recorded them.
+// runVersion prints the version of the release or of the module, and the commit that
+// the command was built from, as far as the Go command has recorded them.
 func runVersion(_ context.Context, e *env, args []string) error {
 	fs := flag.NewFlagSet("version", flag.ContinueOnError)
 	output := choiceFlag(fs, "o", "output format", "text", "json")
@@ -22,9 +24,8 @@ func runVersion(_ context.Context, e *env, args []string) error {
 		Modified bool   `json:"modified,omitempty"` // the checkout had other changes
 		Go       string `json:"go"`
 		Platform string `json:"platform"`
-	}{Version: "(unknown)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	}{Version: emulator.Version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if info, ok := debug.ReadBuildInfo(); ok {
-		v.Version = info.Main.Version
 		for _, s := range info.Settings {
 			switch s.Key {
 			case "vcs.revision":

@@ -6,9 +6,16 @@ import (
 	"strings"
 )
 
-// Version returns the version of the module as the Go command recorded it, or
-// "(unknown)".
+// version is the version of a release. The linker sets it, as .goreleaser.yaml and
+// Dockerfile say, since the Go command knows none in a source tree without a tag.
+var version string
+
+// Version returns the version of the release, the version of the module as the Go
+// command recorded it, or "(unknown)".
 func Version() string {
+	if version != "" {
+		return version
+	}
 	b, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "(unknown)"
