@@ -28,6 +28,7 @@ var emulatorRooms = map[string][]string{
 	"task":      {},
 	"journal":   {},
 	"fault":     {},
+	"network":   {},
 	"memnet":    {},
 	"filter":    {},
 	"entra":     {},
@@ -36,12 +37,12 @@ var emulatorRooms = map[string][]string{
 	"frame":     {},
 	"settings":  {"access"},
 	"broker":    {"frame", "journal"},
-	"transport": {"frame", "task"},
+	"transport": {"frame", "network", "task"},
 	"events":    {"broker", "journal", "task"},
 	"session":   {"broker", "events", "fault", "frame", "journal", "task", "transport"},
 	"endpoint":  {"access", "broker", "events", "fault", "frame", "journal", "session", "settings", "transport"},
 	"rest":      {"access", "broker", "filter", "journal", "transport"},
-	"control":   {"access", "broker", "endpoint", "events", "fault", "filter", "journal", "settings", "task", "transport", "tunnels"},
+	"control":   {"access", "broker", "endpoint", "events", "fault", "filter", "journal", "network", "settings", "task", "transport", "tunnels"},
 }
 
 func TestPackageDependencies(t *testing.T) {

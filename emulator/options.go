@@ -135,6 +135,9 @@ type Options struct {
 	// acknowledged a message in the last 10 seconds, up to MaxPendingBytes.
 	// Default: 1,000 messages and 16 MiB, as in the service.
 	MaxPendingMessages, MaxPendingBytes int
+	// NetworkConditions are simulated from the start. [Server.SetNetworkConditions]
+	// changes them later. Default: nothing is delayed.
+	NetworkConditions NetworkConditions
 	// Transport carries the events to the event handlers, for example to a handler
 	// in the same process in a bubble of testing/synctest. Default: the network.
 	Transport http.RoundTripper

@@ -20,6 +20,7 @@ import (
 	"example.com/webpubsub/internal/emulator/events"
 	"example.com/webpubsub/internal/emulator/fault"
 	"example.com/webpubsub/internal/emulator/journal"
+	"example.com/webpubsub/internal/emulator/network"
 	"example.com/webpubsub/internal/emulator/rest"
 	"example.com/webpubsub/internal/emulator/session"
 	"example.com/webpubsub/internal/emulator/settings"
@@ -43,6 +44,7 @@ type Server struct {
 	tasks     task.Group
 	journal   *journal.Journal
 	faults    *fault.Set
+	network   *network.Simulator
 	settings  *settings.Store
 	broker    *broker.Broker
 	transport *transport.Transport
@@ -99,6 +101,9 @@ func Start(o Options) (*Server, error) {
 	public, err := o.publicAddress()
 	if err == nil {
 		err = o.checkControl()
+	}
+	if err == nil {
+		err = network.Conditions(o.NetworkConditions).Check()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("emulator: %w", err)
@@ -158,8 +163,9 @@ func (s *Server) wire(allowed access.Names, public *url.URL) {
 	s.faults = fault.NewSet(s.ctx, func(f fault.Fault, t fault.Target) {
 		s.journal.Add(journal.Entry{Kind: journal.Fault, Hub: t.Hub, UserID: t.UserID, ConnectionID: t.ConnectionID, Name: f.String()})
 	})
+	s.network = network.New(network.Conditions(o.NetworkConditions))
 	s.broker = broker.New(s.journal)
-	s.transport = transport.New(&s.tasks, o.MaxPendingMessages, o.MaxPendingBytes)
+	s.transport = transport.New(&s.tasks, s.network, o.MaxPendingMessages, o.MaxPendingBytes)
 	s.access = &access.Policy{
 		Host: s.host, Public: public, Keys: o.keys(), AllowUnverifiedEntra: o.AllowUnverifiedEntra,
 		Allowed: allowed, File: s.settings.Allowed,
@@ -172,11 +178,13 @@ func (s *Server) wire(allowed access.Names, public *url.URL) {
 	}
 	s.wireTunnels()
 	s.upstream = upstream.New(upstream.Options{
-		Client:         &http.Client{Transport: events.NewTransport(s.outbound)},
-		Origin:         strings.Trim(hostname, "[]"),
-		Keys:           o.keys(),
-		Token:          s.identity.Token,
-		Tunnel:         func(hub string) http.RoundTripper { return events.NewTransport(s.tunnels.Transport(hub)) },
+		Client: &http.Client{Transport: events.NewTransport(s.outbound, s.network.HandlerLatency)},
+		Origin: strings.Trim(hostname, "[]"),
+		Keys:   o.keys(),
+		Token:  s.identity.Token,
+		Tunnel: func(hub string) http.RoundTripper {
+			return events.NewTransport(s.tunnels.Transport(hub), s.network.HandlerLatency)
+		},
 		SignatureLines: o.SeparateSignatureHeaders,
 		Observe:        s.attempted,
 	})

@@ -43,6 +43,8 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	sec.flags(fs)
 	var ctl controlFlags
 	ctl.flags(fs)
+	var sim simulation
+	sim.flags(fs)
 	if err := parseFlags(e, fs, args); err != nil {
 		return ignoreHelp(err)
 	}
@@ -67,7 +69,7 @@ func runDev(ctx context.Context, e *env, args []string) error {
 		Hubs: map[string]emulator.HubSettings{*hub: {EventHandlers: []emulator.EventHandler{allEvents(base + "/api/events")}}},
 	})
 	if err == nil {
-		options, err = ctl.apply(options)
+		options, err = ctl.apply(sim.apply(options))
 	}
 	if err != nil {
 		return err
@@ -85,7 +87,7 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	hint += publicKeyWarning(*addr, *key)
+	hint += sim.hint() + publicKeyWarning(*addr, *key)
 
 	var handler http.Handler
 	ended := make(chan error, 2) // the server's end, and the program's

@@ -33,6 +33,8 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	sec.flags(fs)
 	var ctl controlFlags
 	ctl.flags(fs)
+	var sim simulation
+	sim.flags(fs)
 	if err := parseFlags(e, fs, args); err != nil {
 		return ignoreHelp(err)
 	}
@@ -56,7 +58,7 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 		Addr: *addr, AccessKey: *key, Hubs: byFlags, HubsFile: *hubs, Settings: set.read, Observe: log.entry,
 	})
 	if err == nil {
-		options, err = ctl.apply(options)
+		options, err = ctl.apply(sim.apply(options))
 	}
 	if err != nil {
 		return err
@@ -70,7 +72,7 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	if err != nil {
 		return err
 	}
-	hint += publicKeyWarning(*addr, *key)
+	hint += sim.hint() + publicKeyWarning(*addr, *key)
 	if *audience != "" || *hubs != "" || set.file != "" {
 		hint = fmt.Sprintf("Managed identity, for event handlers that verify tokens:\n\n  authority host     %s\n  tenant %s, principal %s\n\n", srv.AuthorityHost(), emulator.TenantID, emulator.PrincipalID) + hint
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -81,6 +83,8 @@ func TestEmulatorFlagsExplainThemselves(t *testing.T) {
 	}{
 		{"line 2: hubs.chat.handlers: there is no such setting", []string{"-hubs", broken}},
 		{"no such file", []string{"-hubs", broken + "x"}},
+		{"Jitter is 2m0s: 0 to 1m0s are allowed", []string{"-jitter", "2m"}},
+		{`invalid value "fast" for flag -latency`, []string{"-latency", "fast"}},
 		{"-audience requires -upstream", []string{"-audience", "api://a"}},
 	} {
 		if _, _, err := call(t, nil, append([]string{"emulator", "-addr", "localhost:0"}, tt.args...)...); err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -121,5 +125,46 @@ func TestWarnsAboutPublicDefaultKey(t *testing.T) {
 		if got := publicKeyWarning(tt.addr, tt.key); strings.Contains(got, "-key") != tt.want {
 			t.Errorf("%s with %s: %q", tt.addr, tt.key, got)
 		}
+	}
+}
+
+// The flags are in force, and are printed.
+func TestEmulatorSimulatesANetwork(t *testing.T) {
+	log := &testlog.Buffer{}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	ready := filepath.Join(t.TempDir(), "ready.json")
+	go func() {
+		ended <- dispatch(ctx, testEnv(log, log, []string{"WEBPUBSUB_HANDLER_LATENCY=3ms"}), []string{
+			"emulator", "-addr", "localhost:0", "-latency", "1ms", "-jitter", "2ms", "-bandwidth", "100000", "-ready-file", ready,
+		})
+	}()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("ended with %v", err)
+		}
+	}()
+	var r readiness
+	waitFor(t, func() bool {
+		data, err := os.ReadFile(ready)
+		return err == nil && json.Unmarshal(data, &r) == nil
+	}, "the ready file")
+	if want := "Simulated network: latency 1ms, jitter 2ms, 100000 bytes per second, 3ms to event handlers.\n"; !strings.Contains(log.String(), want) {
+		t.Errorf("printed\n%s", log)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.ControlURL+"/network", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+r.ControlToken)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil || strings.TrimSpace(string(body)) != `{"latencyMs":1,"jitterMs":2,"bandwidth":100000,"handlerLatencyMs":3}` {
+		t.Errorf("%s, %v", body, err)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"example.com/webpubsub/internal/emulator/events"
 	"example.com/webpubsub/internal/emulator/fault"
 	"example.com/webpubsub/internal/emulator/journal"
+	"example.com/webpubsub/internal/emulator/network"
 	"example.com/webpubsub/internal/emulator/settings"
 	"example.com/webpubsub/internal/emulator/task"
 	"example.com/webpubsub/internal/emulator/tunnels"
@@ -46,6 +47,7 @@ type Config struct {
 	Broker   *broker.Broker
 	Journal  *journal.Journal
 	Faults   *fault.Set
+	Network  *network.Simulator
 	Settings *settings.Store
 	Access   *access.Policy
 	Events   *events.Dispatcher

@@ -134,6 +134,7 @@ func (c *call) reset() error {
 		return err
 	}
 	c.removeAllFaults() // which may hold up what follows
+	c.Network.Reset()
 	ended := 0
 	for _, conn := range c.Broker.Conns() {
 		conn.Session.CloseByServer("the emulator was reset", nil)

@@ -64,6 +64,9 @@ func init() { // the operations refer to themselves through call.route
 		{method: "GET", pattern: "/faults/{id}", serve: (*call).getFault},
 		{method: "DELETE", pattern: "/faults/{id}", serve: (*call).removeFault},
 
+		{method: "GET", pattern: "/network", serve: (*call).getNetwork},
+		{method: "PUT", pattern: "/network", serve: (*call).putNetwork},
+
 		{method: "POST", pattern: "/tokens", serve: (*call).createToken, silent: true},
 		{method: "POST", pattern: "/tokens/rest", serve: (*call).createRESTToken, silent: true},
 	}

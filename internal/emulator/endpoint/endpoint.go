@@ -88,6 +88,7 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, by *journal.Cau
 	case !websocket.IsWebSocketUpgrade(r):
 		return name, &rejection{status: http.StatusBadRequest, body: "The client endpoint takes WebSocket requests only.", why: "not a WebSocket handshake: connect with a WebSocket client; REST calls go to /api/hubs/{hub}"}
 	}
+	e.Sessions.Transport.Arrive(r.Context(), e.Context)
 	if reject := checkHandshake(w, r); reject != nil {
 		return name, reject
 	}

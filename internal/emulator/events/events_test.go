@@ -65,7 +65,7 @@ func start(t *testing.T, serve func(name string) (int, string)) (*events.Source,
 	j := journal.New(slog.New(slog.DiscardHandler), nil)
 	var tasks task.Group
 	ctx, cancel := context.WithCancel(t.Context())
-	u := upstream.New(upstream.Options{Client: &http.Client{Transport: events.NewTransport(b)}, Keys: []string{"key"}})
+	u := upstream.New(upstream.Options{Client: &http.Client{Transport: events.NewTransport(b, func() time.Duration { return 0 })}, Keys: []string{"key"}})
 	handlers := []upstream.Handler{{URL: "http://handler.test/", UserEvents: "*", SystemEvents: []string{"connect", "connected", "disconnected"}, GroupEvents: []string{"joined"}}}
 	d := &events.Dispatcher{
 		Context: ctx, Upstream: u, Journal: j, Tasks: &tasks, MaxNotifications: 3,

@@ -21,13 +21,42 @@ func withSent(ctx context.Context, sent func()) context.Context {
 
 // NewTransport returns base with the announcement of sent requests that the order
 // of events needs. A base that is not an [http.Transport], such as a handler in
-// the same process, counts as having the request when it is called.
-func NewTransport(base http.RoundTripper) http.RoundTripper { return recorder{announcer{base}} }
+// the same process, counts as having the request when it is called. latency returns
+// how long a request is on its way.
+func NewTransport(base http.RoundTripper, latency func() time.Duration) http.RoundTripper {
+	return recorder{announcer{base, latency}}
+}
 
-type announcer struct{ base http.RoundTripper }
+type announcer struct {
+	base    http.RoundTripper
+	latency func() time.Duration
+}
+
+// travel waits as long as the request is on its way.
+func travel(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
 
 func (a announcer) RoundTrip(r *http.Request) (*http.Response, error) {
 	sent, ok := r.Context().Value(sentKey{}).(func())
+	if d := a.latency(); d > 0 {
+		if ok {
+			time.AfterFunc(grace, sent) // the next event is on its way at the same time
+		}
+		if err := travel(r.Context(), d); err != nil {
+			if r.Body != nil {
+				_ = r.Body.Close()
+			}
+			return nil, err
+		}
+	}
 	if !ok || r.Method != http.MethodPost { // a validation precedes the event
 		return a.base.RoundTrip(r)
 	}

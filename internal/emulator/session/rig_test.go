@@ -19,6 +19,7 @@ import (
 	"example.com/webpubsub/internal/emulator/fault"
 	"example.com/webpubsub/internal/emulator/journal"
 	"example.com/webpubsub/internal/emulator/memnet"
+	"example.com/webpubsub/internal/emulator/network"
 	"example.com/webpubsub/internal/emulator/session"
 	"example.com/webpubsub/internal/emulator/task"
 	"example.com/webpubsub/internal/emulator/transport"
@@ -50,7 +51,7 @@ func newRig(t *testing.T, handler func(name, body string) (int, string)) *rig {
 	r.journal = journal.New(slog.New(slog.DiscardHandler), nil)
 	r.hub = broker.New(r.journal).Hub("chat")
 	dispatcher := upstream.New(upstream.Options{
-		Client:  &http.Client{Transport: events.NewTransport(roundTripper(r.serveEvent))},
+		Client:  &http.Client{Transport: events.NewTransport(roundTripper(r.serveEvent), func() time.Duration { return 0 })},
 		Keys:    []string{"key"},
 		Observe: func(ctx context.Context, a upstream.Attempt) { events.JournalAttempt(ctx, r.journal, a) },
 	})
@@ -63,7 +64,7 @@ func newRig(t *testing.T, handler func(name, body string) (int, string)) *rig {
 		Handlers: func(string) []upstream.Handler { return handlers },
 	}
 	r.srv = &session.Server{
-		Transport: transport.New(&r.tasks, 100, 16<<20),
+		Transport: transport.New(&r.tasks, network.New(network.Conditions{}), 100, 16<<20),
 		Tasks:     &r.tasks, Journal: r.journal, Faults: fault.NewSet(ctx, func(fault.Fault, fault.Target) {}),
 		RecoveryWindow: 30 * time.Second, MaxMessages: 10, MaxBytes: 16 << 20,
 		KeepAlive:              func(string) time.Duration { return 20 * time.Second },

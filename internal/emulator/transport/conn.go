@@ -15,14 +15,36 @@ import (
 // control frames.
 type conn struct {
 	net.Conn
+	t *Transport
 	// writing is held for the length of a write. It is a channel because synctest
 	// considers a goroutine that waits for a mutex to be running.
 	writing  chan struct{}
 	progress atomic.Bool // something was written since the last ping
 	tail     [7]byte     // the newest bytes that were read
+
+	shaper                      atomic.Pointer[shaper] // nil until there are network conditions
+	readDeadline, writeDeadline deadline
 }
 
-func newConn() *conn { return &conn{writing: make(chan struct{}, 1)} }
+func newConn(t *Transport) *conn { return &conn{t: t, writing: make(chan struct{}, 1)} }
+
+// deadline is a time that several goroutines use, in nanoseconds. Zero: none.
+type deadline struct{ at atomic.Int64 }
+
+func (d *deadline) set(t time.Time) {
+	if t.IsZero() {
+		d.at.Store(0)
+		return
+	}
+	d.at.Store(t.UnixNano())
+}
+
+func (d *deadline) get() time.Time {
+	if at := d.at.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
 
 // hijacker makes gorilla/websocket use a conn.
 type hijacker struct {
@@ -46,11 +68,28 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func (c *conn) NetConn() net.Conn { return c.Conn }
 
 // CloseWrite ends the sending side if the connection has two sides.
-func (c *conn) CloseWrite() error { return closeWrite(c.Conn) }
+func (c *conn) CloseWrite() error {
+	if s := c.shaper.Load(); s != nil && s.closeWrite() {
+		return nil
+	}
+	return closeWrite(c.Conn)
+}
+
+// Close closes the connection. What was written arrives before.
+func (c *conn) Close() error {
+	if s := c.shaper.Load(); s != nil {
+		s.close()
+		return nil
+	}
+	return c.Conn.Close()
+}
 
 // reset closes the connection as a failing network does: what is on its way is
 // lost. It closes below TLS, which would send an alert.
 func (c *conn) reset() {
+	if s := c.shaper.Load(); s != nil {
+		s.abandon()
+	}
 	n := c.Conn
 	for above, ok := n.(interface{ NetConn() net.Conn }); ok; above, ok = n.(interface{ NetConn() net.Conn }) {
 		n = above.NetConn()
@@ -62,7 +101,7 @@ func (c *conn) reset() {
 }
 
 func (c *conn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
+	n, err := c.read(b)
 	if k := len(c.tail); n >= k {
 		copy(c.tail[:], b[n-k:n])
 	} else if n > 0 {
@@ -70,6 +109,45 @@ func (c *conn) Read(b []byte) (int, error) {
 		copy(c.tail[k-n:], b[:n])
 	}
 	return n, err
+}
+
+func (c *conn) read(b []byte) (int, error) {
+	s := c.shaper.Load()
+	if s == nil && c.t.network.Links() != nil {
+		s = c.shape()
+	}
+	for {
+		if s != nil {
+			if n, err, direct := s.read(b); !direct {
+				return n, err
+			}
+		}
+		n, err := c.Conn.Read(b)
+		conditions := c.t.network.Links()
+		if conditions == nil {
+			return n, err
+		}
+		// There were none when the read began.
+		s = c.shape()
+		s.arrived(conditions, b[:n], nil)
+		if err != nil {
+			s.arrived(conditions, nil, err)
+		}
+	}
+}
+
+// SetReadDeadline bounds the reads.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.readDeadline.set(t)
+	if s := c.shaper.Load(); s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.changed.Broadcast()
+		if s.reading {
+			return nil
+		}
+	}
+	return c.Conn.SetReadDeadline(t)
 }
 
 // shortClose reports whether the last that was read is a close frame with a
@@ -94,15 +172,32 @@ func (c *conn) Write(b []byte) (n int, err error) {
 	}
 	defer func() { <-c.writing }()
 	for n < len(b) && err == nil {
-		const part = 64 << 10
 		var k int
-		k, err = c.Conn.Write(b[n:min(len(b), n+part)])
+		k, err = c.write(b[n:])
 		n += k
 		if k > 0 {
 			c.progress.Store(true)
 		}
 	}
 	return n, err
+}
+
+// write writes a part of b, or sends it on its way if there are network conditions.
+func (c *conn) write(b []byte) (int, error) {
+	conditions, s := c.t.network.Links(), c.shaper.Load()
+	if conditions != nil && s == nil {
+		s = c.shape()
+	}
+	b = b[:min(len(b), partSize(conditions))]
+	if s != nil {
+		if direct, err := s.write(conditions, b); !direct {
+			if err != nil {
+				return 0, err
+			}
+			return len(b), nil
+		}
+	}
+	return c.Conn.Write(b)
 }
 
 // SetWriteDeadline does nothing: the deadlines of gorilla/websocket, which are
@@ -113,4 +208,14 @@ func (c *conn) SetWriteDeadline(time.Time) error { return nil }
 // deadline itself.
 type batchConn struct{ *conn }
 
-func (c batchConn) SetWriteDeadline(t time.Time) error { return c.Conn.SetWriteDeadline(t) }
+func (c batchConn) SetWriteDeadline(t time.Time) error {
+	c.writeDeadline.set(t)
+	if s := c.shaper.Load(); s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.writing {
+			return nil
+		}
+	}
+	return c.Conn.SetWriteDeadline(t)
+}

@@ -52,7 +52,7 @@ type Item struct {
 // NewLink returns the link of a client whose handshake has not been answered.
 // What is pushed waits for [Link.Start].
 func (t *Transport) NewLink() *Link {
-	l := &Link{t: t, conn: newConn(), gone: make(chan struct{})}
+	l := &Link{t: t, conn: newConn(t), gone: make(chan struct{})}
 	l.writer.Init(&t.writers, l)
 	return l
 }
@@ -126,7 +126,7 @@ func (l *Link) Cut() {
 	l.once.Do(func() { close(l.gone) })
 	l.writer.Abort()
 	if l.isStarted() {
-		_ = l.conn.Conn.Close()
+		_ = l.conn.Close()
 	}
 }
 

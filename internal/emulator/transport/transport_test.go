@@ -13,6 +13,7 @@ import (
 
 	"example.com/webpubsub/internal/emulator/frame"
 	"example.com/webpubsub/internal/emulator/memnet"
+	"example.com/webpubsub/internal/emulator/network"
 	"example.com/webpubsub/internal/emulator/task"
 	"example.com/webpubsub/internal/emulator/transport"
 )
@@ -42,10 +43,10 @@ func (l *listener) Accept() (net.Conn, error) {
 // connect returns both ends of a WebSocket in memory.
 func connect(t *testing.T, maxFrames int) (*transport.Link, *websocket.Conn, *listener) {
 	t.Helper()
-	network := memnet.Listen()
-	l := &listener{Listener: network}
+	mem := memnet.Listen()
+	l := &listener{Listener: mem}
 	var tasks task.Group
-	tr := transport.New(&tasks, maxFrames, 1<<20)
+	tr := transport.New(&tasks, network.New(network.Conditions{}), maxFrames, 1<<20)
 	links := make(chan *transport.Link, 1)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		link := tr.NewLink()
@@ -54,7 +55,7 @@ func connect(t *testing.T, maxFrames int) (*transport.Link, *websocket.Conn, *li
 		}
 	})}
 	go func() { _ = server.Serve(l) }()
-	d := websocket.Dialer{NetDialContext: func(ctx context.Context, n, a string) (net.Conn, error) { return network.DialContext(ctx, n, a) }}
+	d := websocket.Dialer{NetDialContext: func(ctx context.Context, n, a string) (net.Conn, error) { return mem.DialContext(ctx, n, a) }}
 	ws, _, err := d.DialContext(t.Context(), "ws://localhost/", nil)
 	if err != nil {
 		t.Fatal(err)

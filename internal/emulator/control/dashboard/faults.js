@@ -96,6 +96,17 @@ export default function faults(signal) {
     noTunnels.hidden = value.length > 0;
   }
 
+  const latency = h('input', { type: 'number', min: '0', max: '60000' });
+  const jitter = h('input', { type: 'number', min: '0', max: '60000' });
+  const bandwidth = h('input', { type: 'number', min: '0' });
+  const handlerLatency = h('input', { type: 'number', min: '0', max: '60000' });
+  const showNetwork = (n) => { latency.value = n.latencyMs; jitter.value = n.jitterMs; bandwidth.value = n.bandwidth; handlerLatency.value = n.handlerLatencyMs; };
+  const network = h('form', { className: 'row', onsubmit: attempt(async () => {
+    showNetwork(await call('PUT', '/network', { latencyMs: Number(latency.value), jitterMs: Number(jitter.value), bandwidth: Number(bandwidth.value), handlerLatencyMs: Number(handlerLatency.value) }));
+  }, 'Changed.') },
+  field('Latency in each direction, ms', latency, 'grow'), field('Jitter, ms', jitter, 'grow'), field('Bytes per second, 0 for no limit', bandwidth, 'grow'), field('Latency to event handlers, ms', handlerLatency, 'grow'), h('button', {}, 'Change'));
+
+
   let due;
   on('entries', (list) => {
     if (list.some((e) => e.kind === 'fault')) due ??= setTimeout(() => { due = undefined; load().catch(() => {}); }, 300);
@@ -106,9 +117,11 @@ export default function faults(signal) {
   fit();
   load().catch(() => {});
   loadTunnels().catch(() => {});
+  get('/network').then(showNetwork).catch(() => {});
   return [
     panel('Inject a fault', null, form),
     panel('Faults in force', removeAll, table, none),
+    panel('Network conditions', null, network),
     panel('Once, to all connections of the hub', null, h('div', { className: 'row' }, now('Reset the network', 'reset', {}), now('Close with 1001', 'close', { code: 1001, reason: 'going away' }))),
     panel('Once, to tunnels of the hub', null, tunnelForm, noTunnels),
   ];

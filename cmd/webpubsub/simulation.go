@@ -1,0 +1,44 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"strings"
+
+	"example.com/webpubsub/emulator"
+)
+
+// simulation are the flags of every command that runs an emulator, about what makes it
+// less than perfect.
+type simulation struct{ network emulator.NetworkConditions }
+
+func (s *simulation) flags(fs *flag.FlagSet) {
+	fs.DurationVar(&s.network.Latency, "latency", 0, "simulate this `time`, such as 50ms, on the way between the emulator and a client, in each direction")
+	fs.DurationVar(&s.network.Jitter, "jitter", 0, "with -latency, add a random `time` up to this one; messages stay in order")
+	fs.IntVar(&s.network.Bandwidth, "bandwidth", 0, "simulate this number of `bytes` per second for each client, in each direction (default: no limit)")
+	fs.DurationVar(&s.network.HandlerLatency, "handler-latency", 0, "simulate this `time` on the way to event handlers")
+}
+
+func (s *simulation) apply(o emulator.Options) emulator.Options {
+	o.NetworkConditions = s.network
+	return o
+}
+
+// hint describes what is simulated, so that nobody wonders why all is slow.
+func (s *simulation) hint() string {
+	var parts []string
+	add := func(on bool, format string, args ...any) {
+		if on {
+			parts = append(parts, fmt.Sprintf(format, args...))
+		}
+	}
+	n := s.network
+	add(n.Latency > 0, "latency %v", n.Latency)
+	add(n.Jitter > 0, "jitter %v", n.Jitter)
+	add(n.Bandwidth > 0, "%d bytes per second", n.Bandwidth)
+	add(n.HandlerLatency > 0, "%v to event handlers", n.HandlerLatency)
+	if parts == nil {
+		return ""
+	}
+	return "Simulated network: " + strings.Join(parts, ", ") + ".\n"
+}
