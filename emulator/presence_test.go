@@ -105,6 +105,7 @@ func TestGroupPresenceIsBounded(t *testing.T) {
 	srv := emulator.StartT(t, emulator.Options{MaxPendingMessages: 3, Hubs: map[string]emulator.HubSettings{hubName: {EventHandlers: handlers}}})
 	c, hello := dialJSON(t, srv, dialOptions{roles: anything})
 	wantNames(t, events, "connect", "connected")
+	waitIdle(t, srv) // an event counts until its response was read
 	for i := range 4 {
 		c.send(fmt.Sprintf(`{"type":"joinGroup","group":"g%d","ackId":%d}`, i, i))
 		c.recv()
