@@ -148,8 +148,8 @@ export class Client extends EventTarget {
     this.#lose?.();
   }
 
-  /** sendEvent calls the event handler; resolves when it has answered. */
-  sendEvent(event, data) {
+  /** sendEvent calls the event handler; resolves when it has answered. The service accepts no event without data. */
+  sendEvent(event, data = {}) {
     return this.#request({ type: 'event', event, dataType: 'json', data });
   }
 

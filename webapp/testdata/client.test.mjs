@@ -89,6 +89,14 @@ test('an event resolves with its ack', async () => {
   await done;
 });
 
+// The service closes the connection of a client that sends a frame without data.
+test('an event without data has an empty object', async () => {
+  const { client } = await connected();
+  client.sendEvent('stop').catch(() => {});
+  assert.deepEqual(sockets[0].sent, [{ type: 'event', event: 'stop', dataType: 'json', data: {}, ackId: 1 }]);
+  client.stop();
+});
+
 test('a refused ack rejects with the name of the service; Duplicate is a success', async () => {
   const { client } = await connected();
   const refused = client.joinGroup('a');
