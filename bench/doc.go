@@ -4,6 +4,8 @@
 //	cd bench && go run .              # everything, results in RESULTS.md
 //	cd bench && go run . -quick       # one short round, to see that it works
 //	cd bench && go run . -rows fanout # one row
+//	cd bench && go run . -rows fanout,memory,growth -against v1.0.0
+//	                                  # this emulator and that of an earlier commit
 //
 // A row is a piece of work that several contenders do. They take turns, A-B-C,
 // A-B-C, round after round, each as a process of its own whose CPU seconds are

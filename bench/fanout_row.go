@@ -164,9 +164,10 @@ func fanoutRow(protocol string) row {
 	title := map[string]string{"raw": "simple clients", "json": "JSON", "json.reliable": "reliable JSON", "protobuf": "protobuf"}[protocol]
 	const ours, peer, ceiling = "this emulator", "peer: centrifuge v0.40.1", "ceiling: bare gorilla hub"
 	return row{
-		name:  "fanout-" + strings.ReplaceAll(protocol, ".", "-"),
-		title: fmt.Sprintf("Fan-out to %d subscribers, %d bytes, %s", subscribers, payloadSize, title),
-		unit:  "deliveries per CPU second of the server",
+		name:     "fanout-" + strings.ReplaceAll(protocol, ".", "-"),
+		title:    fmt.Sprintf("Fan-out to %d subscribers, %d bytes, %s", subscribers, payloadSize, title),
+		unit:     "deliveries per CPU second of the server",
+		emulator: true,
 		contenders: []contender{
 			{ours, fanoutEmulator(protocol, subscribers)}, {ceiling, fanoutCeiling(protocol, subscribers)}, {peer, fanoutCentrifuge(protocol, subscribers)},
 		},

@@ -36,9 +36,18 @@ func mostConnections() int {
 	return int(min(20_000, limit.Max-200))
 }
 
-// cost returns the emulator's CPU time for one send to a group, and its resident
-// memory for each of the other connections.
-func (g growth) cost(ctx context.Context, s settings, factor int) (send time.Duration, memory float64, err error) {
+// fewest is the number of connections from which their memory is shown: of fewer,
+// other allocations are more than they need.
+const fewest = 490
+
+// cost returns the emulator's CPU time for one send to a group in microseconds, and
+// its resident memory for each of the other connections in KiB.
+func (g growth) cost(ctx context.Context, s settings, factor int) (send, memory sample, err error) {
+	d, m, err := g.measure(ctx, s, factor)
+	return sample{value: float64(d.Nanoseconds()) / 1000}, sample{value: m / 1024}, err
+}
+
+func (g growth) measure(ctx context.Context, s settings, factor int) (send time.Duration, memory float64, err error) {
 	receivers, others, groups := g.at(factor)
 	p, err := startRole(ctx, "emulator")
 	if err != nil {
@@ -127,26 +136,40 @@ var growthRow = row{
 				if s.quick && others > 5000 {
 					break
 				}
-				var all, kept []sample
+				var all, kept, allBefore, keptBefore []sample
 				for range s.rounds {
 					d, m, err := g.cost(ctx, s, f)
 					if err != nil {
 						return "", fmt.Errorf("%s at %d×: %w", g.name, f, err)
 					}
-					all = append(all, sample{value: float64(d.Nanoseconds()) / 1000})
-					kept = append(kept, sample{value: m / 1024})
-				}
-				mid, least, most := spread(all, value)
-				cost.points = append(cost.points, point{float64(f), mid})
-				cell := ""
-				if others >= 490 { // of fewer, other allocations are more than they need
-					m, _, _ := spread(kept, value)
-					cell = figure(m)
-					if g.name == "connections" {
-						memory.points = append(memory.points, point{float64(f), m})
+					all, kept = append(all, d), append(kept, m)
+					if s.against == nil {
+						continue
 					}
+					if d, m, err = s.against.cost(ctx, s, g, f); err != nil {
+						return "", fmt.Errorf("%s at %d× in %s: %w", g.name, f, s.against.name, err)
+					}
+					allBefore, keptBefore = append(allBefore, d), append(keptBefore, m)
 				}
-				fmt.Fprintf(&b, "| %s | %d | %d | %d | %s (%s – %s) | %s |\n", g.name, receivers, receivers+others, groups, figure(mid), figure(least), figure(most), cell)
+				mid, _, _ := spread(all, value)
+				cost.points = append(cost.points, point{float64(f), mid})
+				if g.name == "connections" && others >= fewest {
+					m, _, _ := spread(kept, value)
+					memory.points = append(memory.points, point{float64(f), m})
+				}
+				line := func(name string, all, kept []sample) {
+					mid, least, most := spread(all, value)
+					cell := ""
+					if others >= fewest {
+						m, _, _ := spread(kept, value)
+						cell = figure(m)
+					}
+					fmt.Fprintf(&b, "| %s | %d | %d | %d | %s (%s – %s) | %s |\n", name, receivers, receivers+others, groups, figure(mid), figure(least), figure(most), cell)
+				}
+				line(g.name, all, kept)
+				if s.against != nil {
+					line(g.name+", in "+s.against.name, allBefore, keptBefore)
+				}
 			}
 			costs = append(costs, cost)
 		}

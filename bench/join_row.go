@@ -89,7 +89,8 @@ func joinOrLeave(client, n int) (request, answer []byte) {
 
 var joinRow = row{
 	name: "join", title: fmt.Sprintf("%d JSON clients join and leave 100 groups, waiting for each ack", joiners),
-	unit: "requests per CPU second of the emulator",
+	unit:     "requests per CPU second of the emulator",
+	emulator: true,
 	contenders: []contender{
 		{"joinGroup and leaveGroup", requests(joinOrLeave)},
 		{"ceiling: ping", requests(func(int, int) (request, answer []byte) { return []byte(`{"type":"ping"}`), []byte(`"pong"`) })},

@@ -16,6 +16,7 @@ type settings struct {
 	rounds   int
 	duration time.Duration // of one measurement
 	quick    bool
+	against  *revision // or nil
 }
 
 // rows in the order in which they are run and printed.
@@ -35,6 +36,7 @@ func main() {
 	rounds := flag.Int("rounds", 5, "rounds, each of which runs every contender once")
 	duration := flag.Duration("duration", 2*time.Second, "length of one measurement")
 	quick := flag.Bool("quick", false, "one round of 300 ms: shows that the rows work, not how fast they are")
+	against := flag.String("against", "", "commit whose emulator takes part in the rows of the emulator")
 	out := flag.String("o", "", "file for the results, for example RESULTS.md; standard output by default")
 	flag.Parse()
 	if os.Getenv(asFunctions) != "" {
@@ -51,13 +53,13 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, s, *only, *out); err != nil {
+	if err := run(ctx, s, *only, *against, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, s settings, only, out string) error {
+func run(ctx context.Context, s settings, only, against, out string) error {
 	chosen := rows
 	if only != "" {
 		chosen = nil
@@ -73,12 +75,19 @@ func run(ctx context.Context, s settings, only, out string) error {
 	if err := prepareNode(ctx); err != nil {
 		return err
 	}
+	if against != "" {
+		var err error
+		if s.against, err = buildRevision(ctx, against); err != nil {
+			return err
+		}
+		defer s.against.remove()
+	}
 	var doc strings.Builder
 	head(&doc, s)
 	for _, r := range chosen {
 		started := time.Now()
 		fmt.Fprintf(os.Stderr, "%s …\n", r.name)
-		table, err := r.measure(ctx, s)
+		table, err := r.withRevision(s.against).measure(ctx, s)
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}

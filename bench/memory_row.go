@@ -70,7 +70,7 @@ func settledMemory(ctx context.Context, p *process) (int, error) {
 
 var memoryRow = row{
 	name: "memory", title: "Idle memory per connection, 5,000 JSON clients in one group",
-	unit: "KiB of resident memory",
+	unit: "KiB of resident memory", emulator: true, less: true,
 	contenders: []contender{
 		{"this emulator", func(ctx context.Context, s settings) (sample, error) {
 			p, err := startRole(ctx, "emulator")

@@ -198,7 +198,8 @@ func fanoutMQTT(ctx context.Context, s settings, p *process, url string) (sample
 
 var mqttRow = row{
 	name: "mqtt", title: fmt.Sprintf("MQTT 5.0 over WebSocket: fan-out to %d subscribers, QoS 1, %d bytes", mqttSubscribers, payloadSize),
-	unit: "acknowledged deliveries per CPU second of the server",
+	unit:     "acknowledged deliveries per CPU second of the server",
+	emulator: true,
 	contenders: []contender{
 		{"this emulator", func(ctx context.Context, s settings) (sample, error) {
 			p, err := startRole(ctx, "emulator")

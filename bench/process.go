@@ -30,11 +30,14 @@ type process struct {
 
 // startRole runs a role of this program.
 func startRole(ctx context.Context, role string, args ...string) (*process, error) {
-	self, err := os.Executable()
+	program, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, role, exec.CommandContext(ctx, self, append([]string{"-role", role}, args...)...))
+	if role == "emulator" && emulatorProgram != "" {
+		program = emulatorProgram
+	}
+	return start(ctx, role, exec.CommandContext(ctx, program, append([]string{"-role", role}, args...)...))
 }
 
 // startNode runs a script of the folder node.

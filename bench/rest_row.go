@@ -18,9 +18,10 @@ func restRow(receivers int) row {
 		}
 	}
 	return row{
-		name:  fmt.Sprintf("rest-%d", receivers),
-		title: fmt.Sprintf("Send by HTTP to a group of %d, JSON", receivers),
-		unit:  "sends per CPU second of the server",
+		name:     fmt.Sprintf("rest-%d", receivers),
+		title:    fmt.Sprintf("Send by HTTP to a group of %d, JSON", receivers),
+		unit:     "sends per CPU second of the server",
+		emulator: true,
 		contenders: []contender{
 			{ours, perSend(fanoutEmulator("json", receivers))},
 			{ceiling, perSend(fanoutCeiling("json", receivers))},
@@ -74,6 +75,7 @@ func crowdedGroup(others int) func(context.Context, settings) (sample, error) {
 var crowdedRow = row{
 	name: "crowded", title: "Send by REST to a group of 10, alone and beside 10,000 idle connections",
 	unit:       "sends per CPU second of the emulator",
+	emulator:   true,
 	contenders: []contender{{"alone", crowdedGroup(0)}, {"beside 10,000", crowdedGroup(10_000)}},
 	targets:    []target{{text: "beside 10,000, of alone", a: "beside 10,000", b: "alone", field: value, goal: 0.9}},
 }
@@ -117,6 +119,7 @@ func filteredSend(ctx context.Context, s settings) (sample, error) {
 var filterRow = row{
 	name: "filter", title: "Send by REST to everybody, with a filter that 10 of 5,000 connections match",
 	unit:       "connections examined per CPU second of the emulator",
+	emulator:   true,
 	contenders: []contender{{"this emulator", filteredSend}},
 	targets:    []target{{text: "connections per CPU second", a: "this emulator", field: value, goal: 5e6}},
 }

@@ -31,6 +31,8 @@ type row struct {
 	name       string
 	title      string
 	unit       string // of sample.value
+	emulator   bool   // contenders that are neither a ceiling nor a peer are this emulator
+	less       bool   // a smaller value is better
 	contenders []contender
 	// targets are judged on the medians.
 	targets []target
