@@ -5,8 +5,9 @@
 check:
 	.ci/run
 
+# "go test ./...", and how many tests were skipped and why.
 test:
-	go test ./...
+	go run ./internal/test/summary ./...
 
 race lint fmt interop fuzz vuln soak:
 	.ci/run $@

@@ -20,7 +20,7 @@ import (
 )
 
 // screenshotsEnv names a folder that gets pictures of the chat; those of docs
-// come from here: WEBPUBSUB_SCREENSHOTS=docs go test -run Browser ./app
+// come from here: WEBPUBSUB_REQUIRE_TOOLS=1 WEBPUBSUB_SCREENSHOTS=docs go test -run Browser ./app
 const screenshotsEnv = "WEBPUBSUB_SCREENSHOTS"
 
 // lan is a host name that the browser finds on this machine. To the browser it

@@ -2,7 +2,6 @@ package app
 
 import (
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,9 +24,6 @@ func azurite(t *testing.T) string {
 	t.Helper()
 	node := testtool.Need(t, "node")
 	dir := filepath.Join("testdata", "azurite")
-	if _, err := os.Stat(filepath.Join(dir, "node_modules")); err != nil && os.Getenv(testtool.RequireEnv) == "" {
-		t.Skipf("Azurite is 360 MB; it is fetched where %s is set", testtool.RequireEnv)
-	}
 	testtool.NPM(t, dir)
 	// It does not report the port that it has chosen.
 	l, err := net.Listen("tcp", "127.0.0.1:0")

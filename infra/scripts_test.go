@@ -22,7 +22,7 @@ import (
 // TestHubScript goes the whole way: from the outputs of main.bicep, by hub.sh and
 // a running app, to the parameters of hub.bicep.
 func TestHubScript(t *testing.T) {
-	testtool.Need(t, "curl")
+	testtool.Installed(t, "curl")
 	p := biceptest.Parse(t, bicepFiles(t))[0]
 	chat, err := webapp.New(webapp.Config{ConnectionString: handlertest.ConnectionString, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -81,7 +81,7 @@ func TestHubScript(t *testing.T) {
 }
 
 func TestHubScriptRefuses(t *testing.T) {
-	testtool.Need(t, "curl")
+	testtool.Installed(t, "curl")
 	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "WebPubSubEventAudience missing", http.StatusInternalServerError)
 	}))

@@ -20,7 +20,7 @@ type shell struct {
 // newShell takes the body of the stand-in for az, a shell script.
 func newShell(t *testing.T, az string) *shell {
 	t.Helper()
-	sh := testtool.Need(t, "sh")
+	sh := testtool.Installed(t, "sh")
 	dir := t.TempDir()
 	record := "#!" + sh + "\n{ echo \"- ${0##*/}\"; for arg; do echo \"  $arg\"; done; } >>'" + filepath.Join(dir, "calls") + "'\n"
 	for name, body := range map[string]string{"az": az, "azd": ""} {

@@ -24,7 +24,7 @@ import (
 )
 
 // screenshotsEnv names a folder of this repository that gets pictures of the dashboard,
-// as those of docs: WEBPUBSUB_SCREENSHOTS=docs go test -run Dashboard ./interop
+// as those of docs: WEBPUBSUB_REQUIRE_TOOLS=1 WEBPUBSUB_SCREENSHOTS=docs go test -run Dashboard ./interop
 const screenshotsEnv = "WEBPUBSUB_SCREENSHOTS"
 
 // TestDashboard uses the emulator's page in Chromium.

@@ -2,7 +2,7 @@
 // this module, unmodified: as clients and service clients of the emulator, and
 // as event handlers that the emulator calls. It has tests only:
 //
-//	go test ./interop
+//	WEBPUBSUB_REQUIRE_TOOLS=1 go test ./interop
 //
 // Each language has a folder with its programs and a lock file of what they
 // need. A test starts the emulator and an event handler in process, and gives
@@ -20,7 +20,7 @@
 // them, and TestPackages writes the tables of docs/compatibility.md from what every
 // suite reports:
 //
-//	go test ./interop -run Packages -update
+//	WEBPUBSUB_REQUIRE_TOOLS=1 go test ./interop -run Packages -update
 //
 // The folder mqtt is for MQTT.js and Eclipse Paho. WEBPUBSUB_MQTT_URL is the
 // emulator's address for MQTT up to the name of the hub.

@@ -171,7 +171,7 @@ func (p *proof) markdown(tables []table) (string, error) {
 }
 
 const (
-	tablesBegin = "<!-- The tables are written by: go test ./interop -run Packages -update -->\n"
+	tablesBegin = "<!-- The tables are written by: WEBPUBSUB_REQUIRE_TOOLS=1 go test ./interop -run Packages -update -->\n"
 	tablesEnd   = "<!-- End of the tables. -->\n"
 )
 
@@ -208,7 +208,7 @@ func compareTables(t *testing.T, p *proof, name string) {
 			t.Fatal(err)
 		}
 	default:
-		t.Errorf("the tables of %s are not what the suites prove: write them with go test ./interop -run Packages -update, and read the difference", name)
+		t.Errorf("the tables of %s are not what the suites prove: write them with WEBPUBSUB_REQUIRE_TOOLS=1 go test ./interop -run Packages -update, and read the difference", name)
 	}
 }
 

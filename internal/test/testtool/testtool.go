@@ -5,8 +5,10 @@
 //	testtool.NPM(t, "interop/node")
 //	cmd := exec.Command(node, "--test")
 //
-// A test whose tool is missing is skipped, and says so. Where the environment
-// variable WEBPUBSUB_REQUIRE_TOOLS is set, as in CI, it fails.
+// These tests run only if the environment variable WEBPUBSUB_REQUIRE_TOOLS is set, as
+// in CI: they download packages, and take longer than all others together. Then a
+// missing tool is a failure. Otherwise they are skipped, also where the tool is
+// installed, so that "go test ./..." does the same on every machine.
 package testtool
 
 import (
@@ -23,23 +25,49 @@ import (
 	"testing"
 )
 
-// RequireEnv is the environment variable that turns a skip for want of a tool
-// into a failure.
+// RequireEnv is the environment variable that enables the tests that need tools.
 const RequireEnv = "WEBPUBSUB_REQUIRE_TOOLS"
 
-// Need returns the path of the first of the programs that is installed. The
-// test is skipped where none is, and in short mode.
+// Required reports whether the tests that need tools are enabled: [RequireEnv] is
+// set, and the mode is not short.
+func Required() bool { return os.Getenv(RequireEnv) != "" && !testing.Short() }
+
+// Need returns the path of the first of the programs that is installed. The test
+// fails if none is, and is skipped unless tools are [Required].
 func Need(tb testing.TB, names ...string) string {
 	tb.Helper()
-	if testing.Short() {
-		tb.Skipf("%s is not run in short mode", names[0])
+	if !Required() {
+		tb.Skipf("%s is needed, and %s is not set or the mode is short", names[0], RequireEnv)
 	}
+	if path := find(names); path != "" {
+		return path
+	}
+	tb.Fatalf("%s is not installed", names[0])
+	return ""
+}
+
+// Installed returns the path of the first of the programs that is installed. The
+// test is skipped if none is, and fails if [RequireEnv] is set. It is for programs
+// that belong to the system, such as a shell, and need no packages.
+func Installed(tb testing.TB, names ...string) string {
+	tb.Helper()
+	path := find(names)
+	switch {
+	case path != "":
+	case os.Getenv(RequireEnv) != "":
+		tb.Fatalf("%s is not installed", names[0])
+	default:
+		tb.Skipf("%s is not installed", names[0])
+	}
+	return path
+}
+
+func find(names []string) string {
 	for _, name := range names {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}
 	}
-	missing(tb, "%s is not installed", names[0])
 	return ""
 }
 
@@ -87,7 +115,7 @@ func Go(tb testing.TB, program string) string {
 	cmd.Dir = cache // outside of any module, whose go.mod would count
 	cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH, "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		missing(tb, "cannot install %s (is there a network?): %v\n%s", program, err, out)
+		tb.Fatalf("cannot install %s (is there a network?): %v\n%s", program, err, out)
 	}
 	return file
 }
@@ -160,7 +188,7 @@ func JavaTrust(tb testing.TB, certificate string) string {
 }
 
 // install runs the commands in dir unless target bears the mark of the same
-// lock file. A failure counts as a missing tool: most often there is no network.
+// lock file.
 func install(tb testing.TB, dir, lock, target string, commands [][]string) {
 	tb.Helper()
 	// Tests of several packages use the same folder, in processes of their own.
@@ -187,18 +215,10 @@ func install(tb testing.TB, dir, lock, target string, commands [][]string) {
 		cmd := exec.Command(args[0], args[1:]...)
 		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil {
-			missing(tb, "cannot install what %s names (is there a network?): %v\n%s", filepath.Join(dir, lock), err, out)
+			tb.Fatalf("cannot install what %s names (is there a network?): %v\n%s", filepath.Join(dir, lock), err, out)
 		}
 	}
 	if err := os.WriteFile(mark, want, 0o644); err != nil {
 		tb.Fatal(err)
 	}
-}
-
-func missing(tb testing.TB, format string, args ...any) {
-	tb.Helper()
-	if os.Getenv(RequireEnv) != "" {
-		tb.Fatalf(format, args...)
-	}
-	tb.Skipf(format, args...)
 }

@@ -30,12 +30,18 @@ func (r *recorder) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// run calls f as a test of its own.
-func run(t *testing.T, f func(testing.TB)) *recorder {
+// required enables the tests that need tools.
+func required(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("short mode skips every tool")
 	}
+	t.Setenv(testtool.RequireEnv, "1")
+}
+
+// run calls f as a test of its own.
+func run(t *testing.T, f func(testing.TB)) *recorder {
+	t.Helper()
 	r := &recorder{TB: t}
 	done := make(chan struct{})
 	go func() {
@@ -47,6 +53,7 @@ func run(t *testing.T, f func(testing.TB)) *recorder {
 }
 
 func TestNeedFindsTool(t *testing.T) {
+	required(t)
 	var path string
 	r := run(t, func(tb testing.TB) { path = testtool.Need(tb, "no-such-program", "go") })
 	if r.skipped != "" || r.failed != "" || filepath.Base(path) != "go" {
@@ -54,21 +61,38 @@ func TestNeedFindsTool(t *testing.T) {
 	}
 }
 
-func TestMissingToolSkipsOrFails(t *testing.T) {
-	need := func(tb testing.TB) { testtool.Need(tb, "no-such-program") }
+// "go test ./..." once ran what needs Node.js wherever that was installed, and
+// downloaded hundreds of megabytes of packages without being asked.
+func TestToolIsNotUsedUnlessRequired(t *testing.T) {
 	t.Setenv(testtool.RequireEnv, "")
-	if r := run(t, need); r.skipped != "no-such-program is not installed" || r.failed != "" {
-		t.Errorf("skipped %q, failed %q", r.skipped, r.failed)
+	for _, name := range []string{"go", "no-such-program"} {
+		r := run(t, func(tb testing.TB) { testtool.Need(tb, name) })
+		if !strings.Contains(r.skipped, testtool.RequireEnv) || r.failed != "" {
+			t.Errorf("%s: skipped %q, failed %q", name, r.skipped, r.failed)
+		}
 	}
-	t.Setenv(testtool.RequireEnv, "1")
-	if r := run(t, need); r.failed != "no-such-program is not installed" || r.skipped != "" {
-		t.Errorf("skipped %q, failed %q", r.skipped, r.failed)
+}
+
+func TestMissingTool(t *testing.T) {
+	const want = "no-such-program is not installed"
+	need := func(tb testing.TB) { testtool.Need(tb, "no-such-program") }
+	installed := func(tb testing.TB) { testtool.Installed(tb, "no-such-program") }
+	t.Setenv(testtool.RequireEnv, "")
+	if r := run(t, installed); r.skipped != want || r.failed != "" {
+		t.Errorf("Installed: skipped %q, failed %q", r.skipped, r.failed)
+	}
+	required(t)
+	for name, f := range map[string]func(testing.TB){"Need": need, "Installed": installed} {
+		if r := run(t, f); r.failed != want || r.skipped != "" {
+			t.Errorf("%s: skipped %q, failed %q", name, r.skipped, r.failed)
+		}
 	}
 }
 
 // An installation is done once for each content of the lock file.
 func TestNPMInstallsOnce(t *testing.T) {
-	testtool.Need(t, "sh")
+	required(t)
+	testtool.Installed(t, "sh")
 	dir, bin := t.TempDir(), t.TempDir()
 	write(t, filepath.Join(bin, "npm"), "#!/bin/sh\necho run >>calls\nmkdir -p node_modules\n", 0o755)
 	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
@@ -93,7 +117,8 @@ func TestNPMInstallsOnce(t *testing.T) {
 // Packages are fetched once, and sources compiled every time: nothing of an older
 // source is left to run.
 func TestJavaCompilesAnew(t *testing.T) {
-	testtool.Need(t, "sh")
+	required(t)
+	testtool.Installed(t, "sh")
 	dir, bin := t.TempDir(), t.TempDir()
 	write(t, filepath.Join(bin, "mvn"), "#!/bin/sh\necho mvn >>calls\nmkdir -p target/lib\n", 0o755)
 	write(t, filepath.Join(bin, "javac"), "#!/bin/sh\necho \"javac $*\" >>calls\nmkdir -p target/classes\ntouch target/classes/$(wc -l <calls)\n", 0o755)
@@ -127,7 +152,8 @@ func TestInstallationsWaitForEachOther(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no lock on Windows")
 	}
-	testtool.Need(t, "sh")
+	required(t)
+	testtool.Installed(t, "sh")
 	dir, bin := t.TempDir(), t.TempDir()
 	write(t, filepath.Join(bin, "npm"), "#!/bin/sh\necho run >>calls\nrm -rf node_modules\nmkdir node_modules\n", 0o755)
 	write(t, filepath.Join(dir, "package-lock.json"), "{}", 0o644)
@@ -149,12 +175,12 @@ func TestInstallationsWaitForEachOther(t *testing.T) {
 }
 
 func TestFailedInstallationIsReported(t *testing.T) {
-	testtool.Need(t, "sh")
+	required(t)
+	testtool.Installed(t, "sh")
 	dir, bin := t.TempDir(), t.TempDir()
 	write(t, filepath.Join(bin, "npm"), "#!/bin/sh\necho no network; exit 1\n", 0o755)
 	write(t, filepath.Join(dir, "package-lock.json"), "{}", 0o644)
 	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
-	t.Setenv(testtool.RequireEnv, "1")
 	r := run(t, func(tb testing.TB) { testtool.NPM(tb, dir) })
 	if !strings.Contains(r.failed, "no network") {
 		t.Errorf("failed with %q, want the output of npm", r.failed)
@@ -168,14 +194,13 @@ func write(t *testing.T, name, content string, mode os.FileMode) {
 	}
 }
 
-// A program that cannot be installed is a missing tool; one that is there is not
-// installed again.
+// A program that is there is not installed again.
 func TestGoInstallsOnce(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("GOPROXY", "off")
-	t.Setenv(testtool.RequireEnv, "")
+	required(t)
 	const program = "example.com/no/such/program@v1.0.0"
-	if r := run(t, func(tb testing.TB) { testtool.Go(tb, program) }); !strings.Contains(r.skipped, "cannot install "+program) {
+	if r := run(t, func(tb testing.TB) { testtool.Go(tb, program) }); !strings.Contains(r.failed, "cannot install "+program) {
 		t.Errorf("skipped with %q, failed with %q", r.skipped, r.failed)
 	}
 	cache, err := os.UserCacheDir()
