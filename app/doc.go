@@ -50,7 +50,7 @@
 // published by a client and can contain anything.
 //
 // A user who reloads the page disconnects and connects again, within seconds. Clients
-// should wait as long before they show that somebody has left.
+// should wait as long before they show that a user has left.
 //
 // # The page
 //

@@ -110,7 +110,7 @@ func (b *bareClient) run(d time.Duration) (int, error) {
 	}
 }
 
-// publish needs b.mu. The ack id tells the sender.
+// publish must be called with b.mu held. The ack id tells the sender.
 func (b *bareClient) publish(sender int) error {
 	b.numbers[sender]++
 	b.out = fmt.Appendf(b.out[:0], `{"type":"sendToGroup","group":"g","ackId":%d,"dataType":"text","data":"`, b.numbers[sender]*echoInFlight+sender)

@@ -45,7 +45,7 @@
 // # Order and delivery
 //
 // The frames of a client are carried out one after another, a user event with its
-// response included. Reading goes on meanwhile: pongs, close frames, sequenceAck,
+// response included. Reading continues in the meantime: pongs, close frames, sequenceAck,
 // cancelInvocation and the acknowledgements of MQTT, except PUBREL, take effect when
 // they are read. When [Options].MaxPendingMessages frames or MaxPendingBytes bytes of a
 // client wait, reading stops until some are carried out.

@@ -11,7 +11,7 @@ const (
 
 const authorityPath = "/entra"
 
-// AuthorityHost returns the address of the local stand-in for Microsoft Entra
+// AuthorityHost returns the address of the local replacement for Microsoft Entra
 // that issues the tokens of the emulator's managed identity. An event handler
 // of package handler verifies them with
 //

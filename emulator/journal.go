@@ -74,8 +74,8 @@ func (e Entry) String() string {
 	}.String()
 }
 
-// Journal returns the entries that are kept, oldest first: the newest 1,000, or as
-// many as [Options.JournalSize] says.
+// Journal returns the entries that are kept, oldest first: the newest 1,000, or at
+// most [Options.JournalSize].
 func (s *Server) Journal() []Entry {
 	entries, _ := s.journal.Since(0)
 	out := make([]Entry, len(entries))

@@ -96,7 +96,7 @@ func TestTopicsThatRESTCannotReach(t *testing.T) {
 	c.expect(message("tenant/1", "", "x"))
 	send(t, srv, "groups/tenant%2F1/:send", "y")
 	c.expectNothingElse()
-	if e := waitFor(t, srv, emulator.EntryJoined, "a"); !strings.Contains(e.Reason, "REST calls on it reach nobody") {
+	if e := waitFor(t, srv, emulator.EntryJoined, "a"); !strings.Contains(e.Reason, "REST calls on it have no effect") {
 		t.Errorf("journal %+v", e)
 	}
 	c.subscribe("tenant.1", 0)

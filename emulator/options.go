@@ -52,14 +52,14 @@ type Options struct {
 	AllowUnverifiedEntra bool
 	// AllowHosts are host names by which requests may address the emulator, besides
 	// localhost, the name in Addr and every IP address, for example the name of its
-	// container. They are compared without port and case; "*" stands for any name.
+	// container. They are compared without port and case; "*" matches any name.
 	// A request with another name in Host is rejected with 403, so that web pages
 	// cannot reach the emulator through a name of their own (DNS rebinding). The
 	// service has no such rule. Default: none.
 	AllowHosts []string
 	// AllowOrigins are origins, such as "https://app.example", of web pages that may
 	// open a WebSocket, besides pages of localhost, of the IP addresses of this
-	// machine and of the names in Addr and AllowHosts. "*" stands for any origin, and
+	// machine and of the names in Addr and AllowHosts. "*" matches any origin, and
 	// "null" for sandboxed pages and files. Another Origin is rejected with 403, since
 	// any page could sign a token with the public default key; clients that send
 	// none, which are not browsers, are accepted. The service accepts any origin.

@@ -379,7 +379,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// notFoundHint says where to go instead of a path that is not served.
+// notFoundHint returns what to use in place of a path that is not served.
 func notFoundHint(path string) string {
 	if strings.HasPrefix(path, access.SocketIOPath) {
 		return "Socket.IO clients get tokens here, but no connection: the emulator does not support that protocol"

@@ -110,7 +110,7 @@ func (a *authority) config(clientCertificates bool) *tls.Config {
 //
 //	websocket.Dialer{TLSClientConfig: &tls.Config{RootCAs: srv.CertPool()}}
 //
-// It is nil where TLS is off, which stands for the system's own pool.
+// It is nil if TLS is off, which means the pool of the system.
 func (s *Server) CertPool() *x509.CertPool {
 	if s.authority == nil {
 		return nil
@@ -150,7 +150,7 @@ func newHTTPClient(a *authority) *http.Client {
 
 // handshakeFailed journals a TLS handshake that failed.
 func (s *Server) handshakeFailed(c net.Conn, err error) {
-	remedy := "have the client trust the emulator's certificate" // it may say so, or just hang up
+	remedy := "have the client trust the emulator's certificate" // some clients send an alert, others only close
 	if errors.Is(err, transport.ErrPlainHTTP) {
 		remedy = "use the endpoint " + s.url
 	}
@@ -187,12 +187,12 @@ func isLoopback(addr net.Addr) bool {
 	return ok && tcp.IP.IsLoopback()
 }
 
-// loopback fails where an address can be reached from other machines.
+// loopback returns an error if an address can be reached from other machines.
 func loopback(addr net.Addr) error {
 	if isLoopback(addr) {
 		return nil
 	}
-	return fmt.Errorf("emulator: AllowUnverifiedEntra lets in whoever writes a token, so it works on the loopback interface only, and %s can be reached from elsewhere: set Addr to localhost or 127.0.0.1", addr)
+	return fmt.Errorf("emulator: AllowUnverifiedEntra accepts a token that anyone can write, so it works on the loopback interface only, and %s can be reached from elsewhere: set Addr to localhost or 127.0.0.1", addr)
 }
 
 // prepareTLS makes what TLS needs, if it is on, and rejects addresses that other

@@ -82,8 +82,8 @@ func (e *RejectError) status() int {
 // callback.
 type rejection struct {
 	status int
-	// reason is the body of the response, except for 401. hint says what to do
-	// about it; it must not contain text of the request. Both are logged.
+	// reason is the body of the response, except for 401. hint is the
+	// remedy; it must not contain text of the request. Both are logged.
 	reason, hint string
 	err          error // the cause, which is logged; may be nil
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Registers the Entra application that stands for the app as the receiver of
+# Registers the Entra application that represents the app as the receiver of
 # events, and prints its client id: the parameter eventAudience of main.bicep.
 # The application has no secret and no permission; it is only what the tokens of
 # the service's managed identity are for. Running it again changes nothing.

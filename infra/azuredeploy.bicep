@@ -12,7 +12,7 @@ param name string
 @description('Region. It must offer Flex Consumption.')
 param location string = resourceGroup().location
 
-@description('How users sign in. none: by what the app brings. demo: not at all; anybody is whoever they say by ?userId=.')
+@description('How users sign in. none: by what the app brings. demo: not at all; each caller chooses a user ID (?userId=).')
 @allowed([
   'none'
   'demo'

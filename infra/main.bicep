@@ -21,7 +21,7 @@ param location string = resourceGroup().location
 ])
 param verification string = 'identity'
 
-@description('With verification by identity: the client id of the Entra application that stands for the app, which infra/audience.sh registers.')
+@description('With verification by identity: the client id of the Entra application that represents the app, which infra/audience.sh registers.')
 param eventAudience string = ''
 
 @description('Hub of the app.')
@@ -29,7 +29,7 @@ param eventAudience string = ''
 @maxLength(128)
 param hubName string = 'chat'
 
-@description('What a client without an access token may do: connect as nobody, or nothing.')
+@description('What a client without an access token may do: connect without a user ID (allow), or not at all (deny).')
 @allowed([
   'allow'
   'deny'
@@ -56,7 +56,7 @@ param webPubSubUnits int = 1
 @description('Sites, such as https://chat.example.com, whose pages may call negotiate. The app\'s own page needs none.')
 param allowedOrigins string[] = []
 
-@description('How users sign in. entra: with Microsoft Entra, by App Service authentication, in the application signInClientId. none: the template configures nothing, for an app with a sign-in of its own. demo: not at all; anybody is whoever they say by ?userId=.')
+@description('How users sign in. entra: with Microsoft Entra, by App Service authentication, in the application signInClientId. none: the template configures nothing, for an app that authenticates users itself. demo: not at all; each caller chooses a user ID (?userId=).')
 @allowed([
   'entra'
   'none'
@@ -127,7 +127,7 @@ var webPubSubServiceOwner = '12cf5a90-567b-43ae-8102-96cf46c7d9b4'
 var monitoringMetricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 
 // The app's identity. The service has one of its own, without any role, so that
-// nobody but the service can send events.
+// only the service can send events.
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: 'id-${suffix}'
   location: location
@@ -420,7 +420,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   ]
 }
 
-// Nobody deploys by user name and password.
+// Deployments with user name and password are disabled.
 resource noFtpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
   parent: app
   name: 'ftp'
@@ -437,7 +437,7 @@ resource noDeploymentPassword 'Microsoft.Web/sites/basicPublishingCredentialsPol
   }
 }
 
-// With none, whatever the app's owner has configured stays. With demo it is
+// With none, the configuration of the app is not changed. With demo it is
 // disabled: a page behind a sign-in is no demonstration.
 module authentication 'signin.bicep' = if (signIn != 'none') {
   name: 'signin-${suffix}'

@@ -26,7 +26,7 @@
 // # Names in paths
 //
 // The service does not decode %2F in paths. Most operations on a group or user
-// whose name contains a slash would succeed and reach nobody, so they return an
+// whose name contains a slash would succeed without effect, so they return an
 // error instead, as they do for the names "." and "..". These operations have no
 // name in their path and work with any name: [Client.SendToAll] with a filter
 // (webpubsub.FilterGroup, webpubsub.FilterUsers), [Client.AddConnectionsToGroups]
@@ -50,7 +50,7 @@
 //
 // # Retries
 //
-// Requests are retried as [azcore.ClientOptions].Retry says: by default up to three
+// Requests are retried according to [azcore.ClientOptions].Retry: by default up to three
 // times, with exponential backoff, after 408, 429, 500, 502, 503, 504 and network
 // errors. Sends are the exception. The REST API has no idempotency key, so if it
 // is unknown whether the service has accepted a message, a retry could deliver it

@@ -239,7 +239,7 @@ func (s *server) abort() {
 	}
 }
 
-// list needs s.mu.
+// list must be called with s.mu held.
 func (s *server) list() []*conn {
 	out := make([]*conn, 0, len(s.conns))
 	for c := range s.conns {

@@ -161,7 +161,7 @@ export class Client extends EventTarget {
     return this.#request({ type: 'leaveGroup', group });
   }
 
-  /** publish sends to everybody else in the group and asks for no confirmation; a message over 1 MiB is dropped. */
+  /** publish sends to the other members of the group and asks for no confirmation; a message over 1 MiB is dropped. */
   publish(group, data) {
     const text = JSON.stringify({ type: 'sendToGroup', group, noEcho: true, dataType: 'json', data });
     if (this.#state === 'connected' && !tooLarge(text)) this.#send(text);

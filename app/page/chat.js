@@ -14,7 +14,7 @@ const ROOM_NAME = /^[\p{L}\p{N}][\p{L}\p{M}\p{N}_-]{0,31}$/u;
 const TYPING_EVERY = 2_500;
 
 const query = new URLSearchParams(location.search);
-const names = document.body.dataset.names; // ask, platform, own or none: who says what a user is called
+const names = document.body.dataset.names; // ask, platform, own or none: where the name of a user comes from
 const rooms = new Map(); // those that the user is in
 const outbox = new Map(); // id → message without an answer yet
 const called = new Map(); // user id → readable name, if it is another
@@ -265,7 +265,7 @@ function leave(name) {
 
 // ---- screen ----
 
-// showGate asks for a name, or to sign in. Whether somebody has signed in, and the
+// showGate asks for a name, or to sign in. Whether the user has signed in, and the
 // readable name, is in the response of negotiate, so /.auth/me is not called.
 function showGate(error) {
   $('chat').hidden = true;

@@ -4,7 +4,7 @@ const TYPING_FOR = 5_000;
 const LEFT_AFTER = 6_000; // who is back by then has reloaded the page, and has not left
 
 /**
- * People are the users in a room. Events: change, when somebody comes, leaves,
+ * People are the users in a room. Events: change, when a user comes, leaves,
  * starts or stops typing; joined and left {user, time}, when it is worth a line.
  */
 export class People extends EventTarget {

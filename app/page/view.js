@@ -1,5 +1,5 @@
 // How the chat looks: rooms with their messages, people, avatars. Texts are added
-// as text nodes, so that nothing that anybody writes becomes markup.
+// as text nodes, so that nothing that users write becomes markup.
 
 import { People } from './people.js';
 
@@ -113,7 +113,7 @@ export class Room {
     if (this.#entries.indexOf(entry) !== before) this.#layOut();
   }
 
-  /** notice adds a quiet line, for example that somebody came. */
+  /** notice adds a quiet line, for example that a user came. */
   notice(text, time) {
     const at = new Date(time);
     const stamp = el('time', { dateTime: at.toISOString(), textContent: clock.format(at) });
@@ -147,7 +147,7 @@ export class Room {
   }
 
   #layOut() {
-    this.list.ariaBusy = 'true'; // nobody wants to hear all of it again
+    this.list.ariaBusy = 'true'; // a screen reader must not read all of it again
     this.list.replaceChildren(this.list.firstElementChild, ...this.#entries.flatMap((e, i) => this.#nodes(e, this.#entries[i - 1])));
     this.list.ariaBusy = 'false';
   }
@@ -175,7 +175,7 @@ export function progress(item, state, text, retry) {
   item.querySelector('.body').append(line);
 }
 
-/** typingText says who is typing, or nothing. */
+/** typingText names those who are typing; empty if there are none. */
 export function typingText(users) {
   switch (users.length) {
     case 0: return '';

@@ -194,7 +194,7 @@ func (c *checker) target(address, cs string) error {
 // run sends the requests in the order in which a deployment gets them.
 func (c *checker) run(ctx context.Context, user upstream.Event) {
 	if c.url.Scheme == "http" && !names.Loopback(c.url.Hostname()) {
-		c.note("address", "plain http: whoever reads the traffic can forge events; use https")
+		c.note("address", "plain http: an attacker who reads the traffic can forge events; use https")
 	}
 	status, passed := c.preflight(ctx)
 	if passed {

@@ -197,7 +197,7 @@ func (c *checker) negotiate(ctx context.Context, platform bool) {
 		case platform:
 			c.ok("negotiate", "%s: callers who have not signed in are rejected", last)
 		case strings.Contains(last.body, "not authenticated"):
-			c.fail("negotiate", shown, "nobody can connect: nothing authenticates callers. Enable App Service authentication (with the path of the events excluded), or on AWS a JWT authorizer; for a demonstration set WebPubSubAllowUserIdQuery to true")
+			c.fail("negotiate", shown, "no client can connect: callers are not authenticated. Enable App Service authentication (with the path of the events excluded), or on AWS a JWT authorizer; for a demonstration set WebPubSubAllowUserIdQuery to true")
 		default:
 			c.ok("negotiate", "%s: callers must be authenticated", shown)
 		}
@@ -217,7 +217,7 @@ func (c *checker) userIDQuery(ctx context.Context) bool {
 		return ok
 	}
 	c.ok("negotiate", "%s, a client access URL for %s", c.wire.lastResponse(), c.user)
-	c.note("negotiate", "callers choose their user ID (?userId=), so anybody can be anybody: for development and demonstrations only (WebPubSubAllowUserIdQuery)")
+	c.note("negotiate", "callers choose their user ID (?userId=), so anyone can take the name of another user: for development and demonstrations only (WebPubSubAllowUserIdQuery)")
 
 	const name = "webpubsub-check-ü"
 	body, err = c.fetch(ctx, http.MethodGet, withQuery(c.negotiateURL, "userId", name))

@@ -88,7 +88,7 @@ func TestCheckBrowser(t *testing.T) {
 		want    []string // in the output, in this order
 		failed  bool
 	}{
-		{"nobody can connect", testEvents(t, config), nil, []string{"ok    page", "FAIL  negotiate", "401", "nobody can connect", "App Service authentication", "JWT authorizer"}, true},
+		{"no client can connect", testEvents(t, config), nil, []string{"ok    page", "FAIL  negotiate", "401", "no client can connect", "App Service authentication", "JWT authorizer"}, true},
 		{"signed in by the platform", platform(testEvents(t, trusting)), nil, []string{"ok    sign-in", "is excluded", "ok    page", "after sign-in", "ok    negotiate", "401"}, false},
 		{"forged user", testEvents(t, trusting), nil, []string{"FAIL  forged user", "which the caller had written", "WebPubSubTrustPlatformAuth"}, true},
 		{"another service", testEvents(t, otherService), []string{"-origin", "other.webpubsub.azure.com"}, []string{"ok    page", "ok    negotiate"}, false},

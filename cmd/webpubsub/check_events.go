@@ -88,7 +88,7 @@ func (c *checker) forged(ctx context.Context) {
 	status := c.unknown.status
 	switch {
 	case err == nil:
-		c.fail("forged event", fmt.Sprintf("%s: it was accepted, so anybody can send events in the name of any user", c.wire.lastResponse()),
+		c.fail("forged event", fmt.Sprintf("%s: it was accepted, so anyone can send events in the name of any user", c.wire.lastResponse()),
 			"verify ce-signature with the service's keys, or its token: set WebPubSubConnectionString, WebPubSubAccessKeys or the WebPubSubEvent settings")
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		c.ok("forged event", "%s, rejected", c.wire.lastResponse())

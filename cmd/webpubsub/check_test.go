@@ -82,7 +82,7 @@ func TestCheck(t *testing.T) {
 			"as it should be", good, "/api/events", nil,
 			[]string{
 				"ok    preflight", "allows demo.webpubsub.azure.com", "ok    forged event", "401", "ok    connect", "groups everybody",
-				"ok    non-ASCII user", "ok    user event", "no callback", "ok    page", "ok    negotiate", "for webpubsub-check", "note  negotiate", "anybody", "ok    CORS",
+				"ok    non-ASCII user", "ok    user event", "no callback", "ok    page", "ok    negotiate", "for webpubsub-check", "note  negotiate", "anyone", "ok    CORS",
 			},
 			false,
 		},
@@ -101,7 +101,7 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			"events accepted from anybody", unverified, "/api/events", nil,
-			[]string{"note  origins", "FAIL  forged event", "anybody can send events", "WebPubSubConnectionString"},
+			[]string{"note  origins", "FAIL  forged event", "anyone can send events", "WebPubSubConnectionString"},
 			true,
 		},
 		{

@@ -74,7 +74,7 @@ func runCompletion(_ context.Context, e *env, args []string) error {
 	return err
 }
 
-// complete prints what can stand at a place of a command line: a candidate on each
+// complete prints the candidates for one word of a command line: a candidate on each
 // line, with its description after a tab. The first argument is "=" and the word
 // that is being completed, the others are the words before it, without the name of
 // the program. Nothing is printed where a file or free text is expected.

@@ -114,7 +114,7 @@ func (c *connection) explain(err error) error {
 	return err
 }
 
-// signIn is a credential whose errors can be told from those of the service.
+// signIn is a credential whose errors can be distinguished from those of the service.
 type signIn struct{ azcore.TokenCredential }
 
 type signInError struct{ error }

@@ -142,7 +142,7 @@ func (l *lines) entry(e emulator.Entry) {
 			l.seen = make(map[string]bool)
 		}
 		l.seen[hub] = true
-		// Every valid name is a hub, so a mistyped one would work, and reach nobody.
+		// Every valid name is a hub, so a mistyped one works, and reaches no client.
 		if !l.configured(hub) {
 			fmt.Fprintf(l.w, "%s  hub %s is used for the first time; it has no settings\n", at, printable(e.Hub))
 		}

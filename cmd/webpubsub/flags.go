@@ -79,7 +79,7 @@ func parseFlags(e *env, fs *flag.FlagSet, args []string) error {
 }
 
 // envName returns the environment variable of a flag, or "" if it has none: a
-// name of one letter says nothing outside its command.
+// name of one letter means nothing outside its command.
 func envName(flag string) string {
 	switch {
 	case flag == "connection-string":

@@ -88,7 +88,7 @@ type session struct {
 }
 
 // connect starts a client with these roles and joins the groups. The session is
-// nil if the context ended meanwhile.
+// nil if the context has ended.
 func (f *clientFlags) connect(ctx context.Context, e *env, fs *flag.FlagSet, roles ...string) (*session, error) {
 	if err := checkGroups(f.groups); err != nil {
 		return nil, err

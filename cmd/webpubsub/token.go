@@ -63,7 +63,7 @@ func checkGroups(groups []string) error {
 	return nil
 }
 
-// warnGrants warns of what a client access token would grant in vain.
+// warnGrants warns of roles and groups of a client access token that have no effect.
 func (e *env) warnGrants(user string, roles, groups []string) {
 	for _, role := range roles {
 		if !knownRole(role) {

@@ -23,7 +23,7 @@ import (
 const maxResponse = 16 << 20
 
 // defaultTransport has the settings of azcore's own default, which cannot be
-// told to leave redirects alone.
+// configured not to follow redirects.
 var defaultTransport = &http.Transport{
 	Proxy:                 http.ProxyFromEnvironment,
 	DialContext:           (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext,

@@ -82,7 +82,7 @@ func (c *checker) function(pkg fs.FS, text []byte) error {
 	case routes && len(declared) > 0:
 		c.fatal(errBoth.Error(), "remove one of the two; "+repackage)
 	case len(declared) == 0 && !routes:
-		c.fatal("no function: host.json has no customHandler.http.routes, and no folder at the root has a function.json, deeper ones are not found. The response to every request is 404, and the log says \"No job functions found\"", repackage)
+		c.fatal("no function: host.json has no customHandler.http.routes, and no folder at the root has a function.json, deeper ones are not found. The response to every request is 404, and the log contains \"No job functions found\"", repackage)
 	case routes:
 		c.note("the functions are declared in host.json alone (customHandler.http.routes): a host before 4.1044 finds none, and responds to every request with 404", repackage+", which runs on every host")
 	}
@@ -131,7 +131,7 @@ func (c *checker) executable(pkg fs.FS, name string, machines ...elf.Machine) er
 		return nil
 	}
 	if !slices.Contains(machines, binary.Machine) {
-		c.note(fmt.Sprintf("%s is for the processor %s", name, strings.TrimPrefix(binary.Machine.String(), "EM_")), "the plans of Azure Functions have x86-64, Lambda what Architectures says: give package -arch")
+		c.note(fmt.Sprintf("%s is for the processor %s", name, strings.TrimPrefix(binary.Machine.String(), "EM_")), "the plans of Azure Functions have x86-64, Lambda that of Architectures: give package -arch")
 	}
 	return nil
 }

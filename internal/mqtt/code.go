@@ -46,7 +46,7 @@ const (
 )
 
 // Return codes of a CONNACK packet of MQTT 3.1.1 (its section 3.2.2.3). A
-// failed subscription has the code 0x80 there, whatever the reason.
+// failed subscription has the code 0x80 there, regardless of the reason.
 const (
 	V311UnacceptableVersion   Code = 1
 	V311IdentifierRejected    Code = 2
@@ -110,7 +110,7 @@ func (c Code) Connack(v Version) (Code, bool) {
 // with Code in the last packet where the version allows that.
 type Error struct {
 	Code Code
-	// Rule says which rule is broken.
+	// Rule is the rule that is broken.
 	Rule string
 }
 

@@ -6,7 +6,7 @@ import (
 )
 
 // Append adds the packet, as it looks in the version, to b. A CONNECT packet
-// looks as its own version says. It does not check what [Version.Decode]
+// is encoded in its own version. It does not check what [Version.Decode]
 // checks. A text or field of more than 65,535 bytes is cut, since its length
 // has two bytes, and what no text of MQTT can have is replaced in properties
 // (section 1.5.4): most of them come from an application.
@@ -100,7 +100,7 @@ func (v Version) properties(b []byte, p Properties) []byte {
 	return appendProperties(b, p)
 }
 
-// outcome leaves out what says nothing.
+// outcome leaves out a code and properties that are the default.
 func (v Version) outcome(b []byte, c Code, p Properties) []byte {
 	if v != V5 || c == Success && len(p) == 0 {
 		return b

@@ -1,6 +1,6 @@
 // Package mqtt reads and writes the control packets of MQTT 3.1.1 and MQTT 5.0.
 // It checks what the specifications call malformed or a protocol error, so that
-// whoever holds a packet need not; what a packet means is the caller's matter.
+// the caller need not; the meaning of a packet is left to the caller.
 //
 //	r := mqtt.NewReader(conn, 1<<20) // packets of at most 1 MiB
 //	p, err := r.Next()               // the first is a *mqtt.Connect

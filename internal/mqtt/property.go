@@ -103,7 +103,7 @@ func (p *Properties) AddUser(name, value string) {
 	*p = append(*p, Property{ID: UserProperty, Data: name, Value: value})
 }
 
-// form says how a property is encoded.
+// form is the encoding of a property.
 type form byte
 
 const (
@@ -116,8 +116,8 @@ const (
 	formPair
 )
 
-// inWill stands for the properties of a will, which are a list of their own
-// within CONNECT. No packet has the type 0.
+// inWill is the type for the properties of a will, which are a separate list within
+// CONNECT. No packet has the type 0.
 const inWill Type = 0
 
 func in(types ...Type) (set uint16) {
@@ -203,7 +203,7 @@ func (d *decoder) properties(of Type) Properties {
 		case rule.in&(1<<of) == 0:
 			list.fail(violation(fmt.Sprintf("this packet has no property 0x%02x", byte(p.ID))))
 		case seen&(1<<p.ID) != 0 && !again:
-			list.fail(violation(fmt.Sprintf("the property 0x%02x stands there twice", byte(p.ID))))
+			list.fail(violation(fmt.Sprintf("the property 0x%02x occurs twice", byte(p.ID))))
 		case rule.form == formFlag && p.Int > 1, rule.nonzero && p.Int == 0:
 			list.fail(violation(fmt.Sprintf("the property 0x%02x cannot be %d", byte(p.ID), p.Int)))
 		}

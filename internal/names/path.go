@@ -14,7 +14,7 @@ import (
 // operations that carry the name in their path do not reach it:
 //
 //   - A slash: the service does not decode %2F in a path, so the request
-//     succeeds and reaches nobody (Azure Web PubSub data plane REST reference,
+//     succeeds without effect (Azure Web PubSub data plane REST reference,
 //     Limitations; https://github.com/Azure/azure-webpubsub/issues/40).
 //   - "." and "..": servers and proxies remove dot segments, percent-encoded or
 //     not (RFC 3986, section 6.2.2), so that a send to the group ".." would

@@ -2,7 +2,7 @@
 // the rules of ASP.NET Core, which never drop a parameter.
 //
 // [net/url.URL.Query] drops each pair that contains a semicolon or a bad percent
-// escape. A filter that is dropped sends a message to everybody, so such a pair
+// escape. A filter that is dropped sends a message to all clients, so such a pair
 // has to be kept as it was sent:
 //
 //	q := query.Parse("filter=userId eq 'a;b'&reason=100%")

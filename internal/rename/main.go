@@ -8,8 +8,8 @@
 // the same path, which changes nothing, or with another.
 //
 // With -check it changes nothing. It fails if the module path is the placeholder
-// of this repository, or not the path of the repository that is given: nobody
-// could import a release of such a module.
+// of this repository, or not the path of the repository that is given: a release of such a
+// module could not be imported.
 //
 //	go run ./internal/rename -check github.com/you/chat
 package main
@@ -50,8 +50,8 @@ func main() {
 	fmt.Printf("%d files changed: the module is %s\n", len(changed), os.Args[1])
 }
 
-// placeholder is the host of this repository's own module path, which is nobody's
-// (RFC 2606).
+// placeholder is the host of this repository's own module path, which is
+// reserved (RFC 2606).
 const placeholder = "example.com/"
 
 // checkRelease reports why a release of the module in root could not be imported
@@ -150,7 +150,7 @@ func rewriteFile(name, from, to string) (bool, error) {
 	return true, os.WriteFile(name, content, info.Mode())
 }
 
-// replace rewrites from where it stands as a whole path or begins a longer one:
+// replace rewrites from where it is a whole path or the beginning of a longer one:
 // not in from+"2", and not behind another host label.
 func replace(text, from, to string) string {
 	var b strings.Builder

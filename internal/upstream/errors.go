@@ -39,7 +39,7 @@ type StatusError struct {
 	URL string
 	// Attempts is the number of requests.
 	Attempts int
-	// Text is the beginning of the body, with which a handler says why. It is empty
+	// Text is the beginning of the body, in which a handler gives its reason. It is empty
 	// if the body is not text, or a page of HTML.
 	Text string
 	// Location is the target of a redirect, without the query. It is empty if there
@@ -47,7 +47,7 @@ type StatusError struct {
 	Location string
 }
 
-// Error names the status, what the handler says, and the remedy. The text of the
+// Error names the status, the reason of the handler, and the remedy. The text of the
 // handler is quoted, so that a terminal does not execute it.
 func (e *StatusError) Error() string {
 	text := ""

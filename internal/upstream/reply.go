@@ -45,12 +45,12 @@ func (r Response) message(simple bool) (webpubsub.Message, error) {
 	// connection.
 	switch {
 	case m.Type == webpubsub.DataTypeText && !utf8.Valid(m.Data):
-		return webpubsub.Message{}, errors.New("the response says text/plain and its body is not UTF-8: respond with application/octet-stream")
+		return webpubsub.Message{}, errors.New("the response has the content type text/plain and its body is not UTF-8: respond with application/octet-stream")
 	case m.Type == webpubsub.DataTypeJSON && !utf8.Valid(m.Data):
-		return webpubsub.Message{}, errors.New("the response says application/json and its body is not UTF-8: encode it in UTF-8")
+		return webpubsub.Message{}, errors.New("the response has the content type application/json and its body is not UTF-8: encode it in UTF-8")
 	case m.Type == webpubsub.DataTypeJSON && !simple, m.Type == webpubsub.DataTypeProtobuf:
 		if err := wire.CheckPayload(m); err != nil {
-			return webpubsub.Message{}, fmt.Errorf("the response says %s, but %w", clip.Text(r.ContentType, maxShown), err)
+			return webpubsub.Message{}, fmt.Errorf("the response has the content type %s, but %w", clip.Text(r.ContentType, maxShown), err)
 		}
 	}
 	m.Metadata = r.Metadata

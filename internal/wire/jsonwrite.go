@@ -18,7 +18,7 @@ func (w *writer) begin() { w.buf = append(w.buf, '{') }
 func (w *writer) end()   { w.buf = append(w.buf, '}') }
 
 // key starts a member. A value never ends in an open brace, so the last byte
-// tells whether this is the first.
+// shows whether this is the first.
 func (w *writer) key(k key) {
 	w.comma()
 	w.buf = append(w.buf, '"')

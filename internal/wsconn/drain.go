@@ -30,7 +30,7 @@ type Batch struct {
 	w      interface{ write(b []byte) bool }
 }
 
-// Frame appends a frame, masked or not as the settings of the writer say.
+// Frame appends a frame, masked if the writer masks.
 func (b *Batch) Frame(opcode byte, payload []byte) {
 	if b.masked {
 		b.Buf = AppendMaskedFrame(b.Buf, opcode, payload)

@@ -52,8 +52,8 @@ type Writer[T any] struct {
 	dead     bool // nothing more is written
 	hangUp   bool // conn is closed when the queue is empty
 	draining bool
-	room     chan struct{} // closed when there is room; nil if nobody waits
-	drained  chan struct{} // closed when draining ends; nil if nobody waits
+	room     chan struct{} // closed when there is room; nil without a waiter
+	drained  chan struct{} // closed when draining ends; nil without a waiter
 	expires  time.Time     // set by Expire
 
 	deadline time.Time // last set on conn; used by the draining goroutine only
@@ -243,7 +243,7 @@ func (w *Writer[T]) Idle() bool {
 	return !w.draining && !w.waiting()
 }
 
-// Expire sets the last deadline: whatever is not written by then is not written.
+// Expire sets the last deadline: what has not been written by then is discarded.
 func (w *Writer[T]) Expire(t time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -102,7 +102,7 @@ func (c *Conn) join(group string, ask bool, by *journal.Cause) bool {
 	if joined {
 		e := journal.Entry{Kind: journal.Joined, Name: group, Cause: by}
 		if err := names.RoutableInPath(group); err != nil {
-			e.Reason = "clients can use this group, REST calls on it reach nobody: " + err.Error()
+			e.Reason = "clients can use this group, but REST calls on it have no effect: " + err.Error()
 		}
 		c.Journal(e)
 	}

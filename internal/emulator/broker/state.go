@@ -147,7 +147,7 @@ func (h *Hub) leaveState(c *Conn, g *group) {
 	}
 }
 
-// clearState needs the write lock.
+// clearState must be called with the write lock held.
 func (h *Hub) clearState(c *Conn, g *group) {
 	st := g.state
 	if st == nil {

@@ -57,7 +57,7 @@ type Config struct {
 
 	// Token allows everything, ReadToken only reading; empty: there is none.
 	Token, ReadToken string
-	// Explicit says that the tokens were chosen, not generated.
+	// Explicit reports whether the tokens were set, not generated.
 	Explicit bool
 
 	URL, ConnectionString, AuthorityHost string
@@ -93,7 +93,7 @@ type call struct {
 	*API
 	w     http.ResponseWriter
 	r     *http.Request
-	args  map[string]string // what stood for {name} in the pattern
+	args  map[string]string // what {name} in the pattern matched
 	query url.Values
 	op    *operation
 	full  bool // the token allows everything

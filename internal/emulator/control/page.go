@@ -19,7 +19,7 @@ type list[T any] struct {
 const maxPage = 1000
 
 // page returns the page that the caller asks for of all values, and the link to
-// the next one, if there is one. The key of a value says where it is in the order:
+// the next one, if there is one. The key of a value is its place in the order:
 // values may come and go between two pages.
 func page[T any](c *call, all []T, key func(T) string, descending bool) ([]T, string, error) {
 	size, err := c.number("limit", 100, 1, maxPage)

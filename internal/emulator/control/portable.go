@@ -35,7 +35,7 @@ func (c *call) exportJournal() error {
 			whole = wholeEntry{entry: showEntry(one)} // it was removed in the meantime
 		}
 		if e.Encode(whole) != nil {
-			return nil // nobody reads any more
+			return nil // the client has disconnected
 		}
 	}
 	return nil

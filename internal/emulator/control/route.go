@@ -15,7 +15,7 @@ import (
 
 // operation is one row of the API.
 type operation struct {
-	method, pattern string // below Path; {name} stands for one segment
+	method, pattern string // below Path; {name} matches one segment
 	serve           func(*call) error
 	query           []string // the parameters that it knows
 	read            bool     // a read-only token is enough although it is no GET

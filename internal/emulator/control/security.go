@@ -11,7 +11,7 @@ import (
 	"example.com/webpubsub/internal/names"
 )
 
-// refuse returns why a request is not accepted whatever its token is. Host was
+// refuse returns why a request is rejected regardless of its token. Host was
 // checked against the names of the emulator before.
 func (a *API) refuse(r *http.Request) string {
 	if !a.Explicit {
@@ -62,7 +62,7 @@ func (c *call) authorize(op *operation) error {
 	return nil
 }
 
-// sameToken compares in constant time, whatever the lengths. An empty token is none.
+// sameToken compares in constant time, also if the lengths differ. An empty token is none.
 func sameToken(given, token string) bool {
 	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(token))
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1 && token != ""

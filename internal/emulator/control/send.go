@@ -121,7 +121,7 @@ func (in *sendRequest) message() (webpubsub.Message, error) {
 	return m, nil
 }
 
-// selection returns whom the message is for; nil: everybody.
+// selection returns the receivers of the message; nil: all connections.
 func (in *sendRequest) selection() (broker.Select, error) {
 	var f *filter.Filter
 	if in.Filter != "" {

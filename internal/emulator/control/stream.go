@@ -13,7 +13,7 @@ import (
 
 // Intervals of a stream.
 const (
-	// streamWrite is how long a write may take: longer, and nobody reads.
+	// streamWrite is how long a write may take before the client counts as gone.
 	streamWrite = 30 * time.Second
 	// streamPause is after how long without an entry a comment follows, so that
 	// proxies do not end the stream.
@@ -135,7 +135,7 @@ func (o *eventWriter) event(name, id string, data any) {
 
 func (o *eventWriter) comment() { o.buf.WriteString(":\n\n") }
 
-// flush sends what was written. It reports false if nobody reads any more.
+// flush sends what was written. It reports false if the client is gone.
 func (o *eventWriter) flush() bool {
 	_ = o.conn.SetWriteDeadline(time.Now().Add(streamWrite))
 	_, err := o.buf.WriteTo(o.w)

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// version is the version of a release. The linker sets it, as .goreleaser.yaml and
-// Dockerfile say, since the Go command knows none in a source tree without a tag.
+// version is the version of a release. The linker sets it, see .goreleaser.yaml and
+// Dockerfile, since the Go command records none for a source tree without a tag.
 var version string
 
 // Version returns the version of the release, the version of the module as the Go

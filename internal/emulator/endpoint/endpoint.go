@@ -134,7 +134,7 @@ type visit struct {
 }
 
 // checkHandshake checks what RFC 6455, section 4.2.1, asks of a handshake, before
-// anybody hears of the client: gorilla/websocket does so only after the event
+// the event handler is called: gorilla/websocket does so only after the event
 // handler has accepted it.
 func checkHandshake(w http.ResponseWriter, r *http.Request) *rejection {
 	bad := func(rule string) *rejection {

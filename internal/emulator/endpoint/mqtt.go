@@ -37,8 +37,8 @@ type mqttVisit struct {
 }
 
 // openMQTT accepts the WebSocket of an MQTT client, or returns why not. A bad
-// token is rejected with an HTTP status as for other clients, since nothing says
-// that the service does otherwise. A client without one, of a hub that accepts
+// token is rejected with an HTTP status as for other clients, since no
+// documentation contradicts it. A client without one, of a hub that accepts
 // it, is judged by the connect handler (Microsoft Learn, How to connect MQTT
 // clients).
 func (v *visit) openMQTT() *rejection {
@@ -173,12 +173,12 @@ func (v *mqttVisit) enter(p *mqtt.Connect) *session.MQTT {
 		case !ok:
 			return v.reject(p, &mqtt.Error{Code: mqtt.ClientIdentifierNotValid, Rule: "the client id is the id of a connection of another protocol: choose another one"})
 		case old.UserID != c.UserID:
-			// MQTT tells sessions apart by the client id alone, and leaves to the server
+			// MQTT identifies sessions by the client id alone, and leaves to the server
 			// who may use which (sections 3.1.3.1 and 5.4.2). What the service does is not
 			// documented. Microsoft's MQTT broker rejects another client that presents the
 			// id of a session (Microsoft Learn, Event Grid, Establish multiple sessions),
 			// and a session that could be taken would hand over the messages and the roles
-			// of its user to anybody who knows the id.
+			// of its user to anyone who knows the id.
 			return v.reject(p, &mqtt.Error{Code: mqtt.NotAuthorized, Rule: "the client id belongs to the session of another user: choose another one, or wait until that session has ended"})
 		case p.CleanStart || !existing.OutlivesLink():
 			existing.TakeOver(v.by)

@@ -108,11 +108,11 @@ type params struct {
 
 // connectedEntry returns the journal entry of a new connection. The reason warns
 // of names that no REST path can contain: clients can use them, and calls of the
-// application succeed and reach nobody, which first shows in production.
+// application succeed without effect, which is first noticed in production.
 func (p *params) connectedEntry(c *broker.Conn, by *journal.Cause) journal.Entry {
 	e := journal.Entry{Kind: journal.Connected, Name: c.Subprotocol, Cause: by}
 	if found := names.Unaddressable(c.UserID, p.roles, p.groups); found != nil {
-		e.Reason = "clients can use these names, REST calls on them reach nobody: " + errors.Join(found...).Error()
+		e.Reason = "clients can use these names, but REST calls on them have no effect: " + errors.Join(found...).Error()
 	}
 	return e
 }

@@ -6,8 +6,8 @@
 //	http.Handle("/entra/", http.StripPrefix("/entra", i))
 //	token, err := i.Token(ctx, "api://my-app")
 //
-// Anybody may read the tokens' rules here and nobody gets a token over the
-// network: there is no token endpoint.
+// The discovery document and the keys are public. There is no token endpoint, so that
+// no token can be requested over the network.
 package entra
 
 import (
@@ -114,7 +114,7 @@ func (i *Issuer) Rotate() error {
 	return i.addKey()
 }
 
-// signing needs i.mu.
+// signing must be called with i.mu held.
 func (i *Issuer) signing() (key, error) {
 	if len(i.keys) == 0 {
 		if err := i.addKey(); err != nil {
@@ -124,7 +124,7 @@ func (i *Issuer) signing() (key, error) {
 	return i.keys[len(i.keys)-1], nil
 }
 
-// addKey needs i.mu.
+// addKey must be called with i.mu held.
 func (i *Issuer) addKey() error {
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

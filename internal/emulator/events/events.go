@@ -4,7 +4,7 @@
 //
 // Each connection has a [Source]. The handler's response to connect and to a user
 // event is awaited ([Source.Connect], [Source.Call]); the other events are
-// notifications ([Source.Notify]), whose response nobody waits for. An event is
+// notifications ([Source.Notify]), whose response is not awaited. An event is
 // not sent before the one before it was, and then waits a moment for its response.
 // It does not wait longer for the response to a notification: a slow handler of
 // connected does not delay what the client sends, and can be overtaken by it.
@@ -157,7 +157,7 @@ func (s *Source) Call(ctx context.Context, e upstream.Event, by *journal.Cause) 
 	return s.deliver(ctx, e, turn, by)
 }
 
-// Notify raises an event of which nobody awaits the response. by is what it follows
+// Notify raises an event without waiting for the response. by is what it follows
 // from.
 func (s *Source) Notify(e upstream.Event, by *journal.Cause) {
 	s.mu.Lock()
@@ -187,7 +187,7 @@ func (s *Source) Notify(e upstream.Event, by *journal.Cause) {
 	}
 }
 
-// notify needs the lock.
+// notify must be called with the lock held.
 func (s *Source) notify(e upstream.Event, always bool, by *journal.Cause) {
 	if !always && s.under >= s.d.MaxNotifications {
 		// On a goroutine: the caller may hold the hub's lock, and an observer of the
@@ -218,7 +218,7 @@ type turn struct {
 	sent     func() // may be called more than once
 }
 
-// number gives the event its id and its turn. It needs the lock.
+// number gives the event its id and its turn. The lock must be held.
 func (s *Source) number(e *upstream.Event) turn {
 	e.ID = s.next
 	s.next++
@@ -265,8 +265,7 @@ func (s *Source) deliver(ctx context.Context, e upstream.Event, t turn, by *jour
 		s.cookies = r.Cookies
 		s.mu.Unlock()
 	}
-	// That no handler wants to know of a connection is normal; that none wants what
-	// a client says is not.
+	// System events without a handler are normal; user events without one are not.
 	if !errors.Is(err, upstream.ErrNoHandler) || e.Kind == upstream.User {
 		s.journal(e, r.Status, time.Since(start), err, journal.Entry{Cause: by, Detail: rec.detail(&e)})
 	}

@@ -112,9 +112,8 @@ func (in *Injected) fires(at Point, frame string, t Target) bool {
 	return true
 }
 
-// Apply waits as the faults say that are due at the point, and returns the
-// action that ends the matter, if one does. The waiting ends when gone is
-// closed.
+// Apply applies the delays of the faults that are due at the point, and returns the
+// action that ends the connection, if there is one. A delay ends when gone is closed.
 func (s *Set) Apply(at Point, frame string, t Target, gone <-chan struct{}) (do Action, ends bool) {
 	list := s.list.Load()
 	if list == nil {

@@ -44,8 +44,8 @@ type Filter struct {
 	root *node
 }
 
-// Compile parses and checks a filter. The empty text stands
-// for no filter and matches every connection; text of white space alone is an
+// Compile parses and checks a filter. The empty text
+// is no filter and matches every connection; text of white space alone is an
 // error.
 //
 // The error is an [*Error]. Syntax and types are all checked here, so that a

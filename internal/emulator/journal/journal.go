@@ -30,7 +30,7 @@ type Journal struct {
 	base    uint64        // id of the last entry before the last reset
 	added   uint64        // id of the newest entry
 	resets  int           // since the start
-	grown   chan struct{} // closed by the next entry; nil if nobody waits
+	grown   chan struct{} // closed by the next entry; nil if there is no waiter
 
 	detailBytes     int    // of the entries that are kept
 	nextStrip       uint64 // id of the oldest entry whose detail may be kept

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Removed stands for a secret.
+// Removed replaces a secret.
 const Removed = "[removed]"
 
-// secretHeaders are headers that prove who somebody is, in lower case.
+// secretHeaders are headers that contain credentials, in lower case.
 var secretHeaders = []string{
 	"authorization", "proxy-authorization", "cookie", "set-cookie", "ce-signature",
 	"x-functions-key", "x-api-key", "ocp-apim-subscription-key", "x-ms-client-principal", "x-ms-token-aad-access-token",

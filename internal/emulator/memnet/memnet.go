@@ -94,7 +94,7 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// CloseWrite says that nothing more will be written.
+// CloseWrite ends the writing direction: the peer reads io.EOF.
 func (c *conn) CloseWrite() error {
 	c.out.end(io.EOF, net.ErrClosed, false)
 	return nil

@@ -55,8 +55,8 @@ func unsupportedType(message, why string) *apiError {
 }
 
 // toUTF8 brings text and JSON into the encoding that WebSocket clients get. The
-// charsets are those of .NET that can be told apart from each other by name;
-// what is no character becomes U+FFFD, as it does there.
+// charsets are those of .NET that have distinct names; invalid bytes become U+FFFD, as
+// in .NET.
 func toUTF8(m webpubsub.Message, charset string) ([]byte, error) {
 	if m.Type != webpubsub.DataTypeText && m.Type != webpubsub.DataTypeJSON {
 		return m.Data, nil

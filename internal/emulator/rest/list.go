@@ -71,7 +71,7 @@ func (c *call) continuationToken(id string) string {
 	return base64.RawURLEncoding.EncodeToString(append(c.seal(id), id...))
 }
 
-// resumeAfter returns the id that the request's continuation token stands for, ""
+// resumeAfter returns the id in the request's continuation token, ""
 // if it has none.
 func (c *call) resumeAfter() (id string, err error) {
 	text, given, err := c.single("continuationToken")

@@ -25,7 +25,7 @@ var apiVersions = []string{"2021-10-01", "2022-11-01", "2023-07-01", "2024-01-01
 // operation is one row of the REST API.
 type operation struct {
 	method  string
-	pattern string // below /api/hubs/{hub}/; {} and {group} stand for any name
+	pattern string // below /api/hubs/{hub}/; {} and {group} match any name
 	serve   func(*call) error
 	ok      int // status of success
 }
@@ -197,7 +197,7 @@ func checkGroups(pattern string, segments []string) error {
 	return nil
 }
 
-// matchPath compares a path with a pattern and returns what stands for names.
+// matchPath compares a path with a pattern and returns the names.
 func matchPath(pattern string, segments []string) (args []string, ok bool) {
 	n := 0
 	for part := range strings.SplitSeq(pattern, "/") {

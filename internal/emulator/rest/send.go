@@ -61,7 +61,7 @@ func (c *call) sent(to string, b *broker.Message, n int) error {
 // message reads a send: the parameters first, then the body, in the order in
 // which the service complains about them. What chooses among receivers is read
 // only if the operation knows it; other parameters are ignored. Every check is
-// done here: a request that is rejected reaches nobody.
+// done here: a request that is rejected has no effect.
 func (c *call) message(choosers ...string) (*broker.Message, broker.Select, error) {
 	b := &broker.Message{Data: wire.Data{From: "server"}}
 	ttl, given, err := c.single("messageTtlSeconds")
@@ -98,7 +98,7 @@ func (c *call) message(choosers ...string) (*broker.Message, broker.Select, erro
 }
 
 // keep returns whom a call is for: those that the filter lets through and that
-// are not excluded; nil means everybody. Ids are whole values, commas and all.
+// are not excluded; nil means all. Ids are whole values and may contain commas.
 func keep(text, target string, excluded []string) (broker.Select, error) {
 	var f *filter.Filter
 	if text != "" {

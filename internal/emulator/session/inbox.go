@@ -14,14 +14,14 @@ import (
 type inbox struct {
 	srv     *Server
 	execute func(frame any, by *journal.Cause)
-	paused  func(bool) // told when the reader begins and ends to wait for room
+	paused  func(bool) // called when the reader begins and ends to wait for room
 
 	mu      sync.Mutex
 	queue   []entry
 	bytes   int
 	running bool
 	closed  bool          // frames are dropped
-	room    chan struct{} // closed when there may be room again; nil while nobody waits
+	room    chan struct{} // closed when there may be room again; nil without a waiter
 }
 
 // entry is a frame, or what is to be done behind the last one.
@@ -36,8 +36,8 @@ func (in *inbox) init(srv *Server, execute func(any, *journal.Cause), paused fun
 	in.srv, in.execute, in.paused = srv, execute, paused
 }
 
-// put carries out a frame, or queues it. waits says that the frame may wait for
-// an event handler. Where too much is queued, put returns when there is room.
+// put carries out a frame, or queues it. waits reports whether the frame may wait
+// for an event handler. Where too much is queued, put returns when there is room.
 func (in *inbox) put(frame any, size int, waits bool, by *journal.Cause) {
 	in.mu.Lock()
 	for full := false; ; {
@@ -78,7 +78,7 @@ func (in *inbox) put(frame any, size int, waits bool, by *journal.Cause) {
 	}
 }
 
-// add needs the lock.
+// add must be called with the lock held.
 func (in *inbox) add(e entry) {
 	in.queue = append(in.queue, e)
 	in.bytes += e.size
@@ -115,7 +115,7 @@ func (in *inbox) work() {
 	}
 }
 
-// makeRoom needs the lock.
+// makeRoom must be called with the lock held.
 func (in *inbox) makeRoom() {
 	if in.room != nil {
 		close(in.room)

@@ -15,7 +15,7 @@ import (
 )
 
 // setDisconnect notes the DISCONNECT packet by which the service ends the link. MQTT
-// 3.1.1 has none. It needs s.mu.
+// 3.1.1 has none. s.mu must be held.
 func (s *MQTT) setDisconnect(code mqtt.Code, reason string) {
 	s.last, s.byClient = nil, false
 	if s.version == mqtt.V5 {
@@ -38,7 +38,7 @@ func (s *MQTT) lastFrame(f *frame.Frame) *frame.Frame {
 	return frame.Join(frame.New(websocket.BinaryMessage, b), f)
 }
 
-// closeLink closes the link and leaves the session without one. It needs s.mu.
+// closeLink closes the link and leaves the session without one. s.mu must be held.
 func (s *MQTT) closeLink(code int) {
 	s.link.Close(s.lastFrame(frame.NewClose(code, "")), false)
 	s.link = nil
@@ -105,7 +105,7 @@ type mqttLoss struct {
 }
 
 // lose belongs to the moment in which the link is lost: a client that comes
-// back right after it brings a will and an expiry of its own. It needs s.mu.
+// back right after it brings a will and an expiry of its own. s.mu must be held.
 func (s *MQTT) lose() mqttLoss {
 	loss := mqttLoss{expiry: s.expiry}
 	switch {
@@ -134,7 +134,7 @@ func (s *MQTT) lost(loss mqttLoss, code int, eventReason, why string, by *journa
 	s.detach(code, why, loss.expiry, eventReason, why, by)
 }
 
-// takeWill returns the will of a client that was lost, once. It needs s.mu.
+// takeWill returns the will of a client that was lost, once. s.mu must be held.
 func (s *MQTT) takeWill() *mqtt.Publish {
 	will := s.will
 	s.will = nil
@@ -159,7 +159,7 @@ func (s *MQTT) publishWill(due func() bool) {
 func (s *MQTT) sendWill(will *mqtt.Publish) {
 	raise, e := s.accept(will, nil)
 	if raise != nil {
-		s.srv.Tasks.Go(raise) // nobody waits for the response
+		s.srv.Tasks.Go(raise) // the response is not awaited
 	}
 	if e != nil {
 		s.conn.Journal(journal.Entry{Kind: journal.Refused, Name: "will", Status: int(e.Code), Reason: e.Rule})

@@ -51,7 +51,7 @@ const ackGrace = 10 * time.Second
 // overrun reports whether the session can keep no further message. In flight are
 // as many as the client takes at once, and Options.MaxMessages at most; as many
 // again may wait for that. A burst may be larger: while the client acknowledges,
-// only Options.MaxBytes is a bound. It needs s.mu.
+// only Options.MaxBytes is a bound. s.mu must be held.
 func (s *MQTT) overrun(d *delivery) bool {
 	o, now := s.srv, time.Now()
 	if len(s.waiting)+len(s.inFlight) == 0 {
@@ -100,7 +100,7 @@ func (s *MQTT) queueMessage(m *mqttMessage, expires time.Time, from *broker.Conn
 }
 
 // sendWaiting sends what waits, as far as the client takes it: first what it did not
-// acknowledge on the link before. It needs s.mu.
+// acknowledge on the link before. s.mu must be held.
 func (s *MQTT) sendWaiting() {
 	for s.link != nil && len(s.inFlight)-len(s.again) < s.window {
 		if len(s.again) > 0 {
@@ -129,7 +129,7 @@ func (s *MQTT) sendWaiting() {
 }
 
 // sendMessage sends a message, unless it is too late or too large for the client. It
-// needs s.mu, and returns how many messages were sent: one or none.
+// must be called with s.mu held, and returns how many messages were sent: one or none.
 func (s *MQTT) sendMessage(d *delivery) int {
 	now := time.Now()
 	p := d.packet
@@ -196,7 +196,7 @@ func (s *MQTT) complete(i int) {
 // resend repeats what the client has not acknowledged on the link before, and
 // goes on with what waits (section 4.4). A release is no message: it does not
 // wait until the client takes more (section 3.3.4), but the message counts until
-// it is complete. It needs s.mu.
+// it is complete. s.mu must be held.
 func (s *MQTT) resend() {
 	s.again = nil
 	for _, d := range s.inFlight {
@@ -266,7 +266,7 @@ func (s *MQTT) sendPacket(p mqtt.Packet) {
 	}
 }
 
-// pushPacket needs s.mu.
+// pushPacket must be called with s.mu held.
 func (s *MQTT) pushPacket(p mqtt.Packet) { s.pushOf(p, false) }
 
 // pushKept is pushPacket for a packet that the session keeps, within its own
@@ -276,7 +276,7 @@ func (s *MQTT) pushKept(p mqtt.Packet) { s.pushOf(p, true) }
 func (s *MQTT) pushOf(p mqtt.Packet, kept bool) {
 	b, ok := s.encode(p)
 	if l := s.link; l != nil && !ok {
-		// Without its answer the client waits for ever: it gets a new link.
+		// Without the response the client would wait indefinitely: it gets a new link.
 		rule := fmt.Sprintf("%v needs %d bytes, and the client's Maximum Packet Size is %d", p.Type(), len(b), s.maxPacket)
 		s.srv.Tasks.Go(func() { s.dropLink(l, mqtt.PacketTooLarge, rule, nil) })
 		return

@@ -188,7 +188,7 @@ func (s *MQTT) release(p *mqtt.Ack) {
 }
 
 // receivePublish takes a message and answers as its QoS asks. Where it breaks a
-// rule, QoS 1 and 2 have a packet to say so, if only in MQTT 5.0; QoS 0 has
+// rule, QoS 1 and 2 have a packet that reports it, in MQTT 5.0 only; QoS 0 has
 // none, and the service closes the connection (Azure/azure-webpubsub, issue 793).
 func (s *MQTT) receivePublish(l *transport.Link, p *mqtt.Publish, by *journal.Cause) {
 	_, alias := p.Properties.Int(mqtt.TopicAlias)

@@ -7,7 +7,7 @@
 // # Order of a client's frames
 //
 // Frames are carried out strictly one after another, an event with its response
-// included. Reading goes on meanwhile: pongs, close frames, sequenceAck,
+// included. Reading continues in the meantime: pongs, close frames, sequenceAck,
 // cancelInvocation and the acknowledgements of MQTT, except PUBREL, take effect
 // when they are read. Once as many frames or bytes wait as [Server] allows, reading
 // stops until some are carried out, and the keep-alive does not count that time.
@@ -95,7 +95,7 @@ type base struct {
 
 	mu       sync.Mutex
 	link     *transport.Link // nil while detached
-	ended    bool            // out of the hub for good
+	ended    bool            // removed from the hub
 	closing  bool            // about to be closed for reading too slowly
 	dropped  string          // why the emulator dropped the link, if it did
 	by       *journal.Cause  // of that
@@ -169,14 +169,14 @@ func (b *base) Left(group string, by *journal.Cause) {
 	b.events.Notify(upstream.Event{Kind: upstream.GroupLeft, Name: upstream.GroupLeft.String(), Group: group}, by)
 }
 
-// send queues a frame that nobody else keeps.
+// send queues a frame that is not kept for recovery.
 func (b *base) send(f *frame.Frame) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.push(transport.Item{Frame: f})
 }
 
-// push needs b.mu. A client that has fallen too far behind is closed: messages
+// push must be called with b.mu held. A client that has fallen too far behind is closed: messages
 // are never dropped silently.
 func (b *base) push(it transport.Item) bool {
 	if b.ended || b.closing || b.link == nil {
@@ -190,7 +190,7 @@ func (b *base) push(it transport.Item) bool {
 }
 
 // closeSlow closes a slow client from another goroutine, because the caller
-// holds locks. It needs b.mu.
+// holds locks. b.mu must be held.
 func (b *base) closeSlow(reason string) {
 	if b.closing {
 		return
@@ -362,7 +362,7 @@ func (b *base) detach(code int, lost string, window time.Duration, eventReason, 
 	}
 }
 
-// startRecovery needs b.mu.
+// startRecovery must be called with b.mu held.
 func (b *base) startRecovery(code int, window time.Duration, eventReason, why string) {
 	var t *time.Timer
 	t = b.srv.Tasks.AfterFunc(window, func() {
@@ -382,7 +382,7 @@ func (b *base) startRecovery(code int, window time.Duration, eventReason, why st
 	b.recovery = t
 }
 
-// stopRecovery needs b.mu.
+// stopRecovery must be called with b.mu held.
 func (b *base) stopRecovery() {
 	if b.recovery != nil {
 		b.recovery.Stop()

@@ -165,7 +165,7 @@ func (s *PubSub) cancelStreams() {
 	}
 }
 
-// dropStreams ends them without a frame to anybody.
+// dropStreams ends the streams without sending frames.
 func (s *PubSub) dropStreams() {
 	s.streams.mu.Lock()
 	defer s.streams.mu.Unlock()

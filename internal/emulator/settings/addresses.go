@@ -59,7 +59,7 @@ func (m *Microsoft) unsupported(s *section) {
 }
 
 // address reads one URL as Kestrel does: a host that is neither localhost nor an IP
-// address, such as * or +, stands for all addresses.
+// address, such as * or +, means all addresses.
 func (m *Microsoft) address(s *section, text string) error {
 	if strings.Contains(strings.ToLower(text), "://unix:") || strings.Contains(strings.ToLower(text), "://pipe:") {
 		return s.errorf("%q: this emulator listens on a port only, not on a socket of the file system", text)

@@ -32,7 +32,7 @@ type Group struct {
 	closed  bool
 	waiting atomic.Bool
 	idleMu  sync.Mutex
-	idle    chan struct{} // closed when busy gets to zero; nil while nobody waits
+	idle    chan struct{} // closed when busy gets to zero; nil without a waiter
 }
 
 // Enter begins work on a goroutine that the group did not start, such as an HTTP

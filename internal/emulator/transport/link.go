@@ -114,7 +114,7 @@ func (l *Link) Close(f *frame.Frame, discard bool) {
 	}
 }
 
-// startCloseTimer needs the lock.
+// startCloseTimer must be called with the lock held.
 func (l *Link) startCloseTimer() {
 	if l.closeTimer == nil {
 		l.closeTimer = time.AfterFunc(closeGrace, l.Cut)
@@ -145,7 +145,7 @@ func (l *Link) isStarted() bool {
 	return l.started
 }
 
-// ReadEnded is called when nothing more can be read. answered says whether the
+// ReadEnded is called when nothing more can be read. answered reports whether the
 // peer sent a close frame.
 func (l *Link) ReadEnded(answered bool) {
 	l.t.remove(l)
@@ -217,7 +217,7 @@ func (l *Link) KeepAlive(now time.Time, interval time.Duration) bool {
 
 var pingFrame = frame.New(websocket.PingMessage, nil)
 
-// Pause tells the keep-alive whether the reader waits for the session: the peer's
+// Pause informs the keep-alive whether the reader waits for the session: the peer's
 // pongs are not read in the meantime.
 func (l *Link) Pause(on bool) {
 	l.paused.Store(on)

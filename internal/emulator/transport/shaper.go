@@ -45,7 +45,7 @@ func (c *conn) shape() *shaper {
 	return s
 }
 
-// wait needs the lock. It returns when something has changed, or at a time that is
+// wait must be called with the lock held. It returns when something has changed, or at a time that is
 // not zero.
 func (s *shaper) wait(until time.Time) {
 	if !until.IsZero() {
@@ -127,7 +127,7 @@ func (s *shaper) writeOut() {
 	}
 }
 
-// deadline bounds a write. It needs the lock. The deadlines of the link do not fit:
+// deadline bounds a write. The lock must be held. The deadlines of the link do not fit:
 // it has sent long before.
 func (s *shaper) deadline() {
 	d := stall
@@ -137,7 +137,7 @@ func (s *shaper) deadline() {
 	_ = s.c.Conn.SetWriteDeadline(time.Now().Add(d))
 }
 
-// end closes the network connection. It needs the lock.
+// end closes the network connection. The lock must be held.
 func (s *shaper) end() {
 	s.dead = true
 	s.out.drop()

@@ -167,7 +167,7 @@ func (g *Registry) Drop(connectionID string) error {
 	return l.ws.Close()
 }
 
-// find needs g.mu.
+// find must be called with g.mu held.
 func (g *Registry) find(connectionID string) *link {
 	for _, links := range g.hubs {
 		for _, l := range links {

@@ -6,7 +6,7 @@
 //	data, err := proto.Marshal(frame)
 //
 // Use package wire, which has plain Go types and checks the rules. To generate
-// the code anew, after a change of webpubsub.proto, have protoc (3.21 or later)
+// the code again, after a change of webpubsub.proto, have protoc (3.21 or later)
 // and the plugin of the module's protobuf version on the PATH:
 //
 //	go install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12

@@ -63,7 +63,7 @@ export default function connections(signal, query) {
     previous.disabled = pages.length === 1;
     next.disabled = !nextLink;
     table.hidden = list.length === 0;
-    nobody.hidden = list.length > 0;
+    noneFound.hidden = list.length > 0;
   }
 
   previous.addEventListener('click', () => { pages.pop(); load(); });
@@ -122,7 +122,7 @@ export default function connections(signal, query) {
   };
 
   const table = h('div', { className: 'scroll' }, h('table', {}, h('caption', { className: 'skip' }, 'Connections'), h('thead', {}, head), body));
-  const nobody = empty('No connection of this hub matches.',
+  const noneFound = empty('No connection of this hub matches.',
     h('p', {}, h('a', { className: 'button', href: '#/clients' }, 'Open a test client')));
   for (const el of [protocol, status]) el.addEventListener('change', first);
   let typing;
@@ -140,6 +140,6 @@ export default function connections(signal, query) {
     panel('Connections', note,
       h('div', { className: 'stack' },
         h('div', { className: 'row' }, field('Search', search, 'grow'), field('Protocol', protocol), field('State', status)),
-        table, nobody, h('div', { className: 'row' }, previous, next))),
+        table, noneFound, h('div', { className: 'row' }, previous, next))),
     detail);
 }

@@ -1,5 +1,5 @@
 // Elements are made from text only: user ids, group names and payloads are
-// whatever clients send.
+// chosen by clients.
 
 /** h makes an element. Properties that begin with "on" are listeners. */
 export function h(tag, props = {}, ...children) {

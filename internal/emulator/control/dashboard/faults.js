@@ -43,7 +43,7 @@ export default function faults(signal) {
     body.replaceChildren(...value.map((f) => h('tr', {},
       h('td', {}, `${actions[f.action.type] ?? f.action.type}${f.action.delayMs ? ` ${f.action.delayMs} ms` : ''}${f.action.status ? ` with ${f.action.status}` : ''}${f.action.code ? ` with ${f.action.code}` : ''}`),
       h('td', {}, f.at, f.frame ? h('span', { className: 'tag' }, f.frame) : null),
-      h('td', {}, [f.hub && `hub ${f.hub}`, f.userId && `user ${f.userId}`, f.connectionId].filter(Boolean).join(', ') || 'everybody'),
+      h('td', {}, [f.hub && `hub ${f.hub}`, f.userId && `user ${f.userId}`, f.connectionId].filter(Boolean).join(', ') || 'all clients'),
       h('td', {}, `${f.hits ?? 0}${f.times ? ` of ${f.times}` : ''}`),
       h('td', { className: 'actions' }, h('button', { type: 'button', onclick: attempt(async () => { await call('DELETE', '/faults/' + f.id); await load(); }, 'Removed.') }, 'Remove')))));
     table.hidden = value.length === 0;

@@ -72,7 +72,7 @@ function setOnline(online, error) {
   emit('online', error);
 }
 
-/** follow keeps the journal and the overview current, whatever happens to the emulator. */
+/** follow keeps the journal and the overview current, also when the emulator restarts. */
 export async function follow() {
   let pause = 500;
   let instance = '';

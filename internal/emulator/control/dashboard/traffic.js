@@ -24,7 +24,7 @@ export default function traffic(signal, query) {
       (!connection.value || (e.connectionId ?? '').includes(connection.value)) && (!text || e.text.toLowerCase().includes(text)));
   };
 
-  // An event stands with what followed from it, in the order in which it happened;
+  // An event is listed with what followed from it, in the order in which it happened;
   // the newest cause is on top.
   function groups(entries) {
     const byCause = new Map();
@@ -76,7 +76,7 @@ export default function traffic(signal, query) {
     draw();
   }
   pause.addEventListener('click', () => setPaused(!frozen));
-  // The list stands still while somebody reads.
+  // The list does not change while an entry is open.
   list.addEventListener('reading', () => { if (!frozen && list.querySelector('[aria-expanded=true]')) setPaused(true); });
 
   let scheduled = false;
