@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"example.com/webpubsub/service"
@@ -16,7 +17,8 @@ const negotiateMethods = "GET, POST"
 
 // Negotiate returns the handler that gives a client what it needs to connect:
 // GET or POST, answered with {"baseUrl", "url", "accessToken"} as the Functions
-// binding webPubSubConnection has it. The user is the one whom App Service
+// binding webPubSubConnection has it. With ?clientProtocol=mqtt, as that binding names
+// it, the URL is for MQTT clients. The user is the one whom App Service
 // authentication has signed in, or else the one of ?userId=, each only if the
 // configuration allows it; otherwise the response is 401. Errors are
 // {"error": "…"}. The user ID in the token is made by [EncodeUserID]; the name of
@@ -45,9 +47,18 @@ func (a *App) negotiate(w http.ResponseWriter, r *http.Request) {
 		refuse(w, status, err.Error())
 		return
 	}
+	o := &service.GetClientAccessTokenOptions{UserID: user.id}
+	switch protocol := r.URL.Query().Get("clientProtocol"); strings.ToLower(protocol) {
+	case "", "default":
+	case "mqtt":
+		o.Protocol = service.ClientProtocolMQTT
+	default:
+		refuse(w, http.StatusBadRequest, fmt.Sprintf("clientProtocol is %q: use default or mqtt", protocol))
+		return
+	}
 	// Roles and groups are granted by the connect event, which every connection
 	// causes; the token only identifies the user.
-	token, err := a.Service.GetClientAccessToken(r.Context(), &service.GetClientAccessTokenOptions{UserID: user.id})
+	token, err := a.Service.GetClientAccessToken(r.Context(), o)
 	if err != nil {
 		a.Log.ErrorContext(r.Context(), "failed to get client access token", "error", err)
 		refuse(w, http.StatusBadGateway, "cannot get a client access token; see the log")

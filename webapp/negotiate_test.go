@@ -114,6 +114,8 @@ func TestNegotiate(t *testing.T) {
 		"own sign-in, error":      {own, "GET", "/api/negotiate", http.Header{"Session": {"old"}}, 401, "the session has expired"},
 		"own sign-in, then query": {func(c *webapp.Config) { own(c); query(c) }, "GET", "/api/negotiate?userId=alice", nil, 200, "alice"},
 
+		"unknown protocol": {query, "GET", "/api/negotiate?userId=alice&clientProtocol=socketio", nil, 400, "use default or mqtt"},
+
 		"HEAD":                 {query, "HEAD", "/api/negotiate?userId=alice", nil, 405, ""},
 		"OPTIONS without CORS": {query, "OPTIONS", "/api/negotiate", http.Header{"Origin": {"https://a.example"}, "Access-Control-Request-Method": {"POST"}}, 405, "GET and POST"},
 		"DELETE":               {query, "DELETE", "/api/negotiate", nil, 405, "GET and POST"},
@@ -274,5 +276,26 @@ func TestNegotiateWithIdentity(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "403") || strings.Contains(log.String(), "entra-token") {
 		t.Errorf("log: %s", log)
+	}
+}
+
+// The URL is for the protocol of the client.
+func TestNegotiateProtocol(t *testing.T) {
+	a, _ := newApp(t, func(c *webapp.Config) { c.AllowUserIDQuery = true })
+	for query, path := range map[string]string{
+		"":                        "/client/hubs/chat",
+		"&clientProtocol=default": "/client/hubs/chat",
+		"&clientProtocol=mqtt":    "/clients/mqtt/hubs/chat",
+		"&clientProtocol=MQTT":    "/clients/mqtt/hubs/chat",
+	} {
+		w := get(a.Handler(), "GET", "/api/negotiate?userId=alice"+query)
+		var body struct{ URL, BaseURL, AccessToken string }
+		if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+			t.Fatal(err)
+		}
+		claims, err := token.Verify(body.AccessToken, []string{someKey}, time.Now())
+		if u, _ := url.Parse(body.URL); err != nil || u.Path != path || !strings.HasSuffix(body.BaseURL, path) || !strings.HasSuffix(claims.Audience, path) {
+			t.Errorf("%s: %+v, %v, %v", query, claims, body.BaseURL, err)
+		}
 	}
 }
