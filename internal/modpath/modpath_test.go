@@ -1,4 +1,4 @@
-package main
+package modpath
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 // That it builds and runs is what scripts/fork-check shows.
 func TestRenameTree(t *testing.T) {
 	const root = "../.."
-	old, err := modulePath(filepath.Join(root, "go.mod"))
+	old, err := Read(filepath.Join(root, "go.mod"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,10 +23,10 @@ func TestRenameTree(t *testing.T) {
 	dir := t.TempDir()
 	copyTree(t, root, dir)
 
-	if changed, err := rename(dir, renamed); err != nil || !slices.Contains(changed, filepath.Join(dir, "go.mod")) {
+	if changed, err := Rename(dir, renamed); err != nil || !slices.Contains(changed, filepath.Join(dir, "go.mod")) {
 		t.Fatalf("changed %q, %v", changed, err)
 	}
-	if path, err := modulePath(filepath.Join(dir, "go.mod")); err != nil || path != renamed {
+	if path, err := Read(filepath.Join(dir, "go.mod")); err != nil || path != renamed {
 		t.Errorf("module path is %q, %v", path, err)
 	}
 	walk(t, dir, func(name string, content []byte) {
@@ -40,7 +40,7 @@ func TestRenameTree(t *testing.T) {
 			t.Errorf("%s is not formatted: %v", name, err)
 		}
 	})
-	if changed, err := rename(dir, renamed); err != nil || len(changed) != 0 {
+	if changed, err := Rename(dir, renamed); err != nil || len(changed) != 0 {
 		t.Errorf("a second run changes %q, %v", changed, err)
 	}
 }
@@ -63,7 +63,7 @@ func TestRenameFiles(t *testing.T) {
 	for name, text := range tree {
 		write(t, filepath.Join(dir, name), []byte(text[0]), 0o640)
 	}
-	changed, err := rename(dir, "new.test/x")
+	changed, err := Rename(dir, "new.test/x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,8 +88,29 @@ func TestRenameFiles(t *testing.T) {
 	}
 }
 
+// The address for "git clone" and the badges of the README name the repository.
+func TestRenameRepository(t *testing.T) {
+	for to, want := range map[string]string{
+		"github.com/you/chat":      "git clone https://github.com/you/chat.git https://github.com/you/chat/actions",
+		"github.com/you/mono/chat": "git clone https://github.com/you/mono.git https://github.com/you/mono/actions",
+		"github.com/you/chat/v2":   "git clone https://github.com/you/chat.git https://github.com/you/chat/actions",
+		"code.test/you/chat":       "git clone https://" + repositoryPlaceholder + ".git https://" + repositoryPlaceholder + "/actions",
+	} {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "go.mod"), []byte("module old.test/m\n"), 0o600)
+		readme := filepath.Join(dir, "README.md")
+		write(t, readme, []byte("git clone https://"+repositoryPlaceholder+".git https://"+repositoryPlaceholder+"/actions"), 0o600)
+		if _, err := Rename(dir, to); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(readme); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v; want %q", to, got, err, want)
+		}
+	}
+}
+
 func TestRenameNeedsModule(t *testing.T) {
-	if _, err := rename(t.TempDir(), "new.test/x"); err == nil || !strings.Contains(err.Error(), "root of the repository") {
+	if _, err := Rename(t.TempDir(), "new.test/x"); err == nil || !strings.Contains(err.Error(), "root of the repository") {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -99,7 +120,7 @@ func TestCheckPath(t *testing.T) {
 		"github.com/you/chat", "github.com/You/Chat.app", "git.sr.ht/~you/chat",
 		"example.com/chat", "github.com/you/chat/v2", "github.com/you/chat/v10", "github.com/you/v8engine",
 	} {
-		if err := checkPath(path); err != nil {
+		if err := Check(path); err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -127,7 +148,7 @@ func TestCheckPath(t *testing.T) {
 		"github.com/you/chat/v02":      "v2",
 		"github.com/you/chat\"; rm -r": "part",
 	} {
-		if err := checkPath(path); err == nil || !strings.Contains(err.Error(), want) {
+		if err := Check(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: error is %v, want one with %q", path, err, want)
 		}
 	}
@@ -192,12 +213,12 @@ func TestCheckRelease(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(root, "go.mod"), []byte("module "+tt.path+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		err := checkRelease(root, tt.repository)
+		err := CheckRelease(root, tt.repository)
 		if (err == nil) != (tt.want == "") || (err != nil && !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%s in %s: %v, want %q", tt.path, tt.repository, err, tt.want)
 		}
 	}
-	if err := checkRelease(t.TempDir(), "github.com/you/chat"); err == nil {
+	if err := CheckRelease(t.TempDir(), "github.com/you/chat"); err == nil {
 		t.Error("no go.mod is no error")
 	}
 }
