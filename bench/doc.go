@@ -10,7 +10,7 @@
 // A row is a piece of work that several contenders do. They take turns, A-B-C,
 // A-B-C, round after round, each as a process of its own whose CPU seconds are
 // read from the kernel, so that the load generator's cost is nobody's. A figure
-// is the median of the rounds, with the smallest and the largest beside it; a
+// is the median of the rounds, with the smallest and the largest; a
 // claim is a ratio of medians from one run.
 //
 // In the rows of the event handler, whose times are compared under load, server

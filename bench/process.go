@@ -112,7 +112,7 @@ func (p *process) cpu() (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	// The name in parentheses may hold anything; the fields behind it are plain
+	// The name in parentheses may contain anything; the fields after it are plain
 	// (proc_pid_stat(5): utime is the 14th, stime the 15th).
 	f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
 	if len(f) < 13 {

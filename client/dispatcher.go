@@ -58,7 +58,7 @@ func (d *streamDispatcher) handleMessage(m wire.Data, f func(context.Context, *I
 		}
 	}
 	s.next, s.last = m.Stream.SequenceID+1, time.Now()
-	// The last message of a stream is often an empty text, which is no message.
+	// The last message of a stream is often an empty text, which does not count as a message.
 	if !m.Stream.EndOfStream || len(m.Message.Data) > 0 {
 		d.pass(s, m.Message)
 	}

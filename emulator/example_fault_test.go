@@ -35,7 +35,7 @@ func ExampleServer_Inject() {
 	for err == nil {
 		_, _, err = ws.ReadMessage()
 	}
-	fmt.Println("cut off:", cut.Count() == 1)
+	fmt.Println("reset:", cut.Count() == 1)
 
 	// Nothing more happens now, so the journal is complete.
 	_ = srv.WaitIdle(context.Background())
@@ -46,7 +46,7 @@ func ExampleServer_Inject() {
 	}
 	// Output:
 	// first try: 503 Service Unavailable
-	// cut off: true
-	// fault refuse with 503 at handshake
-	// fault cut at send of pong
+	// reset: true
+	// fault reject with 503 at handshake
+	// fault reset connection at send of pong
 }

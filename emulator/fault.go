@@ -54,7 +54,7 @@ func (a FaultAction) String() string {
 
 // ResetConnection resets the network connection, as a lost network would: what
 // the client has not read yet may be lost too. A reliable client can recover.
-func ResetConnection() FaultAction { return FaultAction{action: fault.Action{Kind: fault.Cut}} }
+func ResetConnection() FaultAction { return FaultAction{action: fault.Action{Kind: fault.Reset}} }
 
 // Delay waits, and continues. At [AtSend] it makes a slow client: each frame takes
 // that long.
@@ -66,9 +66,9 @@ func Delay(d time.Duration) FaultAction {
 // does not read, at [AtReceive] an emulator that does not.
 func Stall() FaultAction { return FaultAction{action: fault.Action{Kind: fault.Stall}} }
 
-// RejectHandshake answers a handshake with the HTTP status, 400 to 599.
+// RejectHandshake rejects a handshake with the HTTP status, 400 to 599.
 func RejectHandshake(status int) FaultAction {
-	return FaultAction{action: fault.Action{Kind: fault.Refuse, Code: status}}
+	return FaultAction{action: fault.Action{Kind: fault.Reject, Code: status}}
 }
 
 // CloseWith closes with the close code and reason, and ends the connection; at
@@ -149,7 +149,7 @@ func (s *Server) InjectNow(f Fault) int {
 		return s.injectTunnels(f)
 	}
 	in := f.internal()
-	if in.Do.Kind != fault.Cut && in.Do.Kind != fault.Close {
+	if in.Do.Kind != fault.Reset && in.Do.Kind != fault.Close {
 		panic("emulator: InjectNow: Action must be ResetConnection(), CloseWith(code, reason) or an action on tunnels")
 	}
 	if !s.tasks.Enter() {

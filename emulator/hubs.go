@@ -18,7 +18,7 @@ type HubSettings struct {
 	// rejected with 401.
 	AllowAnonymous bool
 	// KeepAlive is the interval of WebSocket pings, 1 s to 120 s. A client that does
-	// not answer until the next one is disconnected. Default: 20 s.
+	// not respond until the next one is disconnected. Default: 20 s.
 	KeepAlive time.Duration
 }
 

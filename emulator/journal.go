@@ -17,14 +17,14 @@ const (
 	EntryInterrupted  = EntryKind(journal.Detached)     // a reliable or MQTT client lost its WebSocket and may recover
 	EntryRecovered    = EntryKind(journal.Recovered)    // a reliable or MQTT client recovered
 	EntryDisconnected = EntryKind(journal.Disconnected) // a connection ended
-	EntryRejected     = EntryKind(journal.Refused)      // a handshake, a frame, a REST call or a file of settings was rejected
+	EntryRejected     = EntryKind(journal.Rejected)     // a handshake, a frame, a REST call or a file of settings was rejected
 	EntryJoined       = EntryKind(journal.Joined)       // a connection joined a group
 	EntryLeft         = EntryKind(journal.Left)         // a connection left a group
 	EntrySent         = EntryKind(journal.Sent)         // a message was sent, by a client or by REST
 	EntryEvent        = EntryKind(journal.Event)        // an event was delivered to an event handler
 	EntryEventFailed  = EntryKind(journal.EventFailed)  // an event handler could not be reached or rejected the event
 	EntryEventRetried = EntryKind(journal.EventRetried) // an attempt failed and another one follows
-	EntryREST         = EntryKind(journal.REST)         // a REST call was answered
+	EntryREST         = EntryKind(journal.REST)         // a REST call was served
 	EntryReloaded     = EntryKind(journal.Reloaded)     // the file of hub settings had changed
 	EntryFault        = EntryKind(journal.Fault)        // an injected fault was applied
 	EntryControl      = EntryKind(journal.Control)      // a call of the control API changed something

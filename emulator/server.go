@@ -331,7 +331,7 @@ func (s *Server) sweepOnce(now time.Time) {
 	}
 	switch path, err := s.settings.Reload(); {
 	case err != nil:
-		s.journal.Add(journal.Entry{Kind: journal.Refused, Name: "hub settings", Reason: err.Error() + "; the previous settings remain in force"})
+		s.journal.Add(journal.Entry{Kind: journal.Rejected, Name: "hub settings", Reason: err.Error() + "; the previous settings remain in force"})
 	case path != "":
 		s.journal.Add(journal.Entry{Kind: journal.Reloaded, Name: path})
 	}
@@ -352,7 +352,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	transport.SetTLS(r)
 	transport.BoundBody(w, r)
 	if why := s.access.CheckHost(r); why != "" {
-		s.journal.Add(journal.Entry{Kind: journal.Refused, Name: "host", Status: http.StatusForbidden, Reason: why})
+		s.journal.Add(journal.Entry{Kind: journal.Rejected, Name: "host", Status: http.StatusForbidden, Reason: why})
 		http.Error(w, why, http.StatusForbidden)
 		return
 	}
@@ -374,7 +374,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == "/favicon.ico": // requested by every browser
 		http.NotFound(w, r)
 	default:
-		s.journal.Add(journal.Entry{Kind: journal.Refused, Name: r.Method + " " + path, Status: http.StatusNotFound, Reason: notFoundHint(path)})
+		s.journal.Add(journal.Entry{Kind: journal.Rejected, Name: r.Method + " " + path, Status: http.StatusNotFound, Reason: notFoundHint(path)})
 		http.NotFound(w, r)
 	}
 }

@@ -154,21 +154,21 @@ func (s *Server) handshakeFailed(c net.Conn, err error) {
 	if errors.Is(err, transport.ErrPlainHTTP) {
 		remedy = "use the endpoint " + s.url
 	}
-	s.refusedConnection(fmt.Sprintf("TLS handshake error from %v: %v: %s", c.RemoteAddr(), err, remedy))
+	s.rejectedConnection(fmt.Sprintf("TLS handshake error from %v: %v: %s", c.RemoteAddr(), err, remedy))
 }
 
 // httpLog brings the complaints of net/http, which are about connections that
 // never became a request, into the journal.
 func (s *Server) httpLog() *log.Logger {
-	return log.New(logWriter(func(line string) { s.refusedConnection(strings.TrimSpace(line)) }), "", 0)
+	return log.New(logWriter(func(line string) { s.rejectedConnection(strings.TrimSpace(line)) }), "", 0)
 }
 
-func (s *Server) refusedConnection(reason string) {
+func (s *Server) rejectedConnection(reason string) {
 	if !s.tasks.Enter() {
 		return
 	}
 	defer s.tasks.Leave()
-	s.journal.Add(journal.Entry{Kind: journal.Refused, Name: "connection", Reason: reason})
+	s.journal.Add(journal.Entry{Kind: journal.Rejected, Name: "connection", Reason: reason})
 }
 
 type logWriter func(string)

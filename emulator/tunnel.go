@@ -121,7 +121,7 @@ func (s *Server) serveTunnel(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if status != 0 {
-		s.journal.Add(journal.Entry{Kind: journal.Refused, Name: "tunnel", Hub: hub, Status: status, Reason: why})
+		s.journal.Add(journal.Entry{Kind: journal.Rejected, Name: "tunnel", Hub: hub, Status: status, Reason: why})
 		http.Error(w, why, status)
 		return
 	}

@@ -48,7 +48,7 @@ func (h *Handler) OnConnect(f ConnectFunc) { h.all.OnConnect(f) }
 // OnConnected registers the callback for the connected event. If it returns an
 // error, the error is logged and the response is 500, so that the service retries
 // the event up to three times; return [Reject] with a 4xx status to prevent that.
-// The error does not affect the client. The same holds for the next three
+// The error does not affect the client. The same applies to the next three
 // methods.
 func (h *Handler) OnConnected(f func(context.Context, *ConnectedEvent) error) { h.all.OnConnected(f) }
 

@@ -66,7 +66,7 @@ func (c Claims) Values(name string) []string {
 }
 
 // ClientCertificate is the TLS certificate of a client. The service has verified
-// that the client holds its private key, but not who issued it.
+// that the client has its private key, but not who issued it.
 type ClientCertificate struct {
 	// Thumbprint is the SHA-1 digest of the certificate in hexadecimal digits. Compare
 	// it without case ([strings.EqualFold]): the case is not documented.

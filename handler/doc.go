@@ -71,7 +71,7 @@
 // Before it sends events, the service sends an abuse protection request (webhook
 // validation, OPTIONS). It is granted for the same allowed origins.
 //
-// Requests that are not handled are answered with:
+// The responses to requests that are not handled are:
 //
 //	400  an attribute or the body is missing or invalid; the origin of an abuse protection request is not allowed
 //	401  the origin, signature or token of an event is invalid

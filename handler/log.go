@@ -79,7 +79,7 @@ func (h *Handler) logRequest(r *http.Request, level slog.Level, msg string, attr
 }
 
 // requestAttrs are the log attributes of a request that is not known to be an
-// event. They contain no header that could hold a secret.
+// event. They contain no header that could contain a secret.
 func requestAttrs(r *http.Request) []slog.Attr {
 	return []slog.Attr{
 		slog.String("method", truncate(r.Method)),

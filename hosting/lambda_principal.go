@@ -29,7 +29,7 @@ type claim struct {
 	Value string `json:"val"`
 }
 
-// nameClaims are the claims that may hold a readable name, best first: of OpenID
+// nameClaims are the claims that may contain a readable name, best first: of OpenID
 // Connect, and of Amazon Cognito's ID tokens and access tokens.
 var nameClaims = []string{"name", "preferred_username", "cognito:username", "username", "email"}
 

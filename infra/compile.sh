@@ -33,7 +33,7 @@ elif [ -f azuredeploy.json ]; then
 fi
 
 # A snapshot is every resource with each expression evaluated that can be without
-# Azure. It lies beside its parameters.
+# Azure. It is next to its parameters.
 for parameters in testdata/snapshots/*.bicepparam; do
 	mode=validate
 	if [ "$update" = -update ]; then

@@ -204,7 +204,7 @@ func TestWorkflows(t *testing.T) {
 		}
 		// The tap is another repository, which the token of a workflow does not reach.
 		if strings.Contains(strings.ReplaceAll(text, "secrets.TAP_TOKEN", ""), "secrets.") {
-			t.Errorf("%s uses a secret; GitHub proves who it is by OpenID Connect", file)
+			t.Errorf("%s uses a secret; GitHub authenticates by OpenID Connect", file)
 		}
 		var workflow struct{ Permissions map[string]string }
 		if err := decodeYAML(text, &workflow); err != nil {

@@ -1,7 +1,7 @@
-// Package infra holds no code: it is the folder of the deployment templates,
-// Bicep for Azure and SAM for AWS. README.md describes the deployment. Its tests hold
-// the templates against the types of the resources, against the routes of
-// host.json and against the settings that package webapp reads:
+// Package infra contains no code: it is the folder of the deployment templates,
+// Bicep for Azure and SAM for AWS. README.md describes the deployment. Its tests
+// compare the templates with the types of the resources, with the routes of host.json
+// and with the settings that package webapp reads:
 //
 //	go test ./infra
 package infra

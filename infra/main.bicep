@@ -1,7 +1,7 @@
 // Everything that the app needs in Azure: a function app on Flex Consumption, a
 // Web PubSub resource, storage and telemetry. No access key is needed: the app
 // and the service prove who they are by managed identity. The hub is in
-// hub.bicep, which is deployed once the app answers; deployHub does both at once.
+// hub.bicep, which is deployed once the app answers; deployHub does both together.
 //
 //   az deployment group create -g <group> -f infra/main.bicep -p name=chat eventAudience=<id> signInClientId=<id>
 targetScope = 'resourceGroup'
@@ -156,7 +156,7 @@ resource webPubSub 'Microsoft.SignalRService/webPubSub@2024-03-01' = {
   }
 }
 
-// Holds the deployment package and the host's locks and keys.
+// Contains the deployment package and the host's locks and keys.
 resource storage 'Microsoft.Storage/storageAccounts@2026-06-01' = {
   name: 'st${suffix}'
   location: location
@@ -438,7 +438,7 @@ resource noDeploymentPassword 'Microsoft.Web/sites/basicPublishingCredentialsPol
 }
 
 // With none, the configuration of the app is not changed. With demo it is
-// disabled: a page behind a sign-in is no demonstration.
+// disabled: a page behind a sign-in would not be a demonstration.
 module authentication 'signin.bicep' = if (signIn != 'none') {
   name: 'signin-${suffix}'
   params: {

@@ -38,7 +38,7 @@ resource signIn 'Microsoft.Web/sites/config@2025-03-01' = {
         enabled: !empty(clientId)
         registration: {
           clientId: clientId
-          // The name of a setting of main.bicep. It holds the client id of the
+          // The name of a setting of main.bicep. It contains the client id of the
           // managed identity, not a secret.
           clientSecretSettingName: 'OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID'
           openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'

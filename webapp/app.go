@@ -144,7 +144,7 @@ func (a *App) Handler() http.Handler {
 	if a.page != nil {
 		mux.Handle("/api/index", a.page)
 		mux.Handle("/api/index/", a.page)
-		// Relative, so that it holds below any path. On Azure Functions the host itself
+		// Relative, so that it works below any path. On Azure Functions the host itself
 		// responds at /.
 		mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "api/index")

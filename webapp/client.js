@@ -79,8 +79,8 @@ export class Client extends EventTarget {
   #running; // the current start, undefined when stopped
   #state = 'stopped';
   #socket; // the open or opening WebSocket
-  #lose; // ends the current transport at once
-  #wake; // ends the current sleep at once
+  #lose; // ends the current transport immediately
+  #wake; // ends the current wait immediately
   #holdUntil = 0;
   #session = {};
   #ackId = 0;
@@ -127,7 +127,7 @@ export class Client extends EventTarget {
     }
   }
 
-  /** stop closes with 1000: the service forgets the connection at once. */
+  /** stop closes with 1000: the service removes the connection immediately. */
   stop() {
     if (!this.#running) return;
     this.#running = undefined;
@@ -142,7 +142,7 @@ export class Client extends EventTarget {
     this.#wake?.();
   }
 
-  /** drop cuts the connection as a lost network would, and stays away for hold milliseconds. */
+  /** drop drops the connection as a lost network would, and waits for hold milliseconds before it reconnects. */
   drop(hold = 0) {
     this.#holdUntil = Date.now() + hold;
     this.#lose?.();
@@ -219,7 +219,7 @@ export class Client extends EventTarget {
       };
       this.#lose = () => over(LOST);
       socket.onclose = (e) => over(e.code);
-      // A refused recovery opens as well, and is closed at once with 1008. So a
+      // The WebSocket of a rejected recovery opens too, and is closed immediately with 1008. So a
       // socket counts as recovered when the service has answered, not before;
       // and it is asked a little later, since a frame that crosses the close
       // can make the network layer throw the close away.

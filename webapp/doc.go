@@ -92,7 +92,7 @@
 //
 // # The page
 //
-// [Config].Page holds static files. index.html is served at /api/index, the others
+// [Config].Page contains static files. index.html is served at /api/index, the others
 // below that path, all from memory and with an Etag. They refer to each other by
 // relative URLs that begin with "index/", and to negotiate as "negotiate", so that
 // the routes can be mounted below any path. The default policy allows only the

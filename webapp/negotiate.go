@@ -34,7 +34,7 @@ func (a *App) negotiate(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		w.Header().Set("Allow", negotiateMethods)
-		refuse(w, http.StatusMethodNotAllowed, "negotiate answers GET and POST")
+		reject(w, http.StatusMethodNotAllowed, "negotiate accepts GET and POST")
 		return
 	}
 	user, err := a.user(r)
@@ -44,7 +44,7 @@ func (a *App) negotiate(w http.ResponseWriter, r *http.Request) {
 			status = http.StatusUnauthorized
 		}
 		a.Log.InfoContext(r.Context(), "negotiate rejected", "status", status, "reason", err.Error())
-		refuse(w, status, err.Error())
+		reject(w, status, err.Error())
 		return
 	}
 	o := &service.GetClientAccessTokenOptions{UserID: user.id}
@@ -53,7 +53,7 @@ func (a *App) negotiate(w http.ResponseWriter, r *http.Request) {
 	case "mqtt":
 		o.Protocol = service.ClientProtocolMQTT
 	default:
-		refuse(w, http.StatusBadRequest, fmt.Sprintf("clientProtocol is %q: use default or mqtt", protocol))
+		reject(w, http.StatusBadRequest, fmt.Sprintf("clientProtocol is %q: use default or mqtt", protocol))
 		return
 	}
 	// Roles and groups are granted by the connect event, which every connection
@@ -61,7 +61,7 @@ func (a *App) negotiate(w http.ResponseWriter, r *http.Request) {
 	token, err := a.Service.GetClientAccessToken(r.Context(), o)
 	if err != nil {
 		a.Log.ErrorContext(r.Context(), "failed to get client access token", "error", err)
-		refuse(w, http.StatusBadGateway, "cannot get a client access token; see the log")
+		reject(w, http.StatusBadGateway, "cannot get a client access token; see the log")
 		return
 	}
 	if user.name != "" {
@@ -179,7 +179,7 @@ func (a *App) cors(w http.ResponseWriter, r *http.Request) (done bool) {
 	return true
 }
 
-func refuse(w http.ResponseWriter, status int, reason string) {
+func reject(w http.ResponseWriter, status int, reason string) {
 	writeJSON(w, status, map[string]string{"error": reason})
 }
 

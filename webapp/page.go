@@ -134,14 +134,14 @@ func defaultPolicy(endpoint string) (string, error) {
 func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, "the page answers GET and HEAD", http.StatusMethodNotAllowed)
+		http.Error(w, "the page accepts GET and HEAD", http.StatusMethodNotAllowed)
 		return
 	}
 	if strings.HasSuffix(r.URL.Path, "/index/") {
 		// Relative, because the path may be prefixed with a stage of AWS API Gateway.
 		target := "../index"
 		if r.URL.RawQuery != "" {
-			// Raw UTF-8, which a server lets through, is not allowed in a header.
+			// Raw UTF-8, which a server accepts in a URL, is not allowed in a header.
 			target += "?" + escapeRaw(r.URL.RawQuery)
 		}
 		w.Header().Set("Location", target)

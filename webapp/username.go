@@ -23,7 +23,7 @@ const (
 )
 
 // nameLifetime is how long a name may be used to connect: as long as the access
-// token beside it in the URL.
+// token in the same URL.
 const nameLifetime = time.Hour
 
 // nameKeys sign the readable names of users. The first key signs, all verify, so
@@ -71,9 +71,10 @@ func (k nameKeys) verify(hub, userID string, query url.Values, now time.Time) (s
 
 var errNameSignature = errors.New(querySignature + " does not match: use the URL of negotiate as it is")
 
-// nameMAC is HMAC-SHA256 over the lines below. The first one keeps the message
-// apart from the other two kinds that an access key signs: a token has no line
-// break, and a connection ID is not chosen by a client.
+// nameMAC is HMAC-SHA256 over the lines below. The access keys sign two other kinds
+// of messages, which must not be mistaken for a name: tokens, which contain no line
+// feed, and connection IDs (ce-signature). An MQTT client chooses its connection ID,
+// but receives no signature of it: the service sends that to event handlers only.
 func nameMAC(key, hub, userID, name, expires string) []byte {
 	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write([]byte(strings.Join([]string{"webpubsub user name", strings.ToLower(hub), userID, expires, name}, "\n")))

@@ -7,8 +7,8 @@ import { Memory, stored } from './memory.js';
 import { Room, avatar, el, progress, typingText } from './view.js';
 
 const $ = (id) => document.getElementById(id);
-const MAX_TEXT = 4000; // characters, as the event handler has it
-const MAX_ROOMS = 16; // as the event handler has it
+const MAX_TEXT = 4000; // characters; the event handler has the same limit
+const MAX_ROOMS = 16; // the event handler has the same limit
 const FIRST_ROOMS = ['general', 'random', 'help'];
 const ROOM_NAME = /^[\p{L}\p{N}][\p{L}\p{M}\p{N}_-]{0,31}$/u;
 const TYPING_EVERY = 2_500;
@@ -20,8 +20,8 @@ const outbox = new Map(); // id → message without an answer yet
 const called = new Map(); // user id → readable name, if it is another
 
 let memory; // of this user
-let me = ''; // the user id, as the service has it
-let myName = ''; // as negotiate has it
+let me = ''; // the user id
+let myName = ''; // from negotiate
 let asked = ''; // the name given at the gate
 let current = ''; // the room on screen
 let again = false; // whether there was a connection before this one

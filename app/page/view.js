@@ -4,7 +4,7 @@
 import { People } from './people.js';
 
 const KEPT = 500; // entries in a room's log
-const TRIMMED = 50; // how many go at once
+const TRIMMED = 50; // how many are removed together
 const SAME_BREATH = 5 * 60_000; // messages of one author are grouped within this
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });

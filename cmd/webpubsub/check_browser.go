@@ -119,7 +119,7 @@ func (c *checker) page(ctx context.Context) {
 	case last.status != http.StatusOK || !last.isHTML():
 		lines := c.explainIntermediary()
 		if lines == nil {
-			lines = []string{c.described(), "this is no page: compare the address with the routes of the application"}
+			lines = []string{c.described(), "the response is not a page: compare the address with the routes of the application"}
 		}
 		c.fail("page", lines...)
 		return
@@ -253,7 +253,7 @@ func (c *checker) clientURL(body string) (user string, ok bool) {
 		u, err = url.Parse(got.URL)
 	}
 	if err != nil || u.Host == "" {
-		c.fail("negotiate", fmt.Sprintf("%s: the response is no JSON object with \"url\"", c.wire.lastResponse()), "compare the address: the application's negotiate responds with {\"url\": \"wss://…\"}")
+		c.fail("negotiate", fmt.Sprintf("%s: the response is not a JSON object with \"url\"", c.wire.lastResponse()), "compare the address: the application's negotiate responds with {\"url\": \"wss://…\"}")
 		return "", false
 	}
 	switch {

@@ -105,7 +105,7 @@ func TestCheckBrowser(t *testing.T) {
 			} else {
 				http.NotFound(w, r)
 			}
-		}), nil, []string{"FAIL  negotiate", "no JSON object with \"url\""}, true},
+		}), nil, []string{"FAIL  negotiate", "is not a JSON object with \"url\""}, true},
 		{"events alone", other(http.NotFound), nil, []string{"note  page", "404", "note  negotiate", "404", "-negotiate"}, false},
 		{"page without HTML", other(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/api/index" {
@@ -113,7 +113,7 @@ func TestCheckBrowser(t *testing.T) {
 			} else {
 				http.NotFound(w, r)
 			}
-		}), nil, []string{"FAIL  page", "no page"}, true},
+		}), nil, []string{"FAIL  page", "is not a page"}, true},
 
 		{"page of any site", testEvents(t, allOrigins), nil, []string{"note  CORS", "any site"}, false},
 		{"page of a known site", testEvents(t, oneOrigin), []string{"-page-origin", "https://www.example.com"}, []string{"ok    CORS", "https://www.example.com may call"}, false},

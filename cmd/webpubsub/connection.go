@@ -34,7 +34,7 @@ type connection struct {
 }
 
 func (c *connection) flags(fs *flag.FlagSet) {
-	// The help prints the default of a flag, and a connection string holds a key.
+	// The help prints the default of a flag, and a connection string contains a key.
 	fs.StringVar(&c.connectionString, "connection-string", "", "connection `string` of the service (default: that of a local emulator)")
 	fs.StringVar(&c.endpoint, "endpoint", "", "in place of a connection string, the `URL` of a resource to sign in to with the credential that DefaultAzureCredential finds, for example that of az login")
 	fs.StringVar(&c.hub, "hub", "chat", "`name` of the hub")

@@ -58,7 +58,7 @@ func TestReadyFileAndHealth(t *testing.T) {
 		return out.String(), err
 	}
 	for _, args := range [][]string{{"-ready-file", file}, {"-url", r.URL + "/"}} {
-		if out, err := health(args...); err != nil || out != r.URL+" answers\n" {
+		if out, err := health(args...); err != nil || out != r.URL+" responds\n" {
 			t.Errorf("%v: %q, %v", args, out, err)
 		}
 	}
@@ -70,12 +70,12 @@ func TestReadyFileAndHealth(t *testing.T) {
 		t.Errorf("the ready file is still there: %v", err)
 	}
 	for want, args := range map[string][]string{
-		"not ready":         {"-ready-file", file},
-		"no answer":         {"-url", r.URL, "-wait", "1ms"},
-		"must begin with":   {"-url", "localhost"},
-		"give one of them":  {"-url", r.URL, "-ready-file", file},
-		"is no file that":   {"-ready-file", "control_test.go"},
-		"unexpected argume": {"x"},
+		"not ready":                      {"-ready-file", file},
+		"no response":                    {"-url", r.URL, "-wait", "1ms"},
+		"must begin with":                {"-url", "localhost"},
+		"mutually exclusive":             {"-url", r.URL, "-ready-file", file},
+		"was not written by -ready-file": {"-ready-file", "control_test.go"},
+		"unexpected argume":              {"x"},
 	} {
 		if _, err := health(args...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: %v, want %s", args, err, want)

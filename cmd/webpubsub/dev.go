@@ -137,7 +137,7 @@ func runDev(ctx context.Context, e *env, args []string) error {
 }
 
 // serveFunctions serves the application. The returned function stops it, after open
-// requests have been answered.
+// requests have been served.
 func serveFunctions(l net.Listener, h http.Handler, ended chan<- error) (stop func() error) {
 	web := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan struct{})

@@ -18,17 +18,17 @@ import (
 // healthInterval is how often a command that waits asks.
 const healthInterval = 200 * time.Millisecond
 
-// runHealth asks an emulator, or a resource in Azure, whether it is there.
+// runHealth checks that an emulator, or a resource in Azure, responds.
 func runHealth(ctx context.Context, e *env, args []string) error {
 	fs := flag.NewFlagSet("health", flag.ContinueOnError)
 	url := fs.String("url", "http://"+emulator.DefaultAddr, "`URL` of the emulator")
 	file := fs.String("ready-file", "", "`file` that the emulator wrote with -ready-file, in place of -url")
-	wait := fs.Duration("wait", 0, "wait this long until it answers")
+	wait := fs.Duration("wait", 0, "wait this long until it responds")
 	if err := parseFlags(e, fs, args); err != nil {
 		return ignoreHelp(err)
 	}
 	if isSet(fs, "url") && isSet(fs, "ready-file") {
-		return usagef("health: -url and -ready-file are two answers to one question: give one of them")
+		return usagef("health: -url and -ready-file are mutually exclusive")
 	}
 	if isSet(fs, "url") {
 		*file = ""
@@ -44,7 +44,7 @@ func runHealth(ctx context.Context, e *env, args []string) error {
 			err = askHealth(ctx, client, target)
 		}
 		if err == nil {
-			_, err = fmt.Fprintln(e.out, strings.TrimSuffix(target, "/api/health"), "answers")
+			_, err = fmt.Fprintln(e.out, strings.TrimSuffix(target, "/api/health"), "responds")
 			return err
 		}
 		if errors.Is(err, errUsage) || time.Until(deadline) <= 0 {
@@ -66,7 +66,7 @@ func healthURL(url, file string) (string, error) {
 		}
 		var r readiness
 		if err := json.Unmarshal(b, &r); err != nil || r.URL == "" {
-			return "", usagef("%s is no file that -ready-file wrote", file)
+			return "", usagef("%s was not written by -ready-file", file)
 		}
 		url = r.URL
 	}
@@ -83,11 +83,11 @@ func askHealth(ctx context.Context, client *http.Client, target string) error {
 	}
 	res, err := client.Do(r)
 	if err != nil {
-		return fmt.Errorf("no answer: %w", err)
+		return fmt.Errorf("no response: %w", err)
 	}
 	_ = res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s: is this another program?", target, res.Status)
+		return fmt.Errorf("%s responds with %s: is this another program?", target, res.Status)
 	}
 	return nil
 }

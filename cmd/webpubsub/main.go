@@ -4,7 +4,7 @@
 //	go run ./cmd/webpubsub dev        # emulator and sample application
 //	webpubsub dev -app ./functions    # emulator and another application
 //	go run ./cmd/webpubsub emulator   # the service alone
-//	webpubsub health                  # whether the emulator answers
+//	webpubsub health                  # whether the emulator responds
 //	webpubsub token -user alice       # a client access URL
 //	webpubsub send -group news hello  # a message through the REST API
 //	webpubsub listen -group news      # a client that prints received messages
@@ -51,7 +51,7 @@ func init() { // completion refers to the commands
 	commands = []command{
 		{"dev", "run the emulator and the sample application, or another one", runDev},
 		{"emulator", "run only the emulator", runEmulator},
-		{"health", "check that the emulator answers", runHealth},
+		{"health", "check that the emulator responds", runHealth},
 		{"token", "print a client access URL", runToken},
 		{"send", "send a message through the REST API", runSend},
 		{"listen", "connect a client and print received messages", runListen},

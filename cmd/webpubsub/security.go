@@ -37,7 +37,7 @@ func (s *security) apply(o emulator.Options) (emulator.Options, error) {
 	o.RequestClientCertificates = s.certificates
 	o.AllowUnverifiedEntra = s.entra
 	o.RequireGroupStateRoles = s.groupState
-	// Neither names nor origins hold a comma, so one variable can list several.
+	// Neither names nor origins contain a comma, so one variable can list several.
 	o.AllowHosts, o.AllowOrigins = s.hosts.split(), s.origins.split()
 	return o, nil
 }

@@ -66,7 +66,7 @@ func (t transport) Do(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return resp, err
 	}
-	// A Transporter that is no http.Client may have followed it already.
+	// A Transporter that is not an http.Client may have followed it already.
 	if resp.Request != nil && resp.Request.URL != nil && resp.Request.URL.String() != sent {
 		_ = resp.Body.Close()
 		return nil, redirectError{fmt.Errorf("redirected to %s: redirects are not supported, and the transport of ClientOptions must not follow them", withoutQuery(resp.Request.URL))}

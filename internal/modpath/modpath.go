@@ -61,7 +61,7 @@ var (
 	goodMajor = regexp.MustCompile(`^v([2-9]|[1-9][0-9]+)$`)
 )
 
-// Check refuses what the go command would refuse later on (Go Modules
+// Check rejects what the go command would reject later (Go Modules
 // Reference, Module paths), and a URL.
 func Check(path string) error {
 	const example = "write it like github.com/you/chat"

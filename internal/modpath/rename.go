@@ -59,7 +59,7 @@ func Rename(root, to string) ([]string, error) {
 	return changed, rewrite(filepath.Join(root, "go.mod"))
 }
 
-// skipDir reports whether a folder holds what tools made or fetched.
+// skipDir reports whether a folder contains what tools generated or downloaded.
 func skipDir(root, name string) bool {
 	switch filepath.Base(name) {
 	case ".git", ".venv", "node_modules":

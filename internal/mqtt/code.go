@@ -79,7 +79,7 @@ func (c Code) allowed(v Version, t Type) bool {
 	return c <= V311NotAuthorized
 }
 
-// Refuses reports whether a CONNACK packet of the version may refuse a
+// Refuses reports whether a CONNACK packet of the version may reject a
 // connection with the code (section 3.2.2.2).
 func (c Code) Refuses(v Version) bool { return c != Success && c.allowed(v, TypeConnack) }
 

@@ -40,7 +40,7 @@ const (
 	SharedSubscriptionAvailable PropertyID = 0x2a
 )
 
-// Property is one property of a packet. Which field holds its value depends on
+// Property is one property of a packet. Which field has its value depends on
 // its ID: Int a number, Data text or bytes; a user property has its name in
 // Data and its value in Value.
 type Property struct {

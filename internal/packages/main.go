@@ -106,7 +106,7 @@ func readRelease(dir string) (version string, programs []program, err error) {
 			err = json.Unmarshal(b, v)
 		}
 		if err != nil {
-			return "", nil, fmt.Errorf("%s is no release that goreleaser built: %w", dir, err)
+			return "", nil, fmt.Errorf("%s is not a release that goreleaser built: %w", dir, err)
 		}
 	}
 	for _, a := range artifacts {

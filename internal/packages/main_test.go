@@ -162,7 +162,7 @@ func checkEmulator(t *testing.T, dir, command string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if got := run(t, dir, command, "health", "-ready-file", ready, "-wait", "30s"); !strings.Contains(got, "answers") {
+	if got := run(t, dir, command, "health", "-ready-file", ready, "-wait", "30s"); !strings.Contains(got, "responds") {
 		t.Errorf("health: %q", got)
 	}
 	// The command passes the signal on, and ends with the program.
@@ -180,7 +180,7 @@ func checkEmulator(t *testing.T, dir, command string) {
 func TestReadRelease(t *testing.T) {
 	const metadata = `{"version":"1.0.0"}`
 	for name, test := range map[string]struct{ metadata, artifacts, problem string }{
-		"no files":         {"", "", "no release that goreleaser built"},
+		"no files":         {"", "", "not a release that goreleaser built"},
 		"no programs":      {metadata, `[{"type":"Archive"}]`, "no version or no programs"},
 		"no version":       {`{}`, `[{"type":"Binary","goos":"linux","goarch":"amd64"}]`, "no version or no programs"},
 		"unknown platform": {metadata, `[{"type":"Binary","goos":"plan9","goarch":"386","path":"p"}]`, "p is for plan9/386"},

@@ -1,4 +1,4 @@
-// Package payload holds the rules for the payload of a [webpubsub.Message] that
+// Package payload implements the rules for the payload of a [webpubsub.Message] that
 // is sent over HTTP: in REST calls, in events and in the replies to them.
 package payload
 

@@ -1,4 +1,4 @@
-// Command rename gives a fork of this repository a module path of its own. It
+// Command rename gives a fork of this repository its own module path. It
 // rewrites the path in go.mod, in every import, and wherever else a text file
 // of the tree names it.
 //
@@ -8,8 +8,8 @@
 // the same path, which changes nothing, or with another.
 //
 // With -check it changes nothing. It fails if the module path is the placeholder
-// of this repository, or not the path of the repository that is given: a release of such a
-// module could not be imported.
+// of this repository, or not the path of the repository that is given: a release of
+// such a module could not be imported.
 //
 //	go run ./internal/rename -check github.com/you/chat
 package main

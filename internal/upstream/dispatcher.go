@@ -47,7 +47,7 @@ type Options struct {
 type Attempt struct {
 	// Method is POST for an event, OPTIONS or GET for a validation.
 	Method string
-	// URL is the address without the query, which can hold a function key.
+	// URL is the address without the query, which can contain a function key.
 	URL string
 	// Template is the handler's URL as it is configured, query and all.
 	Template string

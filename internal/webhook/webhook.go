@@ -1,4 +1,4 @@
-// Package webhook holds what both sides of an event handler request need: the
+// Package webhook contains what both sides of an event handler request need: the
 // sender, which is internal/upstream, and the receiver, which is package handler.
 package webhook
 

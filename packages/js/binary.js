@@ -1,5 +1,5 @@
 // Where the program is: the option, the environment, the package of this
-// platform that npm has installed beside this one, or the PATH.
+// platform that npm has installed with this one, or the PATH.
 
 import { accessSync, constants, statSync } from 'node:fs';
 import { createRequire } from 'node:module';

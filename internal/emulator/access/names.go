@@ -113,7 +113,7 @@ func isLocalName(name string) bool {
 	return names.Loopback(name) || strings.HasSuffix(name, ".localhost")
 }
 
-// CheckHost returns why a request's Host is refused, or "". Any IP address is
+// CheckHost returns why a request's Host is rejected, or "". Any IP address is
 // accepted, for DNS rebinding needs a name: a browser that sends an address in
 // Host has connected to that address, and the page that made it do so has
 // another origin unless it was served from there.
@@ -125,12 +125,12 @@ func (p *Policy) CheckHost(r *http.Request) string {
 	return fmt.Sprintf("the host name %q is not a name of this emulator, which protects it from web pages that point their own name at this machine: use localhost or an IP address, or allow the name with Options.AllowHosts, the flag -allow-host or allowedHosts in the file of settings", r.Host)
 }
 
-// CheckOrigin returns why a WebSocket handshake is refused for the web page that
+// CheckOrigin returns why a WebSocket handshake is rejected for the web page that
 // it comes from, or "". Programs that are not browsers send no Origin.
 func (p *Policy) CheckOrigin(r *http.Request) string {
 	for _, origin := range r.Header["Origin"] {
 		if !p.originAllowed(origin, r) {
-			return fmt.Sprintf("web pages of the origin %q may not connect, for the access key of an emulator is no secret: open the page from this machine, or allow the origin with Options.AllowOrigins, the flag -allow-origin or allowedOrigins in the file of settings", origin)
+			return fmt.Sprintf("web pages of the origin %q may not connect, since the access key of an emulator is public: open the page from this machine, or allow the origin with Options.AllowOrigins, the flag -allow-origin or allowedOrigins in the file of settings", origin)
 		}
 	}
 	return ""

@@ -16,7 +16,7 @@ import (
 // apply here, chosen so that the official JavaScript client works:
 //
 //   - Setting and subscribing require membership of the group: that client
-//     refuses both locally for a group that it has not joined.
+//     rejects both locally for a group that it has not joined.
 //   - Leaving the group, or the end of the connection, clears the state and ends
 //     the subscription; the others receive an update. The loss of a reliable
 //     connection's WebSocket does not.

@@ -1,6 +1,6 @@
-// Package control is the control API of an emulator and the dashboard that is made
-// of it: what the emulator holds, what happened, and what tests and developers do
-// to it. openapi.json describes the API; a test holds it against the operations.
+// Package control serves the control API of an emulator and the dashboard that uses
+// it: the state, the journal, faults and actions. openapi.json describes the API; a
+// test compares it with the operations.
 //
 // It can do more than any client and any REST call, so each request carries a
 // token. It must also come from a loopback peer, by a loopback name (or else any
@@ -103,8 +103,8 @@ type call struct {
 
 // ServeHTTP serves one request of a path that [Serves] accepts.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if why := a.refuse(r); why != "" {
-		a.Journal.Add(journal.Entry{Kind: journal.Refused, Name: "control API", Status: http.StatusForbidden, Reason: why})
+	if why := a.reject(r); why != "" {
+		a.Journal.Add(journal.Entry{Kind: journal.Rejected, Name: "control API", Status: http.StatusForbidden, Reason: why})
 		writeError(w, &apiError{http.StatusForbidden, "forbidden", why})
 		return
 	}

@@ -133,7 +133,7 @@ func (c *call) reset() error {
 	if err != nil {
 		return err
 	}
-	c.removeAllFaults() // which may hold up what follows
+	c.removeAllFaults() // which may delay what follows
 	c.Network.Reset()
 	ended := 0
 	for _, conn := range c.Broker.Conns() {

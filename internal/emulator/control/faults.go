@@ -55,7 +55,7 @@ func showAction(f fault.Fault) faultAction {
 		return faultAction{Type: "delay", DelayMs: journal.Milliseconds(a.Delay)}
 	case fault.Stall:
 		return faultAction{Type: "stall"}
-	case fault.Refuse:
+	case fault.Reject:
 		return faultAction{Type: "rejectHandshake", Status: a.Code}
 	case fault.Close:
 		return faultAction{Type: "close", Code: a.Code, Reason: a.Reason}
@@ -75,7 +75,7 @@ func (in faultRequest) fault() (fault.Fault, error) {
 	given := faultAction{Type: a.Type} // the fields that the type takes
 	switch a.Type {
 	case "resetConnection":
-		f.Do = fault.Action{Kind: fault.Cut}
+		f.Do = fault.Action{Kind: fault.Reset}
 	case "delay":
 		if !(a.DelayMs >= 0 && a.DelayMs <= math.MaxInt32) {
 			return f, invalidf("delayMs must be from 0 to %d.", math.MaxInt32)
@@ -85,7 +85,7 @@ func (in faultRequest) fault() (fault.Fault, error) {
 	case "stall":
 		f.Do = fault.Action{Kind: fault.Stall}
 	case "rejectHandshake":
-		f.Do = fault.Action{Kind: fault.Refuse, Code: a.Status}
+		f.Do = fault.Action{Kind: fault.Reject, Code: a.Status}
 		given.Status = a.Status
 	case "close":
 		if err := checkCloseCode(a.Code); err != nil {

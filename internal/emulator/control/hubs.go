@@ -109,7 +109,7 @@ func (c *call) lastCalls() map[string]*lastCall {
 	out := make(map[string]*lastCall)
 	entries, _ := c.Journal.Since(0)
 	for _, e := range entries {
-		if e.Hub != "" && (e.Kind == journal.REST || e.Kind == journal.Refused && strings.Contains(e.Name, " /api/")) {
+		if e.Hub != "" && (e.Kind == journal.REST || e.Kind == journal.Rejected && strings.Contains(e.Name, " /api/")) {
 			out[e.Hub] = &lastCall{Time: e.Time.UTC(), Name: e.Name, Status: e.Status, Reason: e.Reason, Entry: e.ID}
 		}
 	}

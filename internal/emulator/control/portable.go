@@ -52,7 +52,7 @@ func (c *call) importJournal() error {
 		}
 		e, err := readEntry(lines.Bytes())
 		if err != nil {
-			return invalidf("Line %d is no entry of a journal: %v.", n, err)
+			return invalidf("Line %d is not an entry of a journal: %v.", n, err)
 		}
 		all = append(all, e)
 	}

@@ -18,9 +18,9 @@ type operation struct {
 	method, pattern string // below Path; {name} matches one segment
 	serve           func(*call) error
 	query           []string // the parameters that it knows
-	read            bool     // a read-only token is enough although it is no GET
+	read            bool     // a read-only token is sufficient although the method is not GET
 	open            bool     // it needs no token
-	silent          bool     // it is no change that the journal records
+	silent          bool     // the journal does not record it
 }
 
 var operations []*operation

@@ -11,9 +11,9 @@ import (
 	"example.com/webpubsub/internal/names"
 )
 
-// refuse returns why a request is rejected regardless of its token. Host was
+// reject returns why a request is rejected regardless of its token. Host was
 // checked against the names of the emulator before.
-func (a *API) refuse(r *http.Request) string {
+func (a *API) reject(r *http.Request) string {
 	if !a.Explicit {
 		if !access.FromThisMachine(r) {
 			return "The control API answers this machine only. To use it from others, set its token: -control-token, or Options.ControlToken."

@@ -45,7 +45,7 @@ type streamDropped struct {
 }
 
 // stream sends the entries that are kept and those that come, until the caller
-// goes or the emulator closes. It is no work that an idle emulator has.
+// disconnects or the emulator closes. An emulator with open streams counts as idle.
 func (c *call) stream(s selection) error {
 	if err := c.lastEvent(&s.after); err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 )
 
 // clientCertificates returns the certificate of a TLS client for the connect event:
-// none if it sent none, which is no reason to reject it (Microsoft Learn, Turn on
+// none if it sent none, which does not reject it (Microsoft Learn, Turn on
 // client certificate authentication). What a client sends above its own certificate
 // is left out: whether the service passes it on is not documented.
 //

@@ -68,7 +68,7 @@ func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	record(reject.status, reject.body)
-	e.Journal.Add(journal.Entry{Kind: journal.Refused, Hub: hub, Name: "handshake", Status: reject.status, Reason: reject.why, Cause: by})
+	e.Journal.Add(journal.Entry{Kind: journal.Rejected, Hub: hub, Name: "handshake", Status: reject.status, Reason: reject.why, Cause: by})
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if reject.status == http.StatusUpgradeRequired { // RFC 6455, section 4.4; RFC 9110, section 15.5.22
 		w.Header()["Sec-WebSocket-Version"] = []string{"13"}
@@ -204,9 +204,9 @@ func (e *Endpoint) applyFaults(at fault.Point, w http.ResponseWriter, r *http.Re
 	switch {
 	case !ends:
 		return nil, true
-	case do.Kind == fault.Refuse:
+	case do.Kind == fault.Reject:
 		return &rejection{status: do.Code, why: "a fault rejected the handshake"}, false
-	case do.Kind == fault.Cut:
+	case do.Kind == fault.Reset:
 		panic(http.ErrAbortHandler) // net/http closes the connection
 	}
 	subprotocol := firstKnown(transport.Subprotocols(r))

@@ -215,7 +215,7 @@ func (v *mqttVisit) rejectByHandler(p *mqtt.Connect, f *rejection) *session.MQTT
 	return v.answer(p, code, props, f.why)
 }
 
-// refusalCode is the code for a client that its handler refuses without one, or
+// refusalCode is the code for a client that its handler rejects without one, or
 // with one that is invalid. For MQTT 3.1.1 it is what the handler libraries of
 // Microsoft send for an error of no certain kind.
 func refusalCode(c mqtt.Code, version mqtt.Version) mqtt.Code {
@@ -248,7 +248,7 @@ func (v *mqttVisit) answer(p *mqtt.Connect, code mqtt.Code, props mqtt.Propertie
 
 // close closes the link, with a last packet or without. It returns nil.
 func (v *mqttVisit) close(id string, code mqtt.Code, why string, packet []byte) *session.MQTT {
-	v.Journal.Add(journal.Entry{Kind: journal.Refused, Hub: v.hub.Name, ConnectionID: id, Name: "CONNECT", Status: int(code), Reason: why, Cause: v.by})
+	v.Journal.Add(journal.Entry{Kind: journal.Rejected, Hub: v.hub.Name, ConnectionID: id, Name: "CONNECT", Status: int(code), Reason: why, Cause: v.by})
 	f := frame.NewClose(websocket.ClosePolicyViolation, "")
 	if packet != nil {
 		f = frame.Join(frame.New(websocket.BinaryMessage, packet), f)

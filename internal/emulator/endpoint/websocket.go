@@ -56,7 +56,7 @@ func (v *visit) open(q query.Values) *rejection {
 
 func setRoles(c *broker.Conn, roles []string, by *journal.Cause) {
 	if ignored := c.SetRoles(roles); len(ignored) > 0 {
-		c.Journal(journal.Entry{Kind: journal.Refused, Name: "roles", Reason: errors.Join(ignored...).Error(), Cause: by})
+		c.Journal(journal.Entry{Kind: journal.Rejected, Name: "roles", Reason: errors.Join(ignored...).Error(), Cause: by})
 	}
 }
 
@@ -189,7 +189,7 @@ func (e *Endpoint) recover(w http.ResponseWriter, r *http.Request, hub string, q
 	if why == "" {
 		why = "the connection has ended in the meantime"
 	}
-	e.Journal.Add(journal.Entry{Kind: journal.Refused, Hub: hub, Name: "recovery", Status: websocket.ClosePolicyViolation, Reason: why, Cause: by})
+	e.Journal.Add(journal.Entry{Kind: journal.Rejected, Hub: hub, Name: "recovery", Status: websocket.ClosePolicyViolation, Reason: why, Cause: by})
 	l.Reject(frame.NewClose(websocket.ClosePolicyViolation, NotRecovered))
 	return nil
 }

@@ -190,7 +190,7 @@ func (s *Source) Notify(e upstream.Event, by *journal.Cause) {
 // notify must be called with the lock held.
 func (s *Source) notify(e upstream.Event, always bool, by *journal.Cause) {
 	if !always && s.under >= s.d.MaxNotifications {
-		// On a goroutine: the caller may hold the hub's lock, and an observer of the
+		// On a goroutine: the caller may have the hub's lock, and an observer of the
 		// journal may query the hub.
 		s.d.Tasks.Go(func() {
 			s.journal(e, 0, 0, errors.New("too many events wait for the event handler: this one is not delivered"), journal.Entry{Cause: by})

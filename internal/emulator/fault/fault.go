@@ -48,10 +48,10 @@ type ActionKind int
 
 // The kinds of actions.
 const (
-	Cut    ActionKind = iota + 1 // reset the network connection
+	Reset  ActionKind = iota + 1 // reset the network connection
 	Delay                        // wait, and go on
 	Stall                        // wait until the fault is removed
-	Refuse                       // answer a handshake with an HTTP status
+	Reject                       // answer a handshake with an HTTP status
 	Close                        // close the WebSocket
 )
 
@@ -59,7 +59,7 @@ const (
 type Action struct {
 	Kind   ActionKind
 	Delay  time.Duration // of Delay
-	Code   int           // the HTTP status of Refuse, the close code of Close
+	Code   int           // the HTTP status of Reject, the close code of Close
 	Reason string        // of Close
 }
 
@@ -68,14 +68,14 @@ func (a Action) ends() bool { return a.Kind != Delay && a.Kind != Stall }
 
 func (a Action) String() string {
 	switch a.Kind {
-	case Cut:
-		return "cut"
+	case Reset:
+		return "reset connection"
 	case Delay:
 		return fmt.Sprintf("delay %v", a.Delay)
 	case Stall:
 		return "stall"
-	case Refuse:
-		return fmt.Sprintf("refuse with %d", a.Code)
+	case Reject:
+		return fmt.Sprintf("reject with %d", a.Code)
 	case Close:
 		return fmt.Sprintf("close with %d", a.Code)
 	}
@@ -109,11 +109,11 @@ func (f Fault) Check() error {
 	switch {
 	case !f.At.known():
 		return errors.New("the point (At) is missing: give AtHandshake, AtRecovery, AtReceive or AtSend")
-	case f.Do.Kind < Cut || f.Do.Kind > Close:
+	case f.Do.Kind < Reset || f.Do.Kind > Close:
 		return errors.New("the action is missing: give ResetConnection(), Delay(d), Stall(), RejectHandshake(status), CloseWith(code, reason) or FailRecovery()")
-	case f.Do.Kind == Refuse && !handshake:
+	case f.Do.Kind == Reject && !handshake:
 		return errors.New("the action RejectHandshake answers a handshake: use it at AtHandshake or AtRecovery")
-	case f.Do.Kind == Refuse && (f.Do.Code < 400 || f.Do.Code > 599):
+	case f.Do.Kind == Reject && (f.Do.Code < 400 || f.Do.Code > 599):
 		return fmt.Errorf("the action RejectHandshake takes an HTTP status from 400 to 599, not %d", f.Do.Code)
 	case f.Do.Delay < 0:
 		return fmt.Errorf("the action Delay takes a duration of 0 or more, not %v", f.Do.Delay)

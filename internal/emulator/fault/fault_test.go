@@ -28,8 +28,8 @@ func TestFaultsAreAppliedInOrderUpToOneThatEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, applied := newSet(t)
 		mustInject(t, s, fault.Fault{At: fault.AtSend, Do: fault.Action{Kind: fault.Delay, Delay: time.Second}, UserID: "alice"})
-		mustInject(t, s, fault.Fault{At: fault.AtSend, Do: fault.Action{Kind: fault.Cut}, Hub: "CHAT", Skip: 1, Times: 1})
-		mustInject(t, s, fault.Fault{At: fault.AtReceive, Do: fault.Action{Kind: fault.Cut}})
+		mustInject(t, s, fault.Fault{At: fault.AtSend, Do: fault.Action{Kind: fault.Reset}, Hub: "CHAT", Skip: 1, Times: 1})
+		mustInject(t, s, fault.Fault{At: fault.AtReceive, Do: fault.Action{Kind: fault.Reset}})
 		start := time.Now()
 		for call, want := range []bool{false, true, false} {
 			if _, ends := s.Apply(fault.AtSend, "ack", alice, nil); ends != want {
@@ -61,14 +61,14 @@ func TestAFaultThatMakesNoSenseIsRejected(t *testing.T) {
 	s, _ := newSet(t)
 	for _, f := range []fault.Fault{
 		{},
-		{At: 9, Do: fault.Action{Kind: fault.Cut}},
+		{At: 9, Do: fault.Action{Kind: fault.Reset}},
 		{At: fault.AtSend},
-		{At: fault.AtSend, Do: fault.Action{Kind: fault.Refuse, Code: 503}},
-		{At: fault.AtHandshake, Do: fault.Action{Kind: fault.Refuse, Code: 200}},
-		{At: fault.AtHandshake, Do: fault.Action{Kind: fault.Cut}, Frame: "ack"},
-		{At: fault.AtHandshake, Do: fault.Action{Kind: fault.Cut}, ConnectionID: "x"},
+		{At: fault.AtSend, Do: fault.Action{Kind: fault.Reject, Code: 503}},
+		{At: fault.AtHandshake, Do: fault.Action{Kind: fault.Reject, Code: 200}},
+		{At: fault.AtHandshake, Do: fault.Action{Kind: fault.Reset}, Frame: "ack"},
+		{At: fault.AtHandshake, Do: fault.Action{Kind: fault.Reset}, ConnectionID: "x"},
 		{At: fault.AtSend, Do: fault.Action{Kind: fault.Delay, Delay: -1}},
-		{At: fault.AtSend, Do: fault.Action{Kind: fault.Cut}, Skip: -1},
+		{At: fault.AtSend, Do: fault.Action{Kind: fault.Reset}, Skip: -1},
 	} {
 		if _, err := s.Inject(f); err == nil {
 			t.Errorf("accepted %v", f)

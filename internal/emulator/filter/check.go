@@ -26,7 +26,7 @@ func identify(n *node) op {
 // check finds the type of every node. The service checks a filter by trying it
 // on an anonymous connection, so its messages give the type of a function of
 // userId as null. Here every type is known beforehand, and filters that the
-// trial would let pass and the first named user would break are refused too.
+// trial would let pass and the first named user would break are rejected too.
 //
 // Errors without an expression get that of the operator or function around
 // them, or the whole filter if there is none.

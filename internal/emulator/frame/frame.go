@@ -44,8 +44,8 @@ func NewSequenced(opcode byte, data wire.Encoded) *Frame {
 	return &Frame{data: data, opcode: opcode, Size: data.Len(1)}
 }
 
-// NewClose returns a close frame. The reason is cut to what a control frame can
-// hold (RFC 6455, section 5.5).
+// NewClose returns a close frame. The reason is cut to the limit of a control
+// frame (RFC 6455, section 5.5).
 func NewClose(code int, reason string) *Frame {
 	const limit = 123
 	if len(reason) > limit {

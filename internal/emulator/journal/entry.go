@@ -18,7 +18,7 @@ const (
 	Detached     Kind = "interrupted"
 	Recovered    Kind = "recovered"
 	Disconnected Kind = "disconnected"
-	Refused      Kind = "rejected"
+	Rejected     Kind = "rejected"
 	Joined       Kind = "joined"
 	Left         Kind = "left"
 	Sent         Kind = "sent"
@@ -36,7 +36,7 @@ const (
 
 // Kinds are all kinds.
 var Kinds = []Kind{
-	Connected, Detached, Recovered, Disconnected, Refused, Joined, Left, Sent,
+	Connected, Detached, Recovered, Disconnected, Rejected, Joined, Left, Sent,
 	Event, EventFailed, EventRetried, REST, Reloaded, Fault, Control, TunnelOpened, TunnelClosed, Warned,
 }
 
@@ -94,7 +94,7 @@ func (e Entry) DetailState() DetailState {
 // will: a name that REST calls cannot reach.
 func (e Entry) Warning() bool {
 	switch e.Kind {
-	case Refused, EventFailed, EventRetried, Warned:
+	case Rejected, EventFailed, EventRetried, Warned:
 		return true
 	case Connected, Joined:
 		return e.Reason != ""

@@ -32,7 +32,7 @@ func TestTheNewestEntriesAreKept(t *testing.T) {
 func TestForeignTextIsOneBoundedLine(t *testing.T) {
 	var log bytes.Buffer
 	j := journal.New(slog.New(slog.NewTextHandler(&log, nil)), nil)
-	j.Add(journal.Entry{Kind: journal.Refused, UserID: "a\nlevel=ERROR", Name: strings.Repeat("é", 1<<20), Reason: "\x1b[2J"})
+	j.Add(journal.Entry{Kind: journal.Rejected, UserID: "a\nlevel=ERROR", Name: strings.Repeat("é", 1<<20), Reason: "\x1b[2J"})
 	if n := strings.Count(log.String(), "\n"); n != 1 || log.Len() > 20<<10 || strings.Contains(log.String(), "\x1b") {
 		t.Errorf("%d lines, %d bytes", n, log.Len())
 	}

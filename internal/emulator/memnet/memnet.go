@@ -42,7 +42,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close refuses new connections. It does nothing to the others.
+// Close rejects new connections. It does nothing to the others.
 func (l *Listener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return nil

@@ -64,7 +64,7 @@ func toUTF8(m webpubsub.Message, charset string) ([]byte, error) {
 	switch strings.ToLower(charset) {
 	case "", "utf-8", "utf8", "us-ascii":
 		if m.Type == webpubsub.DataTypeJSON {
-			return m.Data, nil // refused where it is not valid
+			return m.Data, nil // rejected later if it is not valid
 		}
 		return []byte(strings.ToValidUTF8(string(m.Data), "\uFFFD")), nil
 	case "iso-8859-1", "latin1":

@@ -169,7 +169,7 @@ func (c *call) each(groups []string, keep broker.Select, do func(string, ...*bro
 // Permissions of one connection for one group, by its literal name.
 
 // permission reads what the permission operations have in common. Without a
-// connection it returns the error for it beside the rest.
+// connection it returns the error for it with the other results.
 func (c *call) permission() (p role.Permission, target *broker.Conn, group string, err error) {
 	if p, err = role.ParsePermission(c.args[0]); err != nil {
 		return p, nil, "", badRequest("permission", err.Error())

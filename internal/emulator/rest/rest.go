@@ -108,7 +108,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		entry.Hub = c.hub.Name
 	}
 	if err != nil && (status != http.StatusNotFound || op.serve == nil) {
-		entry.Kind = journal.Refused
+		entry.Kind = journal.Rejected
 	}
 	recorded(entry.Duration)
 	a.Journal.Add(entry)
@@ -173,7 +173,7 @@ func noOperation() error {
 //
 // As in the service, an encoded
 // slash stays the three characters %2F: it is the documented limit of names
-// that hold a slash.
+// that contain a slash.
 func splitPath(escaped string) []string {
 	segments := strings.Split(strings.TrimPrefix(escaped, "/"), "/")
 	for i, s := range segments {

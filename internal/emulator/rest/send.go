@@ -218,8 +218,8 @@ func (c *call) bulk() (groupsRequest, broker.Select, error) {
 	return req, keep, err
 }
 
-// wrongType is the error for a field of a bulk operation that holds a JSON
-// value of another type, or with no field for a body that is no object.
+// wrongType is the error for a field of a bulk operation that has a JSON
+// value of another type, or, with no field, for a body that is not an object.
 func wrongType(field string) error {
 	switch strings.ToLower(field) {
 	case "groups":

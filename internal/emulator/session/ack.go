@@ -36,7 +36,7 @@ func (s *PubSub) repeated(id *uint64) bool {
 // remembered: its ack id may be used for another try.
 func (s *PubSub) finishAck(id *uint64, e *wire.Error, by *journal.Cause) {
 	if e != nil {
-		s.conn.Journal(journal.Entry{Kind: journal.Refused, Reason: e.Message, Cause: by})
+		s.conn.Journal(journal.Entry{Kind: journal.Rejected, Reason: e.Message, Cause: by})
 	}
 	if id == nil {
 		return

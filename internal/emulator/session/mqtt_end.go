@@ -62,7 +62,7 @@ func (s *MQTT) dropLink(l *transport.Link, code mqtt.Code, rule string, by *jour
 	s.closeLink(websocket.ClosePolicyViolation)
 	loss := s.lose()
 	s.mu.Unlock()
-	s.conn.Journal(journal.Entry{Kind: journal.Refused, Name: MQTTSubprotocol, Status: int(code), Reason: rule, Cause: by})
+	s.conn.Journal(journal.Entry{Kind: journal.Rejected, Name: MQTTSubprotocol, Status: int(code), Reason: rule, Cause: by})
 	s.lost(loss, websocket.ClosePolicyViolation, rule, rule, by)
 }
 
@@ -101,7 +101,7 @@ func (s *MQTT) receiveDisconnect(l *transport.Link, p *mqtt.Disconnect, by *jour
 // mqttLoss is what follows from the loss of a link.
 type mqttLoss struct {
 	expiry time.Duration // of the session
-	will   *mqtt.Publish // to send at once
+	will   *mqtt.Publish // to send immediately
 }
 
 // lose belongs to the moment in which the link is lost: a client that comes
@@ -162,7 +162,7 @@ func (s *MQTT) sendWill(will *mqtt.Publish) {
 		s.srv.Tasks.Go(raise) // the response is not awaited
 	}
 	if e != nil {
-		s.conn.Journal(journal.Entry{Kind: journal.Refused, Name: "will", Status: int(e.Code), Reason: e.Rule})
+		s.conn.Journal(journal.Entry{Kind: journal.Rejected, Name: "will", Status: int(e.Code), Reason: e.Rule})
 	}
 }
 

@@ -22,7 +22,7 @@ type mqttMessage struct {
 	properties mqtt.Properties
 }
 
-// outbox holds the messages of QoS 1 and 2 that the client has not
+// outbox contains the messages of QoS 1 and 2 that the client has not
 // acknowledged. They outlive the link.
 type outbox struct {
 	waiting  []*delivery // not sent yet
@@ -49,7 +49,7 @@ func (d *delivery) size() int { return len(d.packet.Topic) + len(d.packet.Payloa
 const ackGrace = 10 * time.Second
 
 // overrun reports whether the session can keep no further message. In flight are
-// as many as the client takes at once, and Options.MaxMessages at most; as many
+// as many as the client accepts (Receive Maximum), and Options.MaxMessages at most; as many
 // again may wait for that. A burst may be larger: while the client acknowledges,
 // only Options.MaxBytes is a bound. s.mu must be held.
 func (s *MQTT) overrun(d *delivery) bool {
@@ -144,7 +144,7 @@ func (s *MQTT) sendMessage(d *delivery) int {
 	b := s.version.Append(nil, &p)
 	if len(b) > s.maxPacket {
 		// It counts as sent (section 3.1.2.11.4).
-		s.journalSoon(journal.Entry{Kind: journal.Refused, Name: "PUBLISH " + p.Topic, Status: int(mqtt.PacketTooLarge), Reason: fmt.Sprintf("a packet of %d bytes is not sent: the client's Maximum Packet Size is %d", len(b), s.maxPacket)})
+		s.journalSoon(journal.Entry{Kind: journal.Rejected, Name: "PUBLISH " + p.Topic, Status: int(mqtt.PacketTooLarge), Reason: fmt.Sprintf("a packet of %d bytes is not sent: the client's Maximum Packet Size is %d", len(b), s.maxPacket)})
 		return 0
 	}
 	f := packetFrame(p.Type(), b)
@@ -194,7 +194,7 @@ func (s *MQTT) complete(i int) {
 }
 
 // resend repeats what the client has not acknowledged on the link before, and
-// goes on with what waits (section 4.4). A release is no message: it does not
+// goes on with what waits (section 4.4). A release is not a message: it does not
 // wait until the client takes more (section 3.3.4), but the message counts until
 // it is complete. s.mu must be held.
 func (s *MQTT) resend() {
@@ -257,7 +257,7 @@ func (d *delivery) expects(kind mqtt.Type) bool {
 	return kind == mqtt.TypePubrec
 }
 
-// sendPacket queues a packet that is no message.
+// sendPacket queues a packet that is not a message.
 func (s *MQTT) sendPacket(p mqtt.Packet) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

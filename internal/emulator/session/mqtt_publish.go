@@ -103,7 +103,7 @@ func (s *MQTT) Deliver(b *broker.Message) bool {
 			m.topic = b.Data.Group
 			if !mqtt.ValidTopicName(m.topic) {
 				// A client must close the connection when it gets such a topic.
-				s.journalSoon(journal.Entry{Kind: journal.Refused, Name: "PUBLISH", Status: int(mqtt.TopicNameInvalid), Reason: fmt.Sprintf("a message to the group %q does not reach its MQTT clients: with +, # or U+0000 its name is no legal topic", m.topic)})
+				s.journalSoon(journal.Entry{Kind: journal.Rejected, Name: "PUBLISH", Status: int(mqtt.TopicNameInvalid), Reason: fmt.Sprintf("a message to the group %q does not reach its MQTT clients: with +, # or U+0000 its name is no legal topic", m.topic)})
 			}
 		}
 		b.MQTT = m

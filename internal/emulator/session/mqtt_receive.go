@@ -106,7 +106,7 @@ func (s *MQTT) receive(l *transport.Link, p mqtt.Packet, by *journal.Cause) {
 	case *mqtt.Publish:
 		_, event := eventOf(p.Topic)
 		s.inbox.put(packet{l, p}, len(p.Topic)+len(p.Payload), event, by)
-		s.hear() // put may have waited, which is no silence of the client
+		s.hear() // put may have waited, during which the client was not silent
 	case *mqtt.Subscribe, *mqtt.Unsubscribe:
 		s.inbox.put(packet{l, p}, 0, false, by)
 	case *mqtt.Ack:
@@ -226,7 +226,7 @@ func (s *MQTT) receivePublish(l *transport.Link, p *mqtt.Publish, by *journal.Ca
 		}
 		return
 	case e != nil:
-		s.conn.Journal(journal.Entry{Kind: journal.Refused, Name: "PUBLISH", Status: int(e.Code), Reason: e.Rule, Cause: by})
+		s.conn.Journal(journal.Entry{Kind: journal.Rejected, Name: "PUBLISH", Status: int(e.Code), Reason: e.Rule, Cause: by})
 		answer.Code = e.Code
 		answer.Properties = explain(e.Rule)
 	case p.QoS == 2:
@@ -267,7 +267,7 @@ func (s *MQTT) subscribe(p *mqtt.Subscribe, by *journal.Cause) {
 			answer.Codes = append(answer.Codes, mqtt.Code(f.QoS))
 			continue
 		}
-		s.conn.Journal(journal.Entry{Kind: journal.Refused, Name: "SUBSCRIBE " + f.Topic, Status: int(e.Code), Reason: e.Rule, Cause: by})
+		s.conn.Journal(journal.Entry{Kind: journal.Rejected, Name: "SUBSCRIBE " + f.Topic, Status: int(e.Code), Reason: e.Rule, Cause: by})
 		answer.Codes = append(answer.Codes, e.Code)
 		if answer.Properties == nil { // there is one reason string for all filters
 			answer.Properties = explain(e.Rule)
@@ -349,7 +349,7 @@ func (s *MQTT) unsubscribe(p *mqtt.Unsubscribe, by *journal.Cause) {
 			s.unsubscribed(topic)
 		default:
 			if !s.conn.TryLeave(topic, by) {
-				s.conn.Journal(journal.Entry{Kind: journal.Refused, Name: "UNSUBSCRIBE " + topic, Status: int(mqtt.NotAuthorized), Reason: forbidden("leave", topic).Message, Cause: by})
+				s.conn.Journal(journal.Entry{Kind: journal.Rejected, Name: "UNSUBSCRIBE " + topic, Status: int(mqtt.NotAuthorized), Reason: forbidden("leave", topic).Message, Cause: by})
 				code = mqtt.NotAuthorized
 			}
 		}

@@ -59,7 +59,7 @@ type mqttLink struct {
 	version   mqtt.Version
 	keepAlive time.Duration // zero: none
 	expiry    time.Duration // how long the session outlives the link
-	window    int           // unacknowledged messages that the client takes at once
+	window    int           // unacknowledged messages that the client accepts
 	maxPacket int
 	terse     bool // the client wants no reason strings (Request Problem Information)
 	will      *mqtt.Publish

@@ -94,7 +94,7 @@ func (s *PubSub) encode(d wire.Downstream) (*frame.Frame, error) {
 func (s *PubSub) reply(d wire.Downstream) {
 	f, err := s.encode(d)
 	if err != nil {
-		s.conn.Journal(journal.Entry{Kind: journal.Refused, Reason: fmt.Sprintf("cannot encode %T: %v", d, err)})
+		s.conn.Journal(journal.Entry{Kind: journal.Rejected, Reason: fmt.Sprintf("cannot encode %T: %v", d, err)})
 		return
 	}
 	s.send(f)

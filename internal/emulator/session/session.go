@@ -205,7 +205,7 @@ func (b *base) closeSlow(reason string) {
 func (b *base) tooSlow(string) {}
 
 // Close implements [broker.Session]: the reason is for the event handlers, and
-// for the client as far as a close frame holds it; why is the journal's.
+// for the client, cut to the limit of a close frame; why is the journal's.
 func (b *base) Close(code int, reason, why string, by *journal.Cause) {
 	b.closeWithReasons(code, reason, reason, why, by)
 }
@@ -324,7 +324,7 @@ func (b *base) linkEnded(l *transport.Link, err error) {
 	b.mu.Unlock()
 	// A client that vanished gave no reason; the emulator may know one.
 	code, reason, why := websocket.CloseAbnormalClosure, connectionEnded, dropped
-	if closed != nil && closed.Code != code { // 1006 is no close frame, and its text gorilla's
+	if closed != nil && closed.Code != code { // 1006 is not from a close frame, and its text is gorilla's
 		code, reason, why = closed.Code, closed.Text, closed.Text
 	}
 	b.client.linkLost(l, code, reason, why, by)
@@ -426,7 +426,7 @@ type violation struct {
 // violated ends a connection whose client broke the protocol. It cannot be
 // recovered: what the client meant is lost.
 func (b *base) violated(v *violation, by *journal.Cause) {
-	b.conn.Journal(journal.Entry{Kind: journal.Refused, Status: v.code, Reason: v.why, Cause: by})
+	b.conn.Journal(journal.Entry{Kind: journal.Rejected, Status: v.code, Reason: v.why, Cause: by})
 	heard := v.reason
 	if v.code == websocket.CloseProtocolError {
 		heard = connectionEnded

@@ -24,7 +24,7 @@ const (
 
 const (
 	defaultStreamIdle = 5 * time.Minute
-	// What a connection may hold open, and the length of an id. The service's limits
+	// The number of open streams of a connection, and the length of an id. The service's limits
 	// are not documented.
 	maxStreams  = 100
 	maxStreamID = 1024

@@ -137,7 +137,7 @@ func (m *Microsoft) hubs(s *section) error {
 	return nil
 }
 
-// eventHandler reads an event handler. Beside the names of Microsoft's emulator, it
+// eventHandler reads an event handler. In addition to the names of Microsoft's emulator, it
 // takes those of Azure Resource Manager for what only this emulator supports.
 func (s *section) eventHandler(hub string) (upstream.Handler, error) {
 	var e upstream.Handler

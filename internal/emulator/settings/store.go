@@ -1,4 +1,4 @@
-// Package settings holds the settings of hubs: those given at the start, those
+// Package settings contains the settings of hubs: those given at the start, those
 // changed later, and those of files that are read again when they change.
 package settings
 
@@ -163,7 +163,7 @@ func (s *Store) RequireGroupStateRoles() bool {
 
 // Reload reads the files again. It returns the path of one whose settings have
 // changed, and an error, once for each reason, if it cannot be read; then what was
-// read before stays in force. That also holds for a file that is removed: an editor
+// read before stays in force. That also applies to a file that is removed: an editor
 // may do so before it writes the new one.
 func (s *Store) Reload() (path string, err error) {
 	if s.file != nil {

@@ -13,7 +13,7 @@ const (
 	// backlog is how long bytes may wait in front of a limited bandwidth. It is short, so
 	// that what cannot be written waits where its sender has a bound for it.
 	backlog = 100 * time.Millisecond
-	// maxPart is the size of what is written and read at once.
+	// maxPart is the size of what is written and read in one step.
 	maxPart = 64 << 10
 )
 

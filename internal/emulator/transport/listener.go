@@ -257,8 +257,8 @@ func SetTLS(r *http.Request) {
 // BodyTimeout is how long the body of a request, at most 1 MiB, may take.
 const BodyTimeout = time.Minute
 
-// BoundBody ends a request whose body comes too slowly. The deadline also holds
-// for what net/http reads after a handler that has left some. It is not
+// BoundBody ends a request whose body comes too slowly. The deadline also applies
+// to what net/http reads after a handler that has left some. It is not
 // [http.Server.ReadTimeout], which would cancel a handshake whose connect event
 // takes longer.
 func BoundBody(w http.ResponseWriter, r *http.Request) {

@@ -50,7 +50,7 @@ type Info struct {
 	Target string
 }
 
-// Registry holds the tunnels that are open. Make it with [New]. It is safe for
+// Registry contains the tunnels that are open. Create it with [New]. It is safe for
 // concurrent use.
 type Registry struct {
 	o        Options
