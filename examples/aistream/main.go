@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"embed"
+	"time"
 
 	"example.com/webpubsub/examples/look"
 	"example.com/webpubsub/handler"
@@ -19,7 +20,9 @@ var page embed.FS
 func main() { webapp.Main(New) }
 
 // New returns the application with the fake model.
-func New(c webapp.Config) (*webapp.App, error) { return newWith(c, fakeModel{}) }
+func New(c webapp.Config) (*webapp.App, error) {
+	return newWith(c, fakeModel{perWord: 60 * time.Millisecond})
+}
 
 func newWith(c webapp.Config, m Model) (*webapp.App, error) {
 	c.Page = look.Page(page)

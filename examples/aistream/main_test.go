@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -301,7 +303,7 @@ func TestFakeModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var texts [2]string
 		for i := range texts {
-			for part, err := range (fakeModel{}).Answer(t.Context(), "How are you?") {
+			for part, err := range (fakeModel{time.Second}).Answer(t.Context(), "How are you?") {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -314,7 +316,7 @@ func TestFakeModel(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		n := 0
-		for _, err := range (fakeModel{}).Answer(ctx, "?") {
+		for _, err := range (fakeModel{time.Second}).Answer(ctx, "?") {
 			if n++; n == 3 {
 				cancel()
 			}
@@ -325,6 +327,29 @@ func TestFakeModel(t *testing.T) {
 	})
 }
 
+// paused is the fake model, which stops after a few words until it may go on.
+type paused struct{ goOn chan struct{} }
+
+func (m paused) Answer(ctx context.Context, question string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		n := 0
+		for part, err := range (fakeModel{}).Answer(ctx, question) {
+			if n++; n == 20 {
+				select {
+				case <-m.goOn:
+				case <-ctx.Done():
+				}
+			}
+			if !yield(part, err) {
+				return
+			}
+		}
+	}
+}
+
 func TestPage(t *testing.T) {
-	apptest.Start(t, New, nil).Browse("../testdata/browser/aistream.js")
+	m := paused{make(chan struct{})}
+	goOn := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { m.goOn <- struct{}{} }))
+	t.Cleanup(goOn.Close)
+	start(t, m, nil).Browse("../testdata/browser/aistream.js", "GO_ON_URL="+goOn.URL)
 }

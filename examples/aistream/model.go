@@ -16,11 +16,9 @@ type Model interface {
 }
 
 // fakeModel gives the same answer to the same question, a word at a time.
-type fakeModel struct{}
+type fakeModel struct{ perWord time.Duration }
 
-const perWord = 60 * time.Millisecond
-
-func (fakeModel) Answer(ctx context.Context, question string) iter.Seq2[string, error] {
+func (m fakeModel) Answer(ctx context.Context, question string) iter.Seq2[string, error] {
 	text := fmt.Sprintf(fakeAnswer, strings.TrimSpace(question), len(strings.Fields(question)))
 	return func(yield func(string, error) bool) {
 		for _, word := range strings.SplitAfter(text, " ") {
@@ -28,7 +26,7 @@ func (fakeModel) Answer(ctx context.Context, question string) iter.Seq2[string, 
 			case <-ctx.Done():
 				yield("", ctx.Err())
 				return
-			case <-time.After(perWord):
+			case <-time.After(m.perWord):
 			}
 			if !yield(word, nil) {
 				return

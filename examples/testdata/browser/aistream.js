@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { visit } from "./visit.js";
 
+const { GO_ON_URL } = process.env; // the model pauses in each answer until a request to it
 const END = "keeps what had been written by then.";
 
 await visit("aistream", async (page, inspect) => {
@@ -29,6 +30,7 @@ await visit("aistream", async (page, inspect) => {
   await page.reload();
   await card.getByText("That is a question of 5 words").waitFor();
   await card.getByText("Writing").waitFor();
+  assert.ok((await fetch(GO_ON_URL, { method: "POST" })).ok);
   await card.getByText(END).waitFor();
   await card.getByText("Complete").waitFor();
   const complete = await text.textContent();

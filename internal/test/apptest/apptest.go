@@ -165,7 +165,7 @@ func (a *App) GroupURL(group string) string {
 
 // Browse runs a script that uses the page in a browser. The script is in a folder with
 // a package-lock.json, and gets the environment variables PAGE_URL and CHROMIUM, and
-// those of settings. The test is skipped without Node.js or Chromium.
+// those of settings. Package testtool says when such tests run.
 func (a *App) Browse(script string, settings ...string) {
 	a.t.Helper()
 	node, chromium := testtool.Need(a.t, "node"), testtool.Browser(a.t)
