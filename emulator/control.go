@@ -103,7 +103,7 @@ func (o *Options) publicAddress() (*url.URL, error) {
 func (s *Server) newControl(c control.Config) *control.API {
 	o := &s.opts
 	c.Context, c.Broker, c.Journal, c.Faults, c.Settings = s.ctx, s.broker, s.journal, s.faults, s.settings
-	c.Network = s.network
+	c.Network, c.Limits = s.network, s.limits
 	c.Access, c.Tasks, c.Handlers, c.Tunnels = s.access, &s.tasks, &s.handlers, s.tunnels
 	c.Token, c.ReadToken, c.Explicit = o.ControlToken, o.ControlReadToken, o.ControlToken != ""
 	c.URL, c.ConnectionString, c.AuthorityHost = s.url, s.ConnectionString(), s.AuthorityHost()

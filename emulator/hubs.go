@@ -20,6 +20,8 @@ type HubSettings struct {
 	// KeepAlive is the interval of WebSocket pings, 1 s to 120 s. A client that does
 	// not respond until the next one is disconnected. Default: 20 s.
 	KeepAlive time.Duration
+	// ApplicationFirewall contains rules against abuse. Default: none.
+	ApplicationFirewall ApplicationFirewall
 }
 
 // EventHandler is one event handler of a hub.
@@ -58,6 +60,13 @@ type EventHandler struct {
 //	    "chat": {
 //	      "anonymousConnectPolicy": "allow",
 //	      "webSocketKeepAliveIntervalInSeconds": 20,
+//	      "applicationFirewall": {
+//	        "clientConnectionCountRules": [{"type": "ThrottleByUserIdRule", "maxCount": 5}],
+//	        "clientTrafficControlRules": [
+//	          {"type": "TrafficThrottleByJwtCustomClaimRule", "claimName": "tenant", "maxInboundMessageBytes": 1048576, "aggregationWindowInSeconds": 60}
+//	        ],
+//	        "maxClientConnectionLifetimeInSeconds": 3600
+//	      },
 //	      "eventHandlers": [
 //	        {
 //	          "urlTemplate": "http://localhost:7071/api/events",
@@ -86,7 +95,7 @@ func ReadHubs(r io.Reader) (map[string]HubSettings, error) {
 func publicHubs(hubs map[string]settings.Hub) map[string]HubSettings {
 	out := make(map[string]HubSettings, len(hubs))
 	for name, h := range hubs {
-		p := HubSettings{AllowAnonymous: h.AllowAnonymous, KeepAlive: h.KeepAlive}
+		p := HubSettings{AllowAnonymous: h.AllowAnonymous, KeepAlive: h.KeepAlive, ApplicationFirewall: publicFirewall(h.Firewall)}
 		for _, e := range h.EventHandlers {
 			p.EventHandlers = append(p.EventHandlers, EventHandler{
 				URL: e.URL, UserEvents: e.UserEvents, SystemEvents: e.SystemEvents,
@@ -107,7 +116,7 @@ func internalHubs(hubs map[string]HubSettings) map[string]settings.Hub {
 }
 
 func (h HubSettings) internal() settings.Hub {
-	in := settings.Hub{AllowAnonymous: h.AllowAnonymous, KeepAlive: h.KeepAlive}
+	in := settings.Hub{AllowAnonymous: h.AllowAnonymous, KeepAlive: h.KeepAlive, Firewall: h.ApplicationFirewall.internal()}
 	for _, e := range h.EventHandlers {
 		in.EventHandlers = append(in.EventHandlers, upstream.Handler{
 			URL: e.URL, UserEvents: e.UserEvents, SystemEvents: e.SystemEvents,

@@ -135,6 +135,15 @@ type Options struct {
 	// acknowledged a message in the last 10 seconds, up to MaxPendingBytes.
 	// Default: 1,000 messages and 16 MiB, as in the service.
 	MaxPendingMessages, MaxPendingBytes int
+	// Tier is the pricing tier whose limits apply to all hubs together: TierFree allows 20
+	// connections at the same time and 20,000 messages a day, TierStandard 1,000
+	// connections for each of Units. A handshake beyond them is answered with 429. Messages
+	// to clients and event handlers count, a larger one once for each 2 KiB; when they are
+	// used up, all connections are closed with 1008, and new ones are rejected until
+	// midnight UTC. Default: no limits.
+	Tier Tier
+	// Units is the number of units of TierStandard, 1 to 100. Default: 1.
+	Units int
 	// NetworkConditions are simulated from the start. [Server.SetNetworkConditions]
 	// changes them later. Default: nothing is delayed.
 	NetworkConditions NetworkConditions

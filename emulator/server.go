@@ -20,6 +20,7 @@ import (
 	"example.com/webpubsub/internal/emulator/events"
 	"example.com/webpubsub/internal/emulator/fault"
 	"example.com/webpubsub/internal/emulator/journal"
+	"example.com/webpubsub/internal/emulator/limits"
 	"example.com/webpubsub/internal/emulator/network"
 	"example.com/webpubsub/internal/emulator/rest"
 	"example.com/webpubsub/internal/emulator/session"
@@ -45,6 +46,7 @@ type Server struct {
 	journal   *journal.Journal
 	faults    *fault.Set
 	network   *network.Simulator
+	limits    *limits.Limiter
 	settings  *settings.Store
 	broker    *broker.Broker
 	transport *transport.Transport
@@ -105,6 +107,10 @@ func Start(o Options) (*Server, error) {
 	if err == nil {
 		err = network.Conditions(o.NetworkConditions).Check()
 	}
+	var tier limits.Tier
+	if err == nil {
+		tier, err = o.tier()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("emulator: %w", err)
 	}
@@ -131,6 +137,7 @@ func Start(o Options) (*Server, error) {
 	s.url = s.scheme("http") + "://" + s.host
 	s.client = newHTTPClient(s.authority)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.limits = limits.New(tier, func(hub string) *limits.Firewall { return &s.settings.Hub(hub).Firewall }, s.messagesUsedUp)
 	s.wire(allowed, public)
 	s.http = &http.Server{
 		Handler:           s,
@@ -190,10 +197,11 @@ func (s *Server) wire(allowed access.Names, public *url.URL) {
 	})
 	dispatcher := &events.Dispatcher{
 		Context: s.ctx, Upstream: s.upstream, Journal: s.journal, Tasks: &s.tasks,
-		MaxNotifications: o.MaxPendingMessages,
-		Handlers:         func(hub string) []upstream.Handler { return s.settings.Hub(hub).EventHandlers },
+		MaxNotifications: o.MaxPendingMessages, Sent: s.limits.Sent,
+		Handlers: func(hub string) []upstream.Handler { return s.settings.Hub(hub).EventHandlers },
 	}
 	sessions := &session.Server{
+		Limits:    s.limits,
 		Transport: s.transport, Tasks: &s.tasks, Journal: s.journal, Faults: s.faults,
 		RecoveryWindow: o.RecoveryWindow, MaxMessages: o.MaxPendingMessages, MaxBytes: o.MaxPendingBytes,
 
@@ -202,7 +210,7 @@ func (s *Server) wire(allowed access.Names, public *url.URL) {
 	}
 	s.endpoint = &endpoint.Endpoint{
 		Context: s.ctx, Broker: s.broker, Sessions: sessions, Events: dispatcher,
-		Settings: s.settings, Access: s.access, Journal: s.journal,
+		Settings: s.settings, Access: s.access, Journal: s.journal, Limits: s.limits,
 	}
 	sessions.ReconnectionToken = s.endpoint.ReconnectionToken
 	keyID := newKeyID()

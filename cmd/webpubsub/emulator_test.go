@@ -84,6 +84,9 @@ func TestEmulatorFlagsExplainThemselves(t *testing.T) {
 		{"line 2: hubs.chat.handlers: there is no such setting", []string{"-hubs", broken}},
 		{"no such file", []string{"-hubs", broken + "x"}},
 		{"Jitter is 2m0s: 0 to 1m0s are allowed", []string{"-jitter", "2m"}},
+		{"must be one of none, free, standard", []string{"-tier", "basic"}},
+		{"only the tier standard has several units", []string{"-tier", "free", "-units", "2"}},
+		{"only the tier standard has several units", []string{"-units", "2"}},
 		{`invalid value "fast" for flag -latency`, []string{"-latency", "fast"}},
 		{"-audience requires -upstream", []string{"-audience", "api://a"}},
 	} {
@@ -136,7 +139,7 @@ func TestEmulatorSimulatesANetwork(t *testing.T) {
 	ready := filepath.Join(t.TempDir(), "ready.json")
 	go func() {
 		ended <- dispatch(ctx, testEnv(log, log, []string{"WEBPUBSUB_HANDLER_LATENCY=3ms"}), []string{
-			"emulator", "-addr", "localhost:0", "-latency", "1ms", "-jitter", "2ms", "-bandwidth", "100000", "-ready-file", ready,
+			"emulator", "-addr", "localhost:0", "-latency", "1ms", "-jitter", "2ms", "-bandwidth", "100000", "-tier", "free", "-ready-file", ready,
 		})
 	}()
 	defer func() {
@@ -150,7 +153,7 @@ func TestEmulatorSimulatesANetwork(t *testing.T) {
 		data, err := os.ReadFile(ready)
 		return err == nil && json.Unmarshal(data, &r) == nil
 	}, "the ready file")
-	if want := "Simulated network: latency 1ms, jitter 2ms, 100000 bytes per second, 3ms to event handlers.\n"; !strings.Contains(log.String(), want) {
+	if want := "Limits of the tier free.\nSimulated network: latency 1ms, jitter 2ms, 100000 bytes per second, 3ms to event handlers.\n"; !strings.Contains(log.String(), want) {
 		t.Errorf("printed\n%s", log)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.ControlURL+"/network", nil)

@@ -42,6 +42,7 @@ const (
 	ServerMoved                Code = 0x9d
 	SharedNotSupported         Code = 0x9e
 	ConnectionRateExceeded     Code = 0x9f
+	MaximumConnectTime         Code = 0xa0
 	WildcardNotSupported       Code = 0xa2
 )
 

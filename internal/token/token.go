@@ -44,6 +44,9 @@ type Claims struct {
 	// All contains every claim of a token that was read, see [ClaimsMap]. Sign
 	// ignores it.
 	All map[string][]string
+	// Signature is the last part of the compact form of a token that was verified. It
+	// is a secret as the token is. Sign ignores it.
+	Signature string
 }
 
 // payload contains the claims as they are signed. Its own fields replace those of
@@ -103,7 +106,9 @@ func Verify(compact string, keys []string, now time.Time) (Claims, error) {
 	if _, err := p.ParseWithClaims(compact, m, func(*jwt.Token) (any, error) { return set, nil }); err != nil {
 		return Claims{}, explain(err)
 	}
-	return m.claims(), nil
+	c := m.claims()
+	c.Signature = compact[strings.LastIndexByte(compact, '.')+1:]
+	return c, nil
 }
 
 func lifetime(now time.Time) []jwt.ParserOption {

@@ -22,6 +22,7 @@ import (
 	"example.com/webpubsub/internal/emulator/events"
 	"example.com/webpubsub/internal/emulator/fault"
 	"example.com/webpubsub/internal/emulator/journal"
+	"example.com/webpubsub/internal/emulator/limits"
 	"example.com/webpubsub/internal/emulator/network"
 	"example.com/webpubsub/internal/emulator/settings"
 	"example.com/webpubsub/internal/emulator/task"
@@ -48,6 +49,7 @@ type Config struct {
 	Journal  *journal.Journal
 	Faults   *fault.Set
 	Network  *network.Simulator
+	Limits   *limits.Limiter
 	Settings *settings.Store
 	Access   *access.Policy
 	Events   *events.Dispatcher

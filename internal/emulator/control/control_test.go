@@ -95,7 +95,10 @@ func TestSettings(t *testing.T) {
 	// What is read can be written.
 	const whole = `{"eventHandlers":[{"urlTemplate":"http://localhost:7071/api/{event}","userEventPattern":"*","systemEvents":["connect"],` +
 		`"groupPresenceEvents":{"eventNames":["joined"],"groupFilters":["a.*"]},"auth":{"type":"ManagedIdentity","managedIdentity":{"resource":"api://x"}}}],` +
-		`"anonymousConnectPolicy":"deny","webSocketKeepAliveIntervalInSeconds":5}`
+		`"anonymousConnectPolicy":"deny","webSocketKeepAliveIntervalInSeconds":5,"applicationFirewall":{` +
+		`"clientConnectionCountRules":[{"type":"ThrottleByUserIdRule","maxCount":5}],` +
+		`"clientTrafficControlRules":[{"type":"TrafficThrottleByJwtCustomClaimRule","claimName":"tenant","maxInboundMessageBytes":1000,"aggregationWindowInSeconds":60}],` +
+		`"maxClientConnectionLifetimeInSeconds":3600}}`
 	if _, body := r.do("PUT", "/hubs/chat/settings", whole); strings.TrimSpace(string(body)) != whole {
 		t.Errorf("got %s", body)
 	}
@@ -105,11 +108,12 @@ func TestSettings(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"webSocketKeepAliveIntervalInSeconds":500}`: "1 to 120",
 		`{"nonsense":1}`: "no such setting",
-		`{"eventHandlers":[{"urlTemplate":"ftp://x"}]}`: "urlTemplate",
-		`{"anonymousConnectPolicy":"maybe"}`:            "neither allow nor deny",
-		`{`:                                             "JSON",
-		``:                                              "",
-		`null`:                                          "object",
+		`{"applicationFirewall":{"clientConnectionCountRules":[{"type":"x"}]}}`: "is not one of ThrottleByUserIdRule",
+		`{"eventHandlers":[{"urlTemplate":"ftp://x"}]}`:                         "urlTemplate",
+		`{"anonymousConnectPolicy":"maybe"}`:                                    "neither allow nor deny",
+		`{`:                                                                     "JSON",
+		``:                                                                      "",
+		`null`:                                                                  "object",
 		`{"anonymousConnectPolicy":"allow"} {"x":"more"}`: "",
 	} {
 		if got := r.fails(400, "PUT", "/hubs/chat/settings", body); !strings.Contains(got, want) {

@@ -147,6 +147,7 @@ func (c *call) reset() error {
 	}
 	c.Settings.Reset()
 	c.Handlers.reset()
+	c.Limits.Reset()
 	c.Broker.Forget()
 	c.Journal.Reset()
 	return c.answer(struct {

@@ -18,6 +18,7 @@ import (
 	"example.com/webpubsub/internal/emulator/fault"
 	"example.com/webpubsub/internal/emulator/frame"
 	"example.com/webpubsub/internal/emulator/journal"
+	"example.com/webpubsub/internal/emulator/limits"
 	"example.com/webpubsub/internal/emulator/session"
 	"example.com/webpubsub/internal/emulator/settings"
 	"example.com/webpubsub/internal/emulator/transport"
@@ -36,6 +37,7 @@ type Endpoint struct {
 	Settings *settings.Store
 	Access   *access.Policy
 	Journal  *journal.Journal
+	Limits   *limits.Limiter
 }
 
 // rejection is the HTTP response to a handshake that is rejected.
@@ -117,10 +119,24 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, by *journal.Cau
 	if reject := checkTokenGroups(claims); reject != nil {
 		return hub, reject
 	}
-	if path == access.MQTTPath {
-		return hub, v.openMQTT()
+	var over *limits.Exceeded
+	v.ticket, over = e.Limits.Admit(hub, limits.Client{UserID: claims.UserID, Signature: claims.Signature, Claims: claims.All})
+	if over != nil {
+		// The status is documented for the rules of the firewall (Microsoft Learn,
+		// Application Firewall), and for the limits of a tier for Azure SignalR Service,
+		// whose gateway this service shares (its troubleshooting guide, 429). The body is
+		// not documented.
+		return hub, &rejection{status: http.StatusTooManyRequests, body: over.Text, why: over.Rule}
 	}
-	return hub, v.open(q)
+	if path == access.MQTTPath {
+		reject = v.openMQTT()
+	} else {
+		reject = v.open(q)
+	}
+	if reject != nil {
+		v.ticket.Release()
+	}
+	return hub, reject
 }
 
 // visit is the handshake of a new client.
@@ -131,6 +147,7 @@ type visit struct {
 	r      *http.Request
 	claims token.Claims
 	by     *journal.Cause
+	ticket *limits.Ticket // to be released if the handshake fails
 }
 
 // checkHandshake checks what RFC 6455, section 4.2.1, asks of a handshake, before

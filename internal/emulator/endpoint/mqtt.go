@@ -14,6 +14,7 @@ import (
 	"example.com/webpubsub/internal/emulator/broker"
 	"example.com/webpubsub/internal/emulator/frame"
 	"example.com/webpubsub/internal/emulator/journal"
+	"example.com/webpubsub/internal/emulator/limits"
 	"example.com/webpubsub/internal/emulator/session"
 	"example.com/webpubsub/internal/emulator/transport"
 	"example.com/webpubsub/internal/mqtt"
@@ -34,6 +35,7 @@ type mqttVisit struct {
 	params  params // of the token
 	request upstream.ConnectRequest
 	by      *journal.Cause
+	ticket  *limits.Ticket
 }
 
 // openMQTT accepts the WebSocket of an MQTT client, or returns why not. A bad
@@ -50,17 +52,20 @@ func (v *visit) openMQTT() *rejection {
 	m := &mqttVisit{
 		Endpoint: v.Endpoint, hub: v.hub, link: v.Sessions.Transport.NewLink(), user: v.claims.UserID,
 		params:  params{roles: v.claims.Roles, groups: v.claims.Groups},
-		request: connectRequest(v.r, v.claims), by: v.by,
+		request: connectRequest(v.r, v.claims), by: v.by, ticket: v.ticket,
 	}
-	if m.link.Upgrade(v.w, v.r, session.MQTTSubprotocol) {
-		m.link.Start()
-		v.Sessions.Tasks.Background(m.serve)
+	if !m.link.Upgrade(v.w, v.r, session.MQTTSubprotocol) {
+		v.ticket.Release()
+		return nil
 	}
+	m.link.Start()
+	v.Sessions.Tasks.Background(m.serve)
 	return nil
 }
 
 // serve reads CONNECT, and then serves the session to the end of the link.
 func (v *mqttVisit) serve() {
+	defer v.ticket.Release()
 	v.link.Listen()
 	v.link.SetReadDeadline(time.Now().Add(connectTimeout))
 	packets := session.MQTTPackets(v.link)
@@ -145,6 +150,7 @@ func (v *mqttVisit) enter(p *mqtt.Connect) *session.MQTT {
 	c := &broker.Conn{Hub: v.hub, ID: p.ClientID, UserID: v.user, Subprotocol: session.MQTTSubprotocol}
 	src := v.Events.NewSource(c)
 	s := session.NewMQTT(v.Sessions, c, src, p)
+	s.Count(v.ticket)
 	v.request.MQTT = &upstream.MQTTConnect{
 		ProtocolVersion: int(p.Version), CleanStart: p.CleanStart,
 		Username: p.Username, Password: p.Password, UserProperties: session.UserProperties(p.Properties),

@@ -43,13 +43,16 @@ func (v *visit) open(q query.Values) *rejection {
 	upgrade := func(l *transport.Link) bool { return l.Upgrade(v.w, v.r, c.Subprotocol) }
 	protocol, known := wire.Lookup(p.subprotocol)
 	if !known {
-		session.NewSimple(v.Sessions, c, src, mode).Open(p.groups, entry, upgrade)
+		s := session.NewSimple(v.Sessions, c, src, mode)
+		s.Count(v.ticket)
+		s.Open(p.groups, entry, upgrade)
 		return nil
 	}
 	s, err := session.NewPubSub(v.Sessions, c, src, protocol)
 	if err != nil {
 		return &rejection{status: http.StatusInternalServerError, why: err.Error()}
 	}
+	s.Count(v.ticket)
 	s.Open(p.groups, entry, upgrade)
 	return nil
 }

@@ -42,6 +42,9 @@ type Dispatcher struct {
 	// MaxNotifications bounds the notifications of a connection that are under way.
 	// A connection's beginning and end are always delivered.
 	MaxNotifications int
+	// Sent is called for each event that was delivered, or could not be, with the bytes
+	// of its body. nil: nothing is called.
+	Sent func(bytes int)
 }
 
 // epoch is a context that can be replaced.
@@ -252,6 +255,9 @@ func (s *Source) deliver(ctx context.Context, e upstream.Event, t turn, by *jour
 	start := time.Now()
 	rec := newRecord(by)
 	r, err := s.d.Upstream.Deliver(rec.in(withSent(ctx, t.sent)), s.d.Handlers(e.Hub), e)
+	if s.d.Sent != nil && !errors.Is(err, upstream.ErrNoHandler) {
+		s.d.Sent(len(e.Body))
+	}
 	if err == nil && e.Kind == upstream.User && s.Check != nil {
 		err = s.Check(r)
 	}

@@ -94,6 +94,9 @@ func (s *PubSub) invoke(in *invocation, by *journal.Cause) {
 		answer.Error = &wire.Error{Name: errInternal, Message: internalError}
 	}
 	if s.calls.cancel(in.InvocationID) {
+		if err == nil {
+			s.srv.Limits.Sent(len(answer.Message.Data))
+		}
 		s.reply(answer)
 	}
 }

@@ -200,6 +200,17 @@ func (s *MQTT) KeepAlive(now time.Time) {
 	}
 }
 
+// outlived drops the link: the session may continue with another.
+func (s *MQTT) outlived(now time.Time, most time.Duration) {
+	s.mu.Lock()
+	l := s.link
+	old := l != nil && now.Sub(s.since) > most
+	s.mu.Unlock()
+	if old {
+		s.dropLink(l, mqtt.MaximumConnectTime, lifetimeRule(most), nil)
+	}
+}
+
 // Status implements [broker.Session].
 func (s *MQTT) Status() broker.Status {
 	st := s.base.Status()

@@ -87,12 +87,14 @@ func (s *MQTT) queueMessage(m *mqttMessage, expires time.Time, from *broker.Conn
 		if s.link == nil {
 			return 0
 		}
+		s.srv.Limits.Sent(len(m.topic) + len(m.payload))
 		return s.sendMessage(d)
 	}
 	if s.overrun(d) {
 		s.closeSlow("The session's message buffer is full.")
 		return 0
 	}
+	s.srv.Limits.Sent(len(m.topic) + len(m.payload))
 	s.waiting = append(s.waiting, d)
 	s.bytes += d.size()
 	s.sendWaiting()

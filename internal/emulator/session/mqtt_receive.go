@@ -104,6 +104,13 @@ func (s *MQTT) receive(l *transport.Link, p mqtt.Packet, by *journal.Cause) {
 	s.hear()
 	switch p := p.(type) {
 	case *mqtt.Publish:
+		s.mu.Lock()
+		ticket := s.mqttLink.ticket
+		s.mu.Unlock()
+		if e := ticket.Receive(len(p.Topic) + len(p.Payload)); e != nil {
+			s.dropLink(l, mqtt.QuotaExceeded, e.Rule, by)
+			return
+		}
 		_, event := eventOf(p.Topic)
 		s.inbox.put(packet{l, p}, len(p.Topic)+len(p.Payload), event, by)
 		s.hear() // put may have waited, during which the client was not silent

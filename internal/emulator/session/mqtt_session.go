@@ -8,6 +8,7 @@ import (
 	"example.com/webpubsub/internal/emulator/broker"
 	"example.com/webpubsub/internal/emulator/events"
 	"example.com/webpubsub/internal/emulator/journal"
+	"example.com/webpubsub/internal/emulator/limits"
 	"example.com/webpubsub/internal/emulator/transport"
 	"example.com/webpubsub/internal/mqtt"
 	"example.com/webpubsub/internal/upstream"
@@ -44,6 +45,10 @@ func NewMQTT(srv *Server, c *broker.Conn, src *events.Source, p *mqtt.Connect) *
 	return s
 }
 
+// Count has the client's connection counted by its ticket, for as long as it is that
+// of the session. Call it before Bind. The ticket is not released.
+func (s *MQTT) Count(t *limits.Ticket) { s.mqttLink.ticket = t }
+
 // subscription is what a client wants of the messages of a topic. A group that
 // it joined in another way has none.
 type subscription struct {
@@ -65,6 +70,8 @@ type mqttLink struct {
 	will      *mqtt.Publish
 	willDelay time.Duration
 	heard     time.Time // when its last packet came
+	since     time.Time // when its CONNECT came
+	ticket    *limits.Ticket
 
 	// The DISCONNECT packet that ended the link, if one did.
 	last     *mqtt.Disconnect
@@ -73,7 +80,7 @@ type mqttLink struct {
 
 func newMQTTLink(p *mqtt.Connect, s *Server) mqttLink {
 	l := mqttLink{
-		physical: broker.NewID(), version: p.Version, maxPacket: 1 << 28,
+		physical: broker.NewID(), version: p.Version, maxPacket: 1 << 28, since: time.Now(),
 		keepAlive: time.Duration(p.KeepAlive) * time.Second,
 		window:    min(s.MaxMessages, 1<<16-1), // no more packet identifiers
 	}

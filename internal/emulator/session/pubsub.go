@@ -117,6 +117,7 @@ func (s *PubSub) Deliver(m *broker.Message) bool {
 		f.Expires, f.Name = m.Expires, "message"
 		m.Frames[s.protocol] = f
 	}
+	s.srv.Limits.Sent(f.Size)
 	if f.Sequenced() {
 		s.sendSequenced(f)
 	} else {

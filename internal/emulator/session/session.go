@@ -36,6 +36,7 @@ import (
 	"example.com/webpubsub/internal/emulator/fault"
 	"example.com/webpubsub/internal/emulator/frame"
 	"example.com/webpubsub/internal/emulator/journal"
+	"example.com/webpubsub/internal/emulator/limits"
 	"example.com/webpubsub/internal/emulator/task"
 	"example.com/webpubsub/internal/emulator/transport"
 	"example.com/webpubsub/internal/upstream"
@@ -54,6 +55,8 @@ type Server struct {
 	MaxMessages, MaxBytes int
 	// KeepAlive returns the interval of WebSocket pings.
 	KeepAlive func(hub string) time.Duration
+	// Limits counts what clients receive. nil: there are no limits.
+	Limits *limits.Limiter
 	// RequireGroupStateRoles reports whether to reject what a client does with group
 	// state without the role for it. Otherwise the journal warns.
 	RequireGroupStateRoles func() bool
@@ -82,6 +85,8 @@ type client interface {
 	completed()
 	// abandoned is called when the emulator closes.
 	abandoned()
+	// outlived ends a connection that has lasted longer than it may.
+	outlived(now time.Time, most time.Duration)
 	// disconnected returns the body of the disconnected event.
 	disconnected(reason string) any
 }
@@ -92,6 +97,7 @@ type base struct {
 	events *events.Source
 	client client
 	inbox  inbox
+	ticket *limits.Ticket // of the connection; that of an MQTT client belongs to its link
 
 	mu       sync.Mutex
 	link     *transport.Link // nil while detached
@@ -114,6 +120,10 @@ func (b *base) init(srv *Server, c *broker.Conn, src *events.Source, self client
 	})
 	c.Session = self
 }
+
+// Count has the connection counted by its ticket. Call it before Open, which
+// releases the ticket when the connection has ended.
+func (b *base) Count(t *limits.Ticket) { b.ticket = t }
 
 // newLink returns a link whose frames the faults of this session apply to.
 func (b *base) newLink() *transport.Link {
@@ -238,6 +248,7 @@ func (b *base) finish(status int, eventReason, why string, by *journal.Cause) bo
 	b.ended = true
 	b.stopRecovery()
 	b.mu.Unlock()
+	b.ticket.Release()
 	b.client.finished()
 	b.conn.Journal(journal.Entry{Kind: journal.Disconnected, Status: status, Reason: why, Cause: by})
 	b.inbox.end(func() {
@@ -284,11 +295,26 @@ func (b *base) drop(l *transport.Link, why string, by *journal.Cause) {
 
 // KeepAlive implements [broker.Session].
 func (b *base) KeepAlive(now time.Time) {
+	if most := b.srv.Limits.Lifetime(b.conn.Hub.Name); most > 0 {
+		b.client.outlived(now, most)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.link != nil && !b.link.KeepAlive(now, b.srv.KeepAlive(b.conn.Hub.Name)) {
 		b.dropped = "PingTimeout: the client did not answer a ping"
 	}
+}
+
+// outlived closes with 1008. What the service does is not documented; after that code
+// the SDKs do not try to recover, and connect again.
+func (b *base) outlived(now time.Time, most time.Duration) {
+	if now.Sub(b.conn.Since) > most {
+		b.Close(websocket.ClosePolicyViolation, limits.TooOld, lifetimeRule(most), nil)
+	}
+}
+
+func lifetimeRule(most time.Duration) string {
+	return fmt.Sprintf("maxClientConnectionLifetimeInSeconds: the connection has lasted for %v", most)
 }
 
 // Status implements [broker.Session].

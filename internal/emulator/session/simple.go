@@ -55,6 +55,7 @@ func (s *Simple) Deliver(m *broker.Message) bool {
 		f.Expires, f.Name = m.Expires, "message"
 		m.Frames[0] = f
 	}
+	s.srv.Limits.Sent(f.Size)
 	s.send(f)
 	return true
 }
@@ -117,6 +118,7 @@ func (s *Simple) execute(f any, by *journal.Cause) {
 	case err != nil:
 		s.Close(websocket.CloseInternalServerErr, internalError, "the event message failed: "+internalError, by)
 	case !m.IsZero():
+		s.srv.Limits.Sent(len(m.Data))
 		s.send(payloadFrame(m))
 	}
 }

@@ -65,6 +65,13 @@ func (b *base) receive(l *transport.Link, opcode int, data []byte) {
 	case v != nil:
 		b.violated(v, by)
 	default:
+		// The service disconnects the client; its close code is not documented. All that
+		// a client sends counts, as whole WebSocket messages: what the service counts of
+		// them is not documented either.
+		if e := b.ticket.Receive(len(data)); e != nil {
+			b.violated(&violation{websocket.ClosePolicyViolation, e.Text, e.Rule}, by)
+			return
+		}
 		r.receive(frame, len(data), by)
 	}
 }

@@ -180,7 +180,7 @@ func kindName(k reflect.Kind) string {
 	switch k {
 	case reflect.String:
 		return "a text"
-	case reflect.Int:
+	case reflect.Int, reflect.Int64:
 		return "a whole number"
 	case reflect.Slice:
 		return "a list"
@@ -212,6 +212,7 @@ func (f *reader) hub(path string, raw json.RawMessage) (Hub, error) {
 		EventListeners []json.RawMessage `json:"eventListeners"`
 		Anonymous      string            `json:"anonymousConnectPolicy"`
 		KeepAlive      *int              `json:"webSocketKeepAliveIntervalInSeconds"`
+		Firewall       json.RawMessage   `json:"applicationFirewall"`
 	}
 	if err := f.decode(path, raw, &in); err != nil {
 		return Hub{}, err
@@ -231,6 +232,12 @@ func (f *reader) hub(path string, raw json.RawMessage) (Hub, error) {
 			return Hub{}, f.fail(path+".webSocketKeepAliveIntervalInSeconds", fmt.Errorf("%d: 1 to 120 are allowed", *k))
 		}
 		h.KeepAlive = time.Duration(*k) * time.Second
+	}
+	if in.Firewall != nil {
+		var err error
+		if h.Firewall, err = f.firewall(path+".applicationFirewall", in.Firewall); err != nil {
+			return Hub{}, err
+		}
 	}
 	for i, raw := range in.EventHandlers {
 		e, err := f.eventHandler(fmt.Sprintf("%s.eventHandlers[%d]", path, i), raw)

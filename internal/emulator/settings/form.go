@@ -12,6 +12,7 @@ type HubForm struct {
 	EventHandlers []HandlerForm `json:"eventHandlers"`
 	Anonymous     string        `json:"anonymousConnectPolicy"`
 	KeepAlive     int           `json:"webSocketKeepAliveIntervalInSeconds"`
+	Firewall      *FirewallForm `json:"applicationFirewall,omitempty"`
 }
 
 // HandlerForm is one event handler of a [HubForm].
@@ -42,7 +43,7 @@ type ManagedIdentity struct {
 
 // Form returns the settings in that form, which [ReadHub] reads.
 func Form(h Hub) HubForm {
-	f := HubForm{EventHandlers: []HandlerForm{}, Anonymous: "deny", KeepAlive: int(h.KeepAlive / time.Second)}
+	f := HubForm{EventHandlers: []HandlerForm{}, Anonymous: "deny", KeepAlive: int(h.KeepAlive / time.Second), Firewall: firewallForm(&h.Firewall)}
 	if h.AllowAnonymous {
 		f.Anonymous = "allow"
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"example.com/webpubsub/internal/emulator/access"
+	"example.com/webpubsub/internal/emulator/limits"
 	"example.com/webpubsub/internal/names"
 	"example.com/webpubsub/internal/upstream"
 )
@@ -23,6 +24,7 @@ type Hub struct {
 	EventHandlers  []upstream.Handler
 	AllowAnonymous bool
 	KeepAlive      time.Duration
+	Firewall       limits.Firewall
 }
 
 const defaultKeepAlive = 20 * time.Second
@@ -84,6 +86,10 @@ func normalize(hubs map[string]Hub) (map[string]*Hub, error) {
 		}
 		if h.KeepAlive < time.Second || h.KeepAlive > 120*time.Second {
 			return nil, fmt.Errorf("hub %q: KeepAlive is %v: 1 s to 120 s are allowed", name, h.KeepAlive)
+		}
+		var err error
+		if h.Firewall, err = h.Firewall.Normalize(); err != nil {
+			return nil, fmt.Errorf("hub %q: application firewall: %w", name, err)
 		}
 		for i, e := range h.EventHandlers {
 			if err := e.Validate(); err != nil {
