@@ -22,6 +22,7 @@ async function ask(what) {
   assert.equal(value, `done ${what}`);
 }
 
+let shown; // the page, for what a failure is to report
 const browser = await chromium.launch({
   executablePath: CHROMIUM,
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
@@ -30,9 +31,13 @@ try {
   // Without transitions: halfway through one, a colour has too little contrast.
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" });
   page.setDefaultTimeout(20_000);
+  const pending = new Set();
+  page.on("request", (r) => pending.add(r));
+  for (const end of ["requestfinished", "requestfailed"]) page.on(end, (r) => pending.delete(r));
   const problems = [];
   page.on("pageerror", (e) => problems.push(String(e)));
   page.on("console", (m) => m.type() === "error" && problems.push(m.text()));
+  shown = async () => [await page.locator("body").innerText(), ...problems, ...[...pending].map((r) => `pending: ${r.method()} ${r.url()}`)].join("\n");
   const go = (section) => page.locator(`#to-${section}`).click();
   const picture = (name) => SCREENSHOTS && page.screenshot({ path: join(SCREENSHOTS, name) });
 
@@ -169,6 +174,9 @@ try {
   // A restart breaks off what was under way, or answers 503 while the emulator
   // closes, and a browser reports that.
   assert.deepEqual(problems.filter((p) => !/ERR_CONNECTION|ERR_INCOMPLETE|ERR_EMPTY_RESPONSE|network error|WebSocket connection|ERR_NETWORK|Failed to fetch|status of 503/.test(p)), []);
+} catch (e) {
+  console.error(`The page when it failed:\n${await shown?.()}`);
+  throw e;
 } finally {
   await browser.close();
   process.stdin.destroy(); // which would keep the process from ending
