@@ -34,7 +34,7 @@ type IncomingStream struct {
 }
 
 // OnStream registers the callback for streams that are published to the groups of
-// the client. It is called for each stream on a goroutine of its own. Without this
+// the client. It is called for each stream on its own goroutine. Without this
 // callback, the messages of streams are passed to the callback of
 // [Client.OnGroupMessage], with [GroupMessage.Stream] set.
 //

@@ -54,7 +54,7 @@ type Options struct {
 	// localhost, the name in Addr and every IP address, for example the name of its
 	// container. They are compared without port and case; "*" matches any name.
 	// A request with another name in Host is rejected with 403, so that web pages
-	// cannot reach the emulator through a name of their own (DNS rebinding). The
+	// cannot reach the emulator through their own host name (DNS rebinding). The
 	// service has no such rule. Default: none.
 	AllowHosts []string
 	// AllowOrigins are origins, such as "https://app.example", of web pages that may

@@ -67,8 +67,8 @@ func (h *Handler) OnGroupLeft(f func(context.Context, *GroupEvent) error) { h.al
 
 // OnEvent registers the callback for the user event with the given name, which is
 // not case-sensitive. Messages of simple WebSocket clients are the event
-// "message". The callback for the name "*" is called for every event that has no
-// callback of its own. An event without a callback is answered with 404.
+// "message". The callback for the name "*" is called for every event without another
+// callback. The response to an event without a callback is 404.
 func (h *Handler) OnEvent(name string, f EventFunc) { h.all.OnEvent(name, f) }
 
 // OnConnect is [Handler.OnConnect] for one hub.

@@ -21,7 +21,7 @@ const maxOrigins = 64
 //
 // The service requires a 2xx status and a WebHook-Allowed-Origin header that equals
 // the host that it asked for. It does not parse a list, so each allowed host is sent
-// in a header line of its own.
+// in a separate header line.
 func (h *Handler) preflight(r *http.Request) response {
 	requested := r.Header[headerRequestOrigin]
 	if len(requested) == 0 {

@@ -19,7 +19,7 @@ const maxLambdaResponse = 6 << 20
 // drain then: the platform takes an instance away between invocations.
 func runLambda(ctx context.Context, h http.Handler, o Options) error {
 	o.Logger.InfoContext(ctx, "listening", "mode", "AWS Lambda")
-	// The AWS library's loop has no way to return: if it fails it exits. It therefore gets a goroutine of its own.
+	// The AWS library's loop has no way to return: if it fails it exits. It therefore gets its own goroutine.
 	go lambda.StartWithOptions(lambdaHandler{h, o}, lambda.WithContext(context.WithoutCancel(ctx)))
 	<-ctx.Done()
 	return nil

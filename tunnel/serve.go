@@ -90,7 +90,7 @@ type server struct {
 	over    bool // ctx has ended: connections are drained from the start
 }
 
-// start keeps a connection to a place open, in a goroutine of its own. first may
+// start keeps a connection to a place open, in its own goroutine. first may
 // be nil.
 func (s *server) start(to tunnelwire.Redirect, first *conn) {
 	s.mu.Lock()

@@ -69,7 +69,7 @@ func (w *work) close() {
 }
 
 // start serves a request of the given size, which has begun on the connection, in
-// a goroutine of its own.
+// its own goroutine.
 func (w *work) start(c *conn, m *tunnelwire.Request, size int) {
 	open, openBytes := w.open.Add(1), w.openBytes.Add(int64(size))
 	w.running.Go(func() {

@@ -29,8 +29,8 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	remote.flags(fs)
 	hub := &remote.hub
 	for name, usage := range map[string]string{
-		"connection-string": "start no emulator, and take the events of a hub in Azure through a tunnel: the connection `string` of its resource. Only the flag does it, not the variable",
-		"endpoint":          "in place of -connection-string, the `URL` of a resource to sign in to with the credential that DefaultAzureCredential finds. Only the flag does it, not the variable",
+		"connection-string": "start no emulator, and receive the events of a hub in Azure through a tunnel: the connection `string` of its resource; the environment variable is ignored",
+		"endpoint":          "in place of -connection-string, the `URL` of a resource to sign in to with the credential that DefaultAzureCredential finds; the environment variable is ignored",
 		"hub":               "`name` of the hub of the application",
 	} {
 		fs.Lookup(name).Usage = usage

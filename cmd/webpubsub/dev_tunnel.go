@@ -91,7 +91,7 @@ func remoteInProcess(e *env, c *connection) (http.Handler, error) {
 	return a.Handler(), nil
 }
 
-// remoteSettings returns the settings of an application in a process of its own. It
+// remoteSettings returns the settings of an application in another process. It
 // cannot know that an event came through the tunnel, and verifies it: by the key of
 // the connection string, or as configured in the environment.
 func remoteSettings(c *connection) []string {

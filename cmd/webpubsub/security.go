@@ -25,8 +25,8 @@ func (s *security) flags(fs *flag.FlagSet) {
 	fs.BoolVar(&s.certificates, "request-client-certificates", false, "ask clients for a TLS certificate, which the connect event contains; requires -tls")
 	fs.BoolVar(&s.entra, "allow-unverified-entra", false, "accept unexpired Microsoft Entra tokens without verifying the signature (loopback only; insecure)")
 	fs.BoolVar(&s.groupState, "require-group-state-roles", false, "reject clients that use group state without the roles for it, "+webpubsub.RoleGetGroupState+" and "+webpubsub.RoleSetGroupState+", in place of a warning")
-	fs.Var(&s.hosts, "allow-host", "accept requests for this host `name`, besides localhost, the name in -addr and IP addresses; * for any; may be repeated")
-	fs.Var(&s.origins, "allow-origin", "let web pages of this `origin`, such as https://app.example, connect WebSockets, besides pages of this machine; * for any; may be repeated")
+	fs.Var(&s.hosts, "allow-host", "accept requests for this host `name`, in addition to localhost, the name in -addr and IP addresses; * for any; may be repeated")
+	fs.Var(&s.origins, "allow-origin", "let web pages of this `origin`, such as https://app.example, connect WebSockets, in addition to pages of this machine; * for any; may be repeated")
 }
 
 func (s *security) apply(o emulator.Options) (emulator.Options, error) {

@@ -1,5 +1,5 @@
 // Command events is the function that handles the events of the service, alone:
-// for a Lambda function or a function app of its own. It responds on every path.
+// for a separate Lambda function or function app. It responds on every path.
 //
 //	go run ./cmd/webpubsub package ./functions/events                 # a function app
 //	go run ./cmd/webpubsub package -target lambda ./functions/events  # a Lambda function

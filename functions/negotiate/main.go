@@ -1,5 +1,5 @@
 // Command negotiate is the function that returns client access URLs, alone: for a
-// Lambda function or a function app of its own. It responds on every path.
+// separate Lambda function or function app. It responds on every path.
 //
 //	go run ./cmd/webpubsub package ./functions/negotiate                 # a function app
 //	go run ./cmd/webpubsub package -target lambda ./functions/negotiate  # a Lambda function

@@ -39,7 +39,7 @@ const (
 // Options sets optional attributes of a test event. The zero value, like nil, is an
 // event of an anonymous WebSocket client without connection state.
 type Options struct {
-	// AccessKeys are the keys that sign the event, each in a header line of its own.
+	// AccessKeys are the keys that sign the event, each in a separate header line.
 	// Default: [AccessKey].
 	AccessKeys []string
 	// Origin is the host of the service. Default: [Origin].
