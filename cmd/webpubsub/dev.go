@@ -22,7 +22,8 @@ import (
 // until it is interrupted.
 func runDev(ctx context.Context, e *env, args []string) error {
 	fs := flag.NewFlagSet("dev", flag.ContinueOnError)
-	addr := fs.String("addr", emulator.DefaultAddr, "address of the emulator")
+	var f emulatorFlags
+	f.flags(fs)
 	functions := fs.String("functions-addr", "localhost:7071", "address of the functions")
 	program := fs.String("app", "", "run this `program` in place of the sample application: the path of its main package, which is built, or of an executable")
 	var remote connection
@@ -35,16 +36,6 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	} {
 		fs.Lookup(name).Usage = usage
 	}
-	key := fs.String("key", emulator.DefaultAccessKey, "access key of the emulator")
-	hubs := fs.String("hubs", "", hubsUsage)
-	var set emulatorSettings
-	set.flags(fs)
-	var sec security
-	sec.flags(fs)
-	var ctl controlFlags
-	ctl.flags(fs)
-	var sim simulation
-	sim.flags(fs)
 	if err := parseFlags(e, fs, args); err != nil {
 		return ignoreHelp(err)
 	}
@@ -56,46 +47,32 @@ func runDev(ctx context.Context, e *env, args []string) error {
 	}
 	defer l.Close()
 	base := "http://" + listenHost(*functions, l.Addr())
-	log := &lines{w: e.out, hub: *hub, hubsFile: *hubs}
+	log := &lines{w: e.out, hub: *hub, hubsFile: f.hubs}
 	if isSet(fs, "connection-string") || isSet(fs, "endpoint") {
 		return runDevTunnel(ctx, e, fs, &remote, devTunnel{listener: l, base: base, program: *program, log: log})
 	}
-	if err := set.apply(e, fs, addr, key, &sec); err != nil {
-		return err
-	}
-	log.more = func() map[string]emulator.HubSettings { return set.reread(e) }
-	options, err := sec.apply(emulator.Options{
-		Addr: *addr, AccessKey: *key, HubsFile: *hubs, Settings: set.read, Observe: log.entry,
-		Hubs: map[string]emulator.HubSettings{*hub: {EventHandlers: []emulator.EventHandler{allEvents(base + "/api/events")}}},
-	})
-	if err == nil {
-		options, err = ctl.apply(sim.apply(options))
-	}
+	options, err := f.options(e, fs, log)
 	if err != nil {
 		return err
 	}
+	options.Hubs = map[string]emulator.HubSettings{*hub: {EventHandlers: []emulator.EventHandler{allEvents(base + "/api/events")}}}
 	if *program == "" {
 		options.ControlLinks = []emulator.Link{{Title: "Sample application", URL: base + "/api/index"}}
 	}
 	options.AllowOrigins = append(options.AllowOrigins, base)
-	srv, err := emulator.Start(options)
-	if err != nil {
-		return explainListen(err, "-addr")
-	}
-	defer srv.Close()
-	hint, err := sec.finish(srv)
+	srv, hint, err := f.start(options)
 	if err != nil {
 		return err
 	}
-	hint += sim.hint() + publicKeyWarning(*addr, *key)
+	defer srv.Close()
 
 	var handler http.Handler
 	ended := make(chan error, 2) // the server's end, and the program's
 	if *program == "" {
-		handler, err = inProcess(e, srv, *hub, ctl.publicURL)
+		handler, err = inProcess(e, srv, *hub, f.control.publicURL)
 	} else {
 		var c *child
-		if c, err = startChild(ctx, e, *program, childSettings(srv.ConnectionString(), *hub, sec.tls)); err == nil {
+		if c, err = startChild(ctx, e, *program, childSettings(srv.ConnectionString(), *hub, f.security.tls)); err == nil {
 			defer c.stop()
 			go func() { ended <- c.wait() }()
 			handler = c
@@ -118,7 +95,7 @@ func runDev(ctx context.Context, e *env, args []string) error {
 %s%sEvents are logged below. Press Ctrl-C to stop.
 
 `, label, srv.ConnectionString(), srv.DashboardURL(), hint, invitation)
-	remove, err := ctl.ready(srv)
+	remove, err := f.control.ready(srv)
 	if err != nil {
 		return errors.Join(err, stop())
 	}

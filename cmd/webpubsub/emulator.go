@@ -20,26 +20,14 @@ import (
 // runEmulator runs the emulator until it is interrupted.
 func runEmulator(ctx context.Context, e *env, args []string) error {
 	fs := flag.NewFlagSet("emulator", flag.ContinueOnError)
-	addr := fs.String("addr", emulator.DefaultAddr, "`address` to listen on; port 0 is a free one, which the connection string and -ready-file contain")
-	key := fs.String("key", emulator.DefaultAccessKey, "access `key`")
+	var f emulatorFlags
+	f.flags(fs)
 	hub := fs.String("hub", "chat", "`name` of the hub that -upstream and -anonymous apply to")
 	upstream := fs.String("upstream", "", "event handler `URL`, in which {hub} and {event} are replaced (default: no event handler)")
 	audience := fs.String("audience", "", "`audience` of the managed identity token that is sent to the event handler (default: no token)")
 	anonymous := fs.Bool("anonymous", false, "let clients connect to the hub without an access token")
-	hubs := fs.String("hubs", "", hubsUsage)
-	var set emulatorSettings
-	set.flags(fs)
-	var sec security
-	sec.flags(fs)
-	var ctl controlFlags
-	ctl.flags(fs)
-	var sim simulation
-	sim.flags(fs)
 	if err := parseFlags(e, fs, args); err != nil {
 		return ignoreHelp(err)
-	}
-	if err := set.apply(e, fs, addr, key, &sec); err != nil {
-		return err
 	}
 	h := emulator.HubSettings{AllowAnonymous: *anonymous}
 	if *upstream != "" {
@@ -49,35 +37,24 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	} else if *audience != "" {
 		return usagef("-audience requires -upstream")
 	}
-	byFlags := map[string]emulator.HubSettings{*hub: h}
-	if *upstream == "" && !*anonymous && set.has(*hub) {
-		byFlags = nil // the settings decide
-	}
-	log := &lines{w: e.out, hub: *hub, hubsFile: *hubs, more: func() map[string]emulator.HubSettings { return set.reread(e) }}
-	options, err := sec.apply(emulator.Options{
-		Addr: *addr, AccessKey: *key, Hubs: byFlags, HubsFile: *hubs, Settings: set.read, Observe: log.entry,
-	})
-	if err == nil {
-		options, err = ctl.apply(sim.apply(options))
-	}
+	log := &lines{w: e.out, hub: *hub, hubsFile: f.hubs}
+	options, err := f.options(e, fs, log)
 	if err != nil {
 		return err
 	}
-	srv, err := emulator.Start(options)
+	if *upstream != "" || *anonymous || !f.settings.has(*hub) { // else the settings decide
+		options.Hubs = map[string]emulator.HubSettings{*hub: h}
+	}
+	srv, hint, err := f.start(options)
 	if err != nil {
-		return explainListen(err, "-addr")
+		return err
 	}
 	defer srv.Close()
-	hint, err := sec.finish(srv)
-	if err != nil {
-		return err
-	}
-	hint += sim.hint() + publicKeyWarning(*addr, *key)
-	if *audience != "" || *hubs != "" || set.file != "" {
+	if *audience != "" || f.hubs != "" || f.settings.file != "" {
 		hint = fmt.Sprintf("Managed identity, for event handlers that verify tokens:\n\n  authority host     %s\n  tenant %s, principal %s\n\n", srv.AuthorityHost(), emulator.TenantID, emulator.PrincipalID) + hint
 	}
-	log.printf("Web PubSub emulator on %s (from %s)\n\n  connection string  %s\n  dashboard          %s\n\n%sPress Ctrl-C to stop.\n\n", srv.URL(), set.addrFrom, srv.ConnectionString(), srv.DashboardURL(), hint)
-	remove, err := ctl.ready(srv)
+	log.printf("Web PubSub emulator on %s (from %s)\n\n  connection string  %s\n  dashboard          %s\n\n%sPress Ctrl-C to stop.\n\n", srv.URL(), f.settings.addrFrom, srv.ConnectionString(), srv.DashboardURL(), hint)
+	remove, err := f.control.ready(srv)
 	if err != nil {
 		return err
 	}
@@ -94,8 +71,6 @@ func publicKeyWarning(addr, key string) string {
 	}
 	return "Warning: the emulator is reachable from other machines with the default access key, which is public: set -key.\n"
 }
-
-const hubsUsage = "JSON `file` with hub settings (event handlers, anonymous clients, keep-alive); takes precedence over the other flags and is reloaded when it changes"
 
 func allEvents(url string) emulator.EventHandler {
 	return emulator.EventHandler{URL: url, UserEvents: "*", SystemEvents: []string{"connect", "connected", "disconnected"}}

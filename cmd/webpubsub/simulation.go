@@ -35,7 +35,7 @@ func (s *simulation) apply(o emulator.Options) emulator.Options {
 	return o
 }
 
-// hint describes what is simulated, so that nobody wonders why all is slow, or
+// hint describes what is simulated, which explains what is slow or
 // rejected.
 func (s *simulation) hint() string {
 	hint := ""

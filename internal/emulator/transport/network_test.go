@@ -1,12 +1,10 @@
 package transport_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,20 +37,8 @@ func dialSlow(t *testing.T, c network.Conditions) *slow {
 	s := &slow{Simulator: network.New(c), t: t, tasks: new(task.Group), reads: make(chan string, 10_000), ended: make(chan error, 1)}
 	tr := transport.New(s.tasks, s.Simulator, 100_000, 1<<30)
 	l := memnet.Listen()
-	links := make(chan *transport.Link, 1)
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		link := tr.NewLink()
-		if link.Upgrade(w, r, "") {
-			links <- link
-		}
-	})}
-	go func() { _ = server.Serve(l) }()
-	d := websocket.Dialer{NetDialContext: func(ctx context.Context, n, a string) (net.Conn, error) { return l.DialContext(ctx, n, a) }}
-	ws, _, err := d.DialContext(t.Context(), "ws://localhost/", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.link, s.ws = <-links, ws
+	link, ws, server := open(t, tr, l, l)
+	s.link, s.ws = link, ws
 	t.Cleanup(func() {
 		s.tasks.Close()
 		tr.Close()

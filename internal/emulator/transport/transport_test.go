@@ -40,13 +40,10 @@ func (l *listener) Accept() (net.Conn, error) {
 	return c, err
 }
 
-// connect returns both ends of a WebSocket in memory.
-func connect(t *testing.T, maxFrames int) (*transport.Link, *websocket.Conn, *listener) {
+// open returns both ends of a WebSocket on the network mem, whose server accepts from
+// l. The caller closes all three.
+func open(t *testing.T, tr *transport.Transport, mem *memnet.Listener, l net.Listener) (*transport.Link, *websocket.Conn, *http.Server) {
 	t.Helper()
-	mem := memnet.Listen()
-	l := &listener{Listener: mem}
-	var tasks task.Group
-	tr := transport.New(&tasks, network.New(network.Conditions{}), maxFrames, 1<<20)
 	links := make(chan *transport.Link, 1)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		link := tr.NewLink()
@@ -60,6 +57,17 @@ func connect(t *testing.T, maxFrames int) (*transport.Link, *websocket.Conn, *li
 	if err != nil {
 		t.Fatal(err)
 	}
+	return <-links, ws, server
+}
+
+// connect returns both ends of a WebSocket in memory.
+func connect(t *testing.T, maxFrames int) (*transport.Link, *websocket.Conn, *listener) {
+	t.Helper()
+	mem := memnet.Listen()
+	l := &listener{Listener: mem}
+	var tasks task.Group
+	tr := transport.New(&tasks, network.New(network.Conditions{}), maxFrames, 1<<20)
+	link, ws, server := open(t, tr, mem, l)
 	t.Cleanup(func() {
 		_ = ws.Close()
 		tr.Close()
@@ -67,7 +75,7 @@ func connect(t *testing.T, maxFrames int) (*transport.Link, *websocket.Conn, *li
 		tasks.Close()
 		tasks.Wait()
 	})
-	return <-links, ws, l
+	return link, ws, l
 }
 
 func text(s string) transport.Item {
