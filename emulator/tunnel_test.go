@@ -214,6 +214,7 @@ func TestTunnelFaults(t *testing.T) {
 		if err := stop(); err != tunnel.ErrClosed && err != nil {
 			t.Error(err)
 		}
+		synctest.Wait() // until the emulator has read that they are closed
 		if n := s.InjectNow(emulator.Fault{Action: emulator.ResetTunnel()}); n != 0 {
 			t.Errorf("%d tunnels are left", n)
 		}
