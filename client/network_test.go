@@ -3,9 +3,11 @@ package client_test
 import (
 	"context"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,7 +40,7 @@ func (s *site) connect(tb testing.TB, user string, o client.Options, prepare fun
 }
 
 // onEveryNetwork runs a test with each protocol on loopback, in real time, and on each
-// of the networks, in virtual time. All events of the hub "chat" go to events.
+// of the networks and on one that changes, in virtual time. All events of the hub "chat" go to events.
 func onEveryNetwork(t *testing.T, protocols []client.Protocol, events http.Handler, f func(*testing.T, *site, client.Protocol)) {
 	o := emulator.Options{Hubs: map[string]emulator.HubSettings{"chat": {}}}
 	if events != nil {
@@ -52,15 +54,45 @@ func onEveryNetwork(t *testing.T, protocols []client.Protocol, events http.Handl
 		for name, conditions := range networks {
 			t.Run(name+"/"+p.String(), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					o, network := o, emulator.NewMemoryListener()
-					o.Listener, o.NetworkConditions = network, conditions
+					s := virtualSite(t, o, conditions)
 					began := time.Now()
-					f(t, &site{emulator.StartT(t, o), network.DialContext}, p)
+					f(t, s, p)
 					if passed := time.Since(began); passed < 4*conditions.Latency { // a handshake and a call
 						t.Errorf("the test took %v on this network", passed)
 					}
 				})
 			})
+		}
+		t.Run("changing/"+p.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := virtualSite(t, o, emulator.NetworkConditions{})
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				go changeNetwork(ctx, s.Server)
+				f(t, s, p)
+			})
+		})
+	}
+}
+
+// virtualSite is a site in a bubble of testing/synctest.
+func virtualSite(t *testing.T, o emulator.Options, c emulator.NetworkConditions) *site {
+	t.Helper()
+	network := emulator.NewMemoryListener()
+	o.Listener, o.NetworkConditions = network, c
+	return &site{emulator.StartT(t, o), network.DialContext}
+}
+
+// changeNetwork replaces the conditions again and again, with those without any delay
+// among them.
+func changeNetwork(ctx context.Context, srv *emulator.Server) {
+	names := append(slices.Sorted(maps.Keys(networks)), "none")
+	for i := 0; ; i++ {
+		_ = srv.SetNetworkConditions(networks[names[i%len(names)]])
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(17 * time.Millisecond):
 		}
 	}
 }
