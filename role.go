@@ -30,7 +30,7 @@ func RoleSendToGroup(group string) string { return RoleSendToAnyGroup + "." + gr
 // a pattern, in which ? matches one character except ".", * any number of
 // characters except ".", ** any number of characters, and \ escapes the next
 // character. A pattern has at most 1,024 characters and five stars; a connection
-// has at most nine patterns, of which ** is none. See
+// has at most nine patterns, not counting **. See
 // https://learn.microsoft.com/azure/azure-web-pubsub/concept-wildcard-group-roles.
 func RoleJoinLeaveGroups(pattern string) string { return "webpubsub.joinLeaveGroups." + pattern }
 

@@ -88,7 +88,7 @@
 // With [Options].Control programs in any language can do what tests in Go do, over
 // HTTP: observe, inject faults, wait until idle, and reset everything, so that tests
 // share one process. [Server.ControlURL] is the base address; docs/control-api.md and
-// {ControlURL}/openapi.json describe it. The dashboard is made of it.
+// {ControlURL}/openapi.json describe it. The dashboard uses it.
 //
 // # Implementation notes
 //

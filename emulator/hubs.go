@@ -9,7 +9,7 @@ import (
 	"example.com/webpubsub/internal/upstream"
 )
 
-// HubSettings is the settings of one hub.
+// HubSettings contains the settings of one hub.
 type HubSettings struct {
 	// EventHandlers receive the hub's events; the first that matches an event
 	// receives it. Default: none.

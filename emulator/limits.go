@@ -60,7 +60,7 @@ func (s *Server) messagesUsedUp(e *limits.Exceeded) {
 	})
 }
 
-// ApplicationFirewall is the rules of a hub against abuse. On the service they are
+// ApplicationFirewall contains the rules of a hub against abuse. On the service they are
 // settings of the resource (a preview, for the tier premium), and whether it counts the
 // connections of all hubs together is not documented; here each hub has its own.
 //
@@ -69,7 +69,7 @@ func (s *Server) messagesUsedUp(e *limits.Exceeded) {
 // when it was made.
 type ApplicationFirewall struct {
 	// ClientConnectionCountRules bound the connections that clients have at the same
-	// time. They are checked in this order. A handshake beyond one is answered with 429.
+	// time. They are checked in this order. A handshake that exceeds one is rejected with 429.
 	ClientConnectionCountRules []ClientConnectionCountRule
 	// ClientTrafficControlRules bound what clients send. They are checked in this order.
 	// A client whose message exceeds one is closed with 1008, an MQTT client with the

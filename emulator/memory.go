@@ -10,7 +10,7 @@ import (
 // MemoryListener is an in-memory network: pass it to an emulator as
 // [Options.Listener], and its DialContext to the clients. It uses no operating
 // system resources, so emulator and clients can run in a bubble of
-// testing/synctest, where hours pass in no time.
+// testing/synctest, in virtual time.
 //
 // Connections behave like TCP: each direction buffers 64 KiB and then blocks the
 // writer, deadlines work, and closing lets what was written arrive, unless

@@ -10,8 +10,8 @@ import (
 // NetworkConditions make the network of an emulator slower, to show on one machine what
 // depends on the time that messages take. The zero value delays nothing.
 //
-// Latency, Jitter and Bandwidth apply to the WebSockets of clients, each with a line of
-// its own, and to both directions. What is sent arrives complete and in order, as over
+// Latency, Jitter and Bandwidth apply to the WebSocket of each client separately, in both
+// directions. What is sent arrives complete and in order, as over
 // TCP. REST calls, tunnels and the control API are not delayed. For connections that
 // fail see [Fault].
 type NetworkConditions struct {

@@ -9,7 +9,7 @@ import (
 	"example.com/webpubsub/internal/emulator/journal"
 )
 
-// DefaultAccessKey is the key of an emulator that was given none. It is public
+// DefaultAccessKey is the access key unless another one is set. It is public
 // and the same as that of Microsoft's emulator.
 const DefaultAccessKey = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789ABCDEFGH"
 
@@ -97,7 +97,7 @@ type Options struct {
 	RequireGroupStateRoles bool
 	// Control serves the control API, with which programs in any language observe
 	// the emulator, inject faults and reset it, at [Server.ControlURL], and the
-	// dashboard, a page made of it, at [Server.DashboardURL]. It also has the journal
+	// dashboard, a page that uses it, at [Server.DashboardURL]. It also has the journal
 	// keep details, see JournalDetailBytes. Default: there is neither.
 	Control bool
 	// ControlToken allows every call of the control API, and ControlReadToken those
@@ -137,7 +137,7 @@ type Options struct {
 	MaxPendingMessages, MaxPendingBytes int
 	// Tier is the pricing tier whose limits apply to all hubs together: TierFree allows 20
 	// connections at the same time and 20,000 messages a day, TierStandard 1,000
-	// connections for each of Units. A handshake beyond them is answered with 429. Messages
+	// connections for each of Units. A handshake that exceeds them is rejected with 429. Messages
 	// to clients and event handlers count, a larger one once for each 2 KiB; when they are
 	// used up, all connections are closed with 1008, and new ones are rejected until
 	// midnight UTC. Default: no limits.

@@ -72,7 +72,7 @@ type TB interface {
 }
 
 // StartT starts an emulator for the duration of a test. It fails the test if it
-// cannot start, and closes with it.
+// cannot start, and is closed when the test ends.
 func StartT(tb TB, o Options) *Server {
 	tb.Helper()
 	s, err := Start(o)

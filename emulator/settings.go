@@ -27,7 +27,7 @@ type Settings struct {
 }
 
 // ReadSettings reads settings of Microsoft's emulator. file is the path of an
-// appsettings.json, or "" for none; the file appsettings.Production.json beside it, or
+// appsettings.json, or "" for none; the file appsettings.Production.json next to it, or
 // that of another DOTNET_ENVIRONMENT or ASPNETCORE_ENVIRONMENT, is read too if it
 // exists. The files may have comments and trailing commas:
 //

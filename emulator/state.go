@@ -32,8 +32,8 @@ type ConnectionState struct {
 	Unacked int
 }
 
-// State returns the hubs that are in use, in alphabetical order. Each connection
-// is seen at one moment, different ones at slightly different ones.
+// State returns the hubs that are in use, in alphabetical order. The
+// connections are read one after another, so the result is not one snapshot.
 func (s *Server) State() []HubState {
 	hubs := s.broker.Hubs()
 	out := make([]HubState, 0, len(hubs))

@@ -106,7 +106,8 @@ func (a *authority) config(clientCertificates bool) *tls.Config {
 	return c
 }
 
-// CertPool returns what a Go client has to trust where [Options].TLS is set:
+// CertPool returns the emulator's certificate authority, which a Go client has to trust
+// if [Options].TLS is set:
 //
 //	websocket.Dialer{TLSClientConfig: &tls.Config{RootCAs: srv.CertPool()}}
 //
@@ -118,10 +119,10 @@ func (s *Server) CertPool() *x509.CertPool {
 	return s.authority.pool.Clone()
 }
 
-// CertificatePEM returns the certificate that clients have to trust where
-// [Options].TLS is set, and nil where it is not. Written to a file, it is what
-// NODE_EXTRA_CA_CERTS, SSL_CERT_FILE and REQUESTS_CA_BUNDLE take. Each emulator
-// makes a new one.
+// CertificatePEM returns the certificate authority that clients have to trust if
+// [Options].TLS is set, or nil if it is not. The variables NODE_EXTRA_CA_CERTS,
+// SSL_CERT_FILE and REQUESTS_CA_BUNDLE take the path of a file with it. Each emulator
+// generates a new one.
 func (s *Server) CertificatePEM() []byte {
 	if s.authority == nil {
 		return nil

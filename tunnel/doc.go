@@ -28,8 +28,8 @@
 // Each request is served in its own goroutine by an [http.Server], so a
 // handler behaves as it does on a port. A response is sent when it is complete.
 // If the handler panics, or its response has more than 16 MiB, the response is
-// 500, and if it takes longer than [Options].RequestTimeout, 504. Beyond
-// [Options].MaxConcurrent requests wait, and if 10,000 requests or 64 MiB wait,
+// 500, and if it takes longer than [Options].RequestTimeout, 504. Requests
+// beyond [Options].MaxConcurrent wait, and if 10,000 requests or 64 MiB wait,
 // further ones get 503. The service retries events with a status of 500 or more.
 //
 // # Connections
