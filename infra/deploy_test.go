@@ -192,7 +192,7 @@ func TestSnapshots(t *testing.T) {
 
 func TestWorkflows(t *testing.T) {
 	files, err := filepath.Glob("../.github/workflows/*.yml")
-	if err != nil || len(files) != 5 {
+	if err != nil || len(files) != 6 {
 		t.Fatalf("files %q, %v", files, err)
 	}
 	for _, file := range files {
