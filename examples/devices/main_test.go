@@ -24,7 +24,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// run runs a device until the test ends, or stop is called.
+// run runs a device until the test ends, or stop is called, which returns when the
+// session of the device has ended.
 func run(t *testing.T, a *apptest.App, c thermostat.Config) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -41,6 +42,16 @@ func run(t *testing.T, a *apptest.App, c thermostat.Config) (stop func()) {
 	stop = func() {
 		cancel()
 		<-ended
+		if !strings.Contains(log.String(), "msg=connected") {
+			return // the test ended before that
+		}
+		within, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		if _, err := a.Emulator.WaitFor(within, func(e emulator.Entry) bool {
+			return e.Kind == emulator.EntryDisconnected && e.ConnectionID == c.Name
+		}); err != nil {
+			t.Errorf("the session of the device is kept: %v", err)
+		}
 		if t.Failed() {
 			t.Logf("the device %s logged %s", c.Name, log)
 		}

@@ -110,8 +110,22 @@ func (d *device) session(ctx context.Context) error {
 		end(nil)
 		<-c.Done()
 	}()
-	if err := c.AwaitConnection(inner); err != nil {
-		return context.Cause(inner)
+	err = d.serve(ctx, inner, c)
+	if cause := context.Cause(inner); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// serve subscribes to commands and publishes, until ctx ends or inner does, which is the
+// connection.
+func (d *device) serve(ctx, inner context.Context, c *autopaho.ConnectionManager) error {
+	connecting, cancel := context.WithCancel(inner)
+	defer cancel()
+	stop := context.AfterFunc(ctx, cancel)
+	defer stop()
+	if err := c.AwaitConnection(connecting); err != nil {
+		return err
 	}
 	if _, err := c.Subscribe(inner, &paho.Subscribe{Subscriptions: []paho.SubscribeOptions{{Topic: "commands." + d.Name, QoS: 1}}}); err != nil {
 		return err
@@ -130,7 +144,7 @@ func (d *device) session(ctx context.Context) error {
 		case <-ctx.Done():
 			return publish(inner, c, statusTopic, online(false)) // a normal end has no will
 		case <-inner.Done():
-			return context.Cause(inner)
+			return inner.Err()
 		case <-tick.C:
 		}
 	}
