@@ -36,14 +36,15 @@ var emulatorRooms = map[string][]string{
 	"tunnels":   {},
 	"access":    {},
 	"frame":     {},
-	"settings":  {"access", "limits"},
+	"listeners": {"journal", "task"},
+	"settings":  {"access", "limits", "listeners"},
 	"broker":    {"frame", "journal"},
 	"transport": {"frame", "network", "task"},
 	"events":    {"broker", "journal", "task"},
 	"session":   {"broker", "events", "fault", "frame", "journal", "limits", "task", "transport"},
 	"endpoint":  {"access", "broker", "events", "fault", "frame", "journal", "limits", "session", "settings", "transport"},
 	"rest":      {"access", "broker", "filter", "journal", "transport"},
-	"control":   {"access", "broker", "endpoint", "events", "fault", "filter", "journal", "limits", "network", "settings", "task", "transport", "tunnels"},
+	"control":   {"access", "broker", "endpoint", "events", "fault", "filter", "journal", "limits", "listeners", "network", "settings", "task", "transport", "tunnels"},
 }
 
 func TestPackageDependencies(t *testing.T) {

@@ -105,6 +105,7 @@ func (s *Server) newControl(c control.Config) *control.API {
 	c.Context, c.Broker, c.Journal, c.Faults, c.Settings = s.ctx, s.broker, s.journal, s.faults, s.settings
 	c.Network, c.Limits = s.network, s.limits
 	c.Access, c.Tasks, c.Handlers, c.Tunnels = s.access, &s.tasks, &s.handlers, s.tunnels
+	c.Listener = s.listeners.State
 	c.Token, c.ReadToken, c.Explicit = o.ControlToken, o.ControlReadToken, o.ControlToken != ""
 	c.URL, c.ConnectionString, c.AuthorityHost = s.url, s.ConnectionString(), s.AuthorityHost()
 	for _, l := range o.ControlLinks {

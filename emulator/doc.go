@@ -39,7 +39,8 @@
 // Hubs need no declaration: any valid hub name works. Event handlers can also be
 // defined in a file that is read again when it changes ([ReadHubs]), be replaced
 // at run time ([Server.SetHub]), and be sent the tokens of a managed identity
-// ([Server.AuthorityHost]). The default access key is that of Microsoft's own
+// ([Server.AuthorityHost]). Event listeners get copies of events ([EventListener]).
+// The default access key is that of Microsoft's own
 // emulator, so connection strings are interchangeable.
 //
 // # Order and delivery

@@ -18,7 +18,7 @@ const hubsExample = `{
     "chat": {
       "anonymousConnectPolicy": "allow",
       "webSocketKeepAliveIntervalInSeconds": 5,
-      "eventListeners": [],
+      "eventListeners": [{"filter": {"type": "EventName", "systemEvents": ["connected"], "userEventPattern": "a,b"}, "endpoint": {"type": "EventHub", "fullyQualifiedNamespace": "a.servicebus.windows.net", "eventHubName": "e"}}, {"endpoint": {"type": "file", "path": "-"}}, {"endpoint": {"type": "Http", "url": "http://localhost:9000"}}],
       "eventHandlers": [
         {
           "urlTemplate": "http://localhost:7071/api/events?code=secret&e={event}",
@@ -47,6 +47,10 @@ func TestReadHubs(t *testing.T) {
 				GroupFilters: []string{"room.*"}, Audience: "api://my-app",
 			},
 			{URL: "http://localhost/second"},
+		}, EventListeners: []emulator.EventListener{
+			{UserEvents: "a,b", SystemEvents: []string{"connected"}, EventHub: emulator.EventHub{Namespace: "a.servicebus.windows.net", Name: "e"}},
+			{File: "-"},
+			{URL: "http://localhost:9000"},
 		}},
 		"other": {},
 	}
@@ -81,13 +85,17 @@ func TestReadHubsErrors(t *testing.T) {
 		{replace(`"webSocket`, `"websocketx`), "line 5: hubs.chat.websocketxKeepAliveIntervalInSeconds: there is no such setting"},
 		{replace(`: 5,`, `: 500,`), "line 5: hubs.chat.webSocketKeepAliveIntervalInSeconds: 500: 1 to 120 are allowed"},
 		{replace(`: 5,`, `: 1.5,`), "it takes a whole number"},
-		{replace(`[],`, `[{}],`), "line 6: hubs.chat.eventListeners: the emulator has no event listeners"},
+		{replace(`"type": "file", `, ``), `line 6: hubs.chat.eventListeners[1].endpoint: the type "" is none of EventHub, File and Http`},
+		{replace(`"path": "-"`, `"url": "http://x"`), "line 6: hubs.chat.eventListeners[1].endpoint: the settings are not those of its type"},
+		{replace(`"type": "EventName"`, `"type": "Other"`), `line 6: hubs.chat.eventListeners[0].filter.type: "Other" is not EventName`},
+		{replace(`["connected"], "user`, `["connect"], "user`), "line 6: hubs.chat.eventListeners[0]: system event \"connect\" is not for event listeners"},
+		{replace(`"eventHubName": "e"`, `"hub": "e"`), "line 6: hubs.chat.eventListeners[0].endpoint.hub: there is no such setting"},
 		{replace(`http://localhost:7071`, `localhost:7071`), "line 9: " + first + ".urlTemplate: the event handler URL must begin with http://, https:// or tunnel:///"},
 		{replace(`e={event}`, `e={x}`), "line 9: " + first + ".urlTemplate: the event handler URL has an unknown parameter"},
 		{replace(`"*"`, `"a*"`), "line 10: " + first + ".userEventPattern: user events"},
 		{replace(`"*"`, `["a"]`), "line 10: " + first + ".userEventPattern: array is not what belongs here: it takes a text"},
 		{replace(`["connect", "connected"]`, `"connect"`), "line 11: " + first + ".systemEvents: string is not what belongs here: it takes a list"},
-		{replace(`"connected"]`, `"message"]`), `line 11: ` + first + `.systemEvents: system event "message" is unknown`},
+		{replace(`"connect", "connected"]`, `"connect", "message"]`), `line 11: ` + first + `.systemEvents: system event "message" is unknown`},
 		{replace(`"joined"`, `"join"`), `line 12: ` + first + `.groupPresenceEvents.eventNames: group event "join" is unknown`},
 		{replace(`"resource"`, `"audience"`), "line 13: " + first + ".auth.managedIdentity.audience: there is no such setting"},
 		{replace(`{"resource": "api://my-app"}`, `{}`), "line 13: " + first + ".auth: managedIdentity.resource is missing"},

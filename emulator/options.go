@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+
 	"example.com/webpubsub/internal/emulator/journal"
 )
 
@@ -147,7 +149,12 @@ type Options struct {
 	// NetworkConditions are simulated from the start. [Server.SetNetworkConditions]
 	// changes them later. Default: nothing is delayed.
 	NetworkConditions NetworkConditions
-	// Transport carries the events to the event handlers, for example to a handler
+	// EventHubsCredential signs in to the namespaces of event listeners that have no
+	// connection string. The identity needs the role Azure Event Hubs Data Sender.
+	// Default: their events are dropped.
+	EventHubsCredential azcore.TokenCredential
+	// Transport carries the events to the event handlers, and to event listeners with a
+	// URL, for example to a handler
 	// in the same process in a bubble of testing/synctest. Default: the network.
 	Transport http.RoundTripper
 }

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +23,7 @@ import (
 	"example.com/webpubsub/internal/emulator/fault"
 	"example.com/webpubsub/internal/emulator/journal"
 	"example.com/webpubsub/internal/emulator/limits"
+	"example.com/webpubsub/internal/emulator/listeners"
 	"example.com/webpubsub/internal/emulator/network"
 	"example.com/webpubsub/internal/emulator/rest"
 	"example.com/webpubsub/internal/emulator/session"
@@ -52,6 +55,7 @@ type Server struct {
 	transport *transport.Transport
 	upstream  *upstream.Dispatcher
 	outbound  http.RoundTripper // of upstream
+	listeners *listeners.Set
 	identity  *entra.Issuer
 	rest      *rest.API
 	endpoint  *endpoint.Endpoint
@@ -195,10 +199,19 @@ func (s *Server) wire(allowed access.Names, public *url.URL) {
 		SignatureLines: o.SeparateSignatureHeaders,
 		Observe:        s.attempted,
 	})
+	s.listeners = &listeners.Set{
+		Context: s.ctx, Journal: s.journal, Tasks: &s.tasks,
+		Credential: o.EventHubsCredential, Transport: s.outbound, Stdout: os.Stdout,
+	}
+	listened := func(e upstream.Event) []listeners.Listener { return s.settings.Hub(e.Hub).EventListeners }
 	dispatcher := &events.Dispatcher{
 		Context: s.ctx, Upstream: s.upstream, Journal: s.journal, Tasks: &s.tasks,
 		MaxNotifications: o.MaxPendingMessages, Sent: s.limits.Sent,
 		Handlers: func(hub string) []upstream.Handler { return s.settings.Hub(hub).EventHandlers },
+		Listen:   func(e upstream.Event) bool { return s.listeners.Send(listened(e), e) },
+		Listened: func(e upstream.Event) bool {
+			return slices.ContainsFunc(listened(e), func(l listeners.Listener) bool { return l.Matches(e) })
+		},
 	}
 	sessions := &session.Server{
 		Limits:    s.limits,
@@ -282,6 +295,7 @@ func (s *Server) Close() error {
 		c.Session.Abandon()
 	}
 	s.tasks.Wait()
+	s.listeners.Close()
 	s.tunnels.Close()
 	s.upstream.Close()
 	if idle, ok := s.outbound.(interface{ CloseIdleConnections() }); ok && s.opts.Transport == nil {

@@ -33,6 +33,14 @@ const settingsExample = `{
             "Auth": {"Type": "managedIdentity", "ManagedIdentity": {"Resource": "api://app"}}
           },
         ],
+        "EventListeners": [
+          {
+            "EventNameFilter": {"SystemEvents": ["connect", "connected"], "UserEventPattern": "message, join"},
+            "EventHubEndpoint": {"FullyQualifiedNamespace": "a.servicebus.windows.net", "EventHubName": "e"}
+          },
+          {"EventHubEndpoint": {"EventHubName": "e", "ConnectionString": "Endpoint=sb://localhost;SharedAccessKeyName=a;SharedAccessKey=secret;UseDevelopmentEmulator=true"}},
+          {"File": "events.jsonl"}, {"Url": "http://localhost:9000"}
+        ],
         "AnonymousConnectPolicy": "allow",
         "WebSocketKeepAliveIntervalInSeconds": 5
       },
@@ -65,13 +73,18 @@ func TestReadSettings(t *testing.T) {
 		"chat": {AllowAnonymous: true, KeepAlive: 5 * time.Second, EventHandlers: []emulator.EventHandler{
 			{URL: "http://chat.test:7071/events/{hub}/{event}?code=secret", UserEvents: "message, join", SystemEvents: []string{"connect", "connected"}},
 			{URL: "tunnel:///events", UserEvents: "*", GroupEvents: []string{"joined"}, GroupFilters: []string{"room.*"}, Audience: "api://app"},
+		}, EventListeners: []emulator.EventListener{
+			{UserEvents: "message, join", SystemEvents: []string{"connected"}, EventHub: emulator.EventHub{Namespace: "a.servicebus.windows.net", Name: "e"}},
+			{EventHub: emulator.EventHub{Name: "e", ConnectionString: "Endpoint=sb://localhost;SharedAccessKeyName=a;SharedAccessKey=secret;UseDevelopmentEmulator=true"}},
+			{File: "events.jsonl"},
+			{URL: "http://localhost:9000"},
 		}},
 		"other": {},
 	}
 	if !reflect.DeepEqual(got.Hubs, want) {
 		t.Errorf("hubs %+v", got.Hubs)
 	}
-	if len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], ":8091 is ignored") {
+	if len(got.Warnings) != 2 || !strings.Contains(got.Warnings[0], `do not get the system event "connect"`) || !strings.Contains(got.Warnings[1], ":8091 is ignored") {
 		t.Errorf("warnings %q", got.Warnings)
 	}
 }
@@ -200,7 +213,10 @@ func TestSettingsErrors(t *testing.T) {
 		{replace(`"managedIdentity"`, `"Key"`), `"Key" is neither None nor ManagedIdentity`},
 		{replace(`"allow"`, `"maybe"`), "neither allow nor deny"},
 		{replace(`Seconds": 5`, `Seconds": 500`), "1 to 120 are allowed"},
-		{replace(`"other"`, `"o!"`), "webPubSub:Hubs:o! (FILE, line 25): "},
+		{replace(`"other"`, `"o!"`), "webPubSub:Hubs:o! (FILE, line 33): "},
+		{replace(`"FullyQualifiedNamespace": "a`, `"FullyQualifiedNamespace": "https://a`), "EventListeners:0 (FILE, line 25): \"https://a.servicebus.windows.net\" is not the host name"},
+		{replace(`SharedAccessKeyName=a;`, ``), "the connection string of the event hub"},
+		{replace(`"EventNameFilter"`, `"Filter"`), "there is no such setting; there are EventHubEndpoint, EventNameFilter, File, Url"},
 		{replace(`"custom-emulator`, `" custom`), "a connection string cannot contain it"},
 		{replace(`"other": null`, `"other": "text"`), "it takes an object"},
 		{`{"a": {"b": 1}, "A:B": 2}`, "line 1: A:B: it occurs a second time, first on line 1"},

@@ -22,9 +22,10 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	fs := flag.NewFlagSet("emulator", flag.ContinueOnError)
 	var f emulatorFlags
 	f.flags(fs)
-	hub := fs.String("hub", "chat", "`name` of the hub that -upstream and -anonymous apply to")
+	hub := fs.String("hub", "chat", "`name` of the hub that -upstream, -event-listener and -anonymous apply to")
 	upstream := fs.String("upstream", "", "event handler `URL`, in which {hub} and {event} are replaced (default: no event handler)")
 	audience := fs.String("audience", "", "`audience` of the managed identity token that is sent to the event handler (default: no token)")
+	listener := fs.String("event-listener", "", "copy all events of the hub to this `target`: a file of JSON lines, - for the standard output, or a URL (default: no copies). -hubs and -settings have more, such as Azure Event Hubs")
 	anonymous := fs.Bool("anonymous", false, "let clients connect to the hub without an access token")
 	if err := parseFlags(e, fs, args); err != nil {
 		return ignoreHelp(err)
@@ -37,12 +38,15 @@ func runEmulator(ctx context.Context, e *env, args []string) error {
 	} else if *audience != "" {
 		return usagef("-audience requires -upstream")
 	}
+	if *listener != "" {
+		h.EventListeners = []emulator.EventListener{copyTo(*listener)}
+	}
 	log := &lines{w: e.out, hub: *hub, hubsFile: f.hubs}
 	options, err := f.options(e, fs, log)
 	if err != nil {
 		return err
 	}
-	if *upstream != "" || *anonymous || !f.settings.has(*hub) { // else the settings decide
+	if *upstream != "" || *listener != "" || *anonymous || !f.settings.has(*hub) { // else the settings decide
 		options.Hubs = map[string]emulator.HubSettings{*hub: h}
 	}
 	srv, hint, err := f.start(options)

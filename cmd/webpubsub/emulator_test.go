@@ -171,3 +171,44 @@ func TestEmulatorSimulatesANetwork(t *testing.T) {
 		t.Errorf("%s, %v", body, err)
 	}
 }
+
+// What clients do is copied to a file, one line of JSON for each event.
+func TestEmulatorCopiesEvents(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "events.jsonl")
+	log := &testlog.Buffer{}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- dispatch(ctx, testEnv(log, log, nil), []string{"emulator", "-addr", "localhost:0", "-anonymous", "-event-listener", file})
+	}()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("ended with %v", err)
+		}
+	}()
+	ready := regexp.MustCompile(`Endpoint=http(://localhost:\d+);`)
+	waitFor(t, func() bool { return ready.MatchString(log.String()) }, "the connection string")
+	ws, _, err := websocket.DefaultDialer.Dial("ws"+ready.FindStringSubmatch(log.String())[1]+"/client/hubs/chat", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.Close()
+	if err := ws.WriteMessage(websocket.TextMessage, []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool {
+		text, _ := os.ReadFile(file)
+		return strings.Contains(string(text), `"body":"hello"`)
+	}, "the event in the file")
+}
+
+func TestCopyTo(t *testing.T) {
+	for target, want := range map[string]emulator.EventListener{
+		"-": {File: "-"}, "a.jsonl": {File: "a.jsonl"}, "HTTP://localhost:1": {URL: "HTTP://localhost:1"}, "https://x": {URL: "https://x"},
+	} {
+		if got := copyTo(target); got.File != want.File || got.URL != want.URL || got.UserEvents != "*" || len(got.SystemEvents) != 2 {
+			t.Errorf("%s: %+v", target, got)
+		}
+	}
+}

@@ -19,7 +19,7 @@ type emulatorFlags struct {
 func (f *emulatorFlags) flags(fs *flag.FlagSet) {
 	fs.StringVar(&f.addr, "addr", emulator.DefaultAddr, "`address` of the emulator; port 0 is a free one, which the connection string and -ready-file contain")
 	fs.StringVar(&f.key, "key", emulator.DefaultAccessKey, "access `key` of the emulator")
-	fs.StringVar(&f.hubs, "hubs", "", "JSON `file` with hub settings (event handlers, anonymous clients, keep-alive); takes precedence over the other flags and is reloaded when it changes")
+	fs.StringVar(&f.hubs, "hubs", "", "JSON `file` with hub settings (event handlers and listeners, anonymous clients, keep-alive); takes precedence over the other flags and is reloaded when it changes")
 	f.settings.flags(fs)
 	f.security.flags(fs)
 	f.control.flags(fs)
@@ -35,6 +35,7 @@ func (f *emulatorFlags) options(e *env, fs *flag.FlagSet, log *lines) (emulator.
 	log.more = func() map[string]emulator.HubSettings { return f.settings.reread(e) }
 	o, err := f.security.apply(emulator.Options{
 		Addr: f.addr, AccessKey: f.key, HubsFile: f.hubs, Settings: f.settings.read, Observe: log.entry,
+		EventHubsCredential: newLazySignIn(),
 	})
 	if err != nil {
 		return o, err

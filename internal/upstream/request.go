@@ -28,15 +28,11 @@ const (
 // eventHeader returns the header of an event (reference, "Request headers").
 // All attempts share it, so they share ce-id, ce-time and the request id too.
 func (d *Dispatcher) eventHeader(ctx context.Context, h Handler, u *url.URL, e Event, requestID string) (http.Header, error) {
-	source := "/hubs/" + e.Hub + "/client/" + e.ConnectionID
-	if e.mqtt() {
-		source += "/" + e.PhysicalConnectionID
-	}
 	out := http.Header{
 		"ce-specversion":         {"1.0"},
 		headerVersion:            {"1.0"},
 		"ce-type":                {e.ceType()},
-		"ce-source":              {source},
+		"ce-source":              {e.source()},
 		"ce-id":                  {strconv.FormatUint(e.ID, 10)},
 		"ce-time":                {d.o.Now().UTC().Format(time.RFC3339)},
 		"ce-connectionId":        {e.ConnectionID},

@@ -23,6 +23,7 @@ import (
 	"example.com/webpubsub/internal/emulator/fault"
 	"example.com/webpubsub/internal/emulator/journal"
 	"example.com/webpubsub/internal/emulator/limits"
+	"example.com/webpubsub/internal/emulator/listeners"
 	"example.com/webpubsub/internal/emulator/network"
 	"example.com/webpubsub/internal/emulator/settings"
 	"example.com/webpubsub/internal/emulator/task"
@@ -56,6 +57,8 @@ type Config struct {
 	Tasks    *task.Group
 	Handlers *Handlers
 	Tunnels  *tunnels.Registry
+	// Listener returns what became of the events for the endpoint of a listener.
+	Listener func(listeners.Endpoint) listeners.State
 
 	// Token allows everything, ReadToken only reading; empty: there is none.
 	Token, ReadToken string

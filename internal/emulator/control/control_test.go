@@ -3,6 +3,7 @@ package control_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,29 @@ func TestHubs(t *testing.T) {
 	r.fails(400, "GET", "/hubs/1", "")
 }
 
+// A listener is shown with what became of its events, and never with a key.
+func TestListenerStates(t *testing.T) {
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }))
+	defer web.Close()
+	hub := emulator.EventHub{Name: "e", ConnectionString: "Endpoint=sb://localhost:1;SharedAccessKeyName=a;SharedAccessKey=secret;UseDevelopmentEmulator=true"}
+	r := start(t, emulator.Options{Hubs: map[string]emulator.HubSettings{"chat": {EventListeners: []emulator.EventListener{
+		{SystemEvents: []string{"connected"}, URL: web.URL + "/?code=secret"}, {UserEvents: "none", EventHub: hub},
+	}}}})
+	r.dial(`{"hub":"chat"}`, "")
+	if err := r.srv.WaitIdle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, state := r.do("GET", "/hubs/chat", "")
+	if want := `"eventListeners":[{"endpoint":"` + web.URL + `/","userEventPattern":"","systemEvents":["connected"],"sent":1,"dropped":0,"waiting":0},` +
+		`{"endpoint":"event hub e of localhost:1","userEventPattern":"none"`; !strings.Contains(string(state), want) {
+		t.Errorf("got %s\nwant %s", state, want)
+	}
+	_, settings := r.do("GET", "/hubs/chat/settings", "")
+	if s := string(settings); strings.Contains(s, "SharedAccessKey=secret") || !strings.Contains(s, "SharedAccessKey=***") {
+		t.Errorf("settings %s", s)
+	}
+}
+
 // A handler that cannot be reached, and one that rejects, is shown as such.
 func TestHandlerStates(t *testing.T) {
 	for status, want := range map[int]string{403: "rejected", 200: "ok"} {
@@ -95,6 +119,8 @@ func TestSettings(t *testing.T) {
 	// What is read can be written.
 	const whole = `{"eventHandlers":[{"urlTemplate":"http://localhost:7071/api/{event}","userEventPattern":"*","systemEvents":["connect"],` +
 		`"groupPresenceEvents":{"eventNames":["joined"],"groupFilters":["a.*"]},"auth":{"type":"ManagedIdentity","managedIdentity":{"resource":"api://x"}}}],` +
+		`"eventListeners":[{"filter":{"type":"EventName","systemEvents":["connected"],"userEventPattern":"*"},"endpoint":{"type":"Http","url":"http://localhost:9000/"}},` +
+		`{"filter":{"type":"EventName"},"endpoint":{"type":"EventHub","fullyQualifiedNamespace":"a.servicebus.windows.net","eventHubName":"e"}}],` +
 		`"anonymousConnectPolicy":"deny","webSocketKeepAliveIntervalInSeconds":5,"applicationFirewall":{` +
 		`"clientConnectionCountRules":[{"type":"ThrottleByUserIdRule","maxCount":5}],` +
 		`"clientTrafficControlRules":[{"type":"TrafficThrottleByJwtCustomClaimRule","claimName":"tenant","maxInboundMessageBytes":1000,"aggregationWindowInSeconds":60}],` +
@@ -114,7 +140,9 @@ func TestSettings(t *testing.T) {
 		`{`:                                                                     "JSON",
 		``:                                                                      "",
 		`null`:                                                                  "object",
-		`{"anonymousConnectPolicy":"allow"} {"x":"more"}`: "",
+		`{"eventListeners":[{"endpoint":{"type":"File","path":"/tmp/x"}}]}`:                                                                                       "in Go only",
+		`{"eventListeners":[{"endpoint":{"type":"EventHub","eventHubName":"e","connectionString":"Endpoint=sb://x;SharedAccessKeyName=a;SharedAccessKey=***"}}]}`: "give the whole connection string",
+		`{"anonymousConnectPolicy":"allow"} {"x":"more"}`:                                                                                                         "",
 	} {
 		if got := r.fails(400, "PUT", "/hubs/chat/settings", body); !strings.Contains(got, want) {
 			t.Errorf("%s: %s", body, got)

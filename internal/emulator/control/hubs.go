@@ -13,17 +13,30 @@ import (
 )
 
 type hubState struct {
-	Name          string         `json:"name"`
-	InUse         bool           `json:"inUse"`
-	Configured    bool           `json:"configured"`
-	Connections   int            `json:"connections"`
-	Interrupted   int            `json:"interrupted"`
-	Groups        int            `json:"groups"`
-	Users         int            `json:"users"`
-	Tunnels       int            `json:"tunnels"`
-	Anonymous     bool           `json:"anonymous"`
-	EventHandlers []handlerState `json:"eventHandlers"`
-	LastCall      *lastCall      `json:"lastCall,omitempty"`
+	Name           string          `json:"name"`
+	InUse          bool            `json:"inUse"`
+	Configured     bool            `json:"configured"`
+	Connections    int             `json:"connections"`
+	Interrupted    int             `json:"interrupted"`
+	Groups         int             `json:"groups"`
+	Users          int             `json:"users"`
+	Tunnels        int             `json:"tunnels"`
+	Anonymous      bool            `json:"anonymous"`
+	EventHandlers  []handlerState  `json:"eventHandlers"`
+	EventListeners []listenerState `json:"eventListeners"`
+	LastCall       *lastCall       `json:"lastCall,omitempty"`
+}
+
+// listenerState is an event listener of a hub. The numbers are those of its endpoint,
+// which other listeners may have too, since the start.
+type listenerState struct {
+	Endpoint     string   `json:"endpoint"`
+	UserEvents   string   `json:"userEventPattern"`
+	SystemEvents []string `json:"systemEvents"`
+	Sent         uint64   `json:"sent"`
+	Dropped      uint64   `json:"dropped"`
+	Waiting      int      `json:"waiting"`
+	LastError    string   `json:"lastError,omitempty"`
 }
 
 // lastCall is the newest call in one direction.
@@ -84,10 +97,17 @@ func (c *call) hubState(name string, calls map[string]*lastCall) hubState {
 	set := c.Settings.Hub(name)
 	s := hubState{
 		Name: name, Configured: c.Settings.Names()[name], Anonymous: set.AllowAnonymous,
-		Tunnels: len(c.tunnels(name)), EventHandlers: []handlerState{}, LastCall: calls[name],
+		Tunnels: len(c.tunnels(name)), EventHandlers: []handlerState{}, EventListeners: []listenerState{}, LastCall: calls[name],
 	}
 	for _, h := range set.EventHandlers {
 		s.EventHandlers = append(s.EventHandlers, c.Handlers.state(name, h))
+	}
+	for _, l := range set.EventListeners {
+		n := c.Listener(l.Endpoint)
+		s.EventListeners = append(s.EventListeners, listenerState{
+			Endpoint: l.String(), UserEvents: l.UserEvents, SystemEvents: append([]string{}, l.SystemEvents...),
+			Sent: n.Sent, Dropped: n.Dropped, Waiting: n.Waiting, LastError: n.LastError,
+		})
 	}
 	h := c.Broker.Existing(name)
 	if h == nil {

@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -37,8 +38,13 @@ type Dispatcher struct {
 	Upstream *upstream.Dispatcher
 	// Handlers returns the event handlers of a hub.
 	Handlers func(hub string) []upstream.Handler
-	Journal  *journal.Journal
-	Tasks    *task.Group
+	// Listened reports whether an event listener is configured for an event. nil: none.
+	Listened func(upstream.Event) bool
+	// Listen copies an event to the event listeners that are configured for it,
+	// without waiting for them, and reports whether there is one. nil: none.
+	Listen  func(upstream.Event) bool
+	Journal *journal.Journal
+	Tasks   *task.Group
 	// MaxNotifications bounds the notifications of a connection that are under way.
 	// A connection's beginning and end are always delivered.
 	MaxNotifications int
@@ -210,8 +216,12 @@ func (s *Source) notify(e upstream.Event, always bool, by *journal.Cause) {
 	})
 }
 
-// wanted reports whether an event handler is configured for the event.
+// wanted reports whether an event handler or listener is configured for the event.
 func (s *Source) wanted(e upstream.Event) bool {
+	e.Hub = s.conn.Hub.Name
+	if s.d.Listened != nil && s.d.Listened(e) {
+		return true
+	}
 	return slices.ContainsFunc(s.d.Handlers(s.conn.Hub.Name), func(h upstream.Handler) bool { return h.Matches(e) })
 }
 
@@ -238,8 +248,9 @@ func (s *Source) number(e *upstream.Event) turn {
 	return t
 }
 
-// deliver sends an event when it is its turn, and keeps the state and the
-// cookies of a usable response.
+// deliver sends an event when it is its turn, to the event listeners and then to the
+// event handler, and keeps the state and the cookies of a usable response. A user
+// event that only listeners get has succeeded, whatever becomes of it there.
 func (s *Source) deliver(ctx context.Context, e upstream.Event, t turn, by *journal.Cause) (upstream.Response, error) {
 	defer t.sent()
 	if t.previous != nil {
@@ -254,9 +265,14 @@ func (s *Source) deliver(ctx context.Context, e upstream.Event, t turn, by *jour
 	s.mu.Unlock()
 	start := time.Now()
 	rec := newRecord(by)
+	copied := s.d.Listen != nil && ctx.Err() == nil && s.d.Listen(e)
 	r, err := s.d.Upstream.Deliver(rec.in(withSent(ctx, t.sent)), s.d.Handlers(e.Hub), e)
 	if s.d.Sent != nil && !errors.Is(err, upstream.ErrNoHandler) {
 		s.d.Sent(len(e.Body))
+	}
+	if copied && errors.Is(err, upstream.ErrNoHandler) {
+		s.journal(e, 0, time.Since(start), nil, journal.Entry{Cause: by, Detail: rec.detail(&e), Reason: "there is no event handler for it: it was copied to event listeners"})
+		return upstream.Response{Status: http.StatusOK, Cookies: e.Cookies}, nil
 	}
 	if err == nil && e.Kind == upstream.User && s.Check != nil {
 		err = s.Check(r)

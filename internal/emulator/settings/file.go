@@ -217,9 +217,6 @@ func (f *reader) hub(path string, raw json.RawMessage) (Hub, error) {
 	if err := f.decode(path, raw, &in); err != nil {
 		return Hub{}, err
 	}
-	if len(in.EventListeners) > 0 {
-		return Hub{}, f.fail(path+".eventListeners", errors.New("the emulator has no event listeners: use an event handler"))
-	}
 	var h Hub
 	switch {
 	case strings.EqualFold(in.Anonymous, "allow"):
@@ -245,6 +242,13 @@ func (f *reader) hub(path string, raw json.RawMessage) (Hub, error) {
 			return Hub{}, err
 		}
 		h.EventHandlers = append(h.EventHandlers, e)
+	}
+	for i, raw := range in.EventListeners {
+		l, err := f.eventListener(fmt.Sprintf("%s.eventListeners[%d]", path, i), raw)
+		if err != nil {
+			return Hub{}, err
+		}
+		h.EventListeners = append(h.EventListeners, l)
 	}
 	return h, nil
 }

@@ -3,16 +3,21 @@ package settings
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
+
+	"example.com/webpubsub/internal/emulator/listeners"
 )
 
 // HubForm is the settings of a hub as they are written in a file of settings.
 type HubForm struct {
-	EventHandlers []HandlerForm `json:"eventHandlers"`
-	Anonymous     string        `json:"anonymousConnectPolicy"`
-	KeepAlive     int           `json:"webSocketKeepAliveIntervalInSeconds"`
-	Firewall      *FirewallForm `json:"applicationFirewall,omitempty"`
+	EventHandlers  []HandlerForm  `json:"eventHandlers"`
+	EventListeners []ListenerForm `json:"eventListeners,omitempty"`
+	Anonymous      string         `json:"anonymousConnectPolicy"`
+	KeepAlive      int            `json:"webSocketKeepAliveIntervalInSeconds"`
+	Firewall       *FirewallForm  `json:"applicationFirewall,omitempty"`
 }
 
 // HandlerForm is one event handler of a [HubForm].
@@ -57,11 +62,15 @@ func Form(h Hub) HubForm {
 		}
 		f.EventHandlers = append(f.EventHandlers, out)
 	}
+	for _, l := range h.EventListeners {
+		f.EventListeners = append(f.EventListeners, listenerForm(l))
+	}
 	return f
 }
 
-// ReadHub reads the settings of one hub: what a file of settings has below the
-// hub's name.
+// ReadHub reads the settings of one hub from another program: what a file of settings
+// has below the hub's name, but for event listeners that write files, since a caller
+// may be on another machine.
 func ReadHub(data []byte) (Hub, error) {
 	if len(data) > maxFile {
 		return Hub{}, errors.New("the settings exceed 1 MiB")
@@ -83,6 +92,15 @@ func ReadHub(data []byte) (Hub, error) {
 	h, err := f.hub("hub", top.Hub)
 	if err != nil {
 		return Hub{}, err
+	}
+	for i, l := range h.EventListeners {
+		path := fmt.Sprintf("hub.eventListeners[%d].endpoint", i)
+		switch {
+		case l.File != "":
+			return Hub{}, f.fail(path, errors.New("an event listener with a file can be set by a file of settings, a flag or in Go only"))
+		case strings.Contains(l.ConnectionString, "="+listeners.Redacted):
+			return Hub{}, f.fail(path+".connectionString", errors.New("it has no key, which is not shown: give the whole connection string"))
+		}
 	}
 	_, err = normalize(map[string]Hub{"hub": h})
 	return h, err

@@ -102,7 +102,13 @@ func (m *Microsoft) hubs(s *section) error {
 				return nil
 			},
 			"EventListeners": func(f *section) error {
-				m.Warnings = append(m.Warnings, fmt.Sprintf("%s (%s): this emulator has no event listeners; they are ignored", f.path, f.from))
+				for _, e := range f.sorted() {
+					l, err := m.eventListener(e)
+					if err != nil {
+						return err
+					}
+					hub.EventListeners = append(hub.EventListeners, l)
+				}
 				return nil
 			},
 			"AnonymousConnectPolicy": func(f *section) error {

@@ -15,6 +15,7 @@ import (
 
 	"example.com/webpubsub/internal/emulator/access"
 	"example.com/webpubsub/internal/emulator/limits"
+	"example.com/webpubsub/internal/emulator/listeners"
 	"example.com/webpubsub/internal/names"
 	"example.com/webpubsub/internal/upstream"
 )
@@ -22,6 +23,7 @@ import (
 // Hub is the settings of a hub.
 type Hub struct {
 	EventHandlers  []upstream.Handler
+	EventListeners []listeners.Listener
 	AllowAnonymous bool
 	KeepAlive      time.Duration
 	Firewall       limits.Firewall
@@ -94,6 +96,11 @@ func normalize(hubs map[string]Hub) (map[string]*Hub, error) {
 		for i, e := range h.EventHandlers {
 			if err := e.Validate(); err != nil {
 				return nil, fmt.Errorf("hub %q, event handler %d: %w", name, i+1, err)
+			}
+		}
+		for i, l := range h.EventListeners {
+			if err := l.Validate(); err != nil {
+				return nil, fmt.Errorf("hub %q, event listener %d: %w", name, i+1, err)
 			}
 		}
 		out[key] = &h

@@ -59,6 +59,13 @@ function hubRow(hub) {
       e.last?.reason && e.state !== 'ok' ? h('span', { className: 'small bad' }, e.last.reason) : null,
       h('span', { className: 'small soft' }, `user events ${e.userEventPattern || 'none'}; system events ${(e.systemEvents ?? []).join(', ') || 'none'}`)));
   }
+  for (const l of hub.eventListeners ?? []) {
+    hops.push(h('span', { className: 'hop' },
+      h('strong', {}, `copies to ${l.endpoint}`),
+      h('span', { className: 'small soft' }, `${l.sent} sent, ${l.dropped} dropped, ${l.waiting} waiting`),
+      l.lastError ? h('span', { className: 'small bad' }, l.lastError) : null,
+      h('span', { className: 'small soft' }, `user events ${l.userEventPattern || 'none'}; system events ${(l.systemEvents ?? []).join(', ') || 'none'}`)));
+  }
   return h('ol', { className: 'path', 'aria-label': `Hub ${hub.name}` }, hops.map((hop, i) => h('li', {}, i > 0 ? h('span', { className: 'arrow', 'aria-hidden': 'true' }, '→') : null, hop)));
 }
 
