@@ -310,7 +310,7 @@ func TestFakeModel(t *testing.T) {
 				texts[i] += part
 			}
 		}
-		if texts[0] != texts[1] || !strings.HasPrefix(texts[0], "You asked: “How are you?” That is a question of 3 words") {
+		if texts[0] != texts[1] || !strings.HasPrefix(texts[0], "You asked: “How are you?” The number of its words is 3") {
 			t.Errorf("got %q and %q", texts[0], texts[1])
 		}
 		ctx, cancel := context.WithCancel(t.Context())

@@ -35,7 +35,7 @@ func (m fakeModel) Answer(ctx context.Context, question string) iter.Seq2[string
 	}
 }
 
-const fakeAnswer = `You asked: “%s” That is a question of %d words, and it is all that a fake model can say about it with certainty.
+const fakeAnswer = `You asked: “%s” The number of its words is %d, and that is all that a fake model can say about it with certainty.
 
 What follows is the same every time, so that you can look at how it arrives. The server reads the answer from the model while it is being written, and sends what has come since the last piece to you, and to nobody else. Open this page in a second window: both show the same answer, because both are yours.
 

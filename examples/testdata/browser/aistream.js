@@ -26,9 +26,9 @@ await visit("aistream", async (page, inspect) => {
 
   // Another one goes on during a reload.
   await ask("What does a reload do?");
-  await card.getByText("That is a question of 5 words").waitFor();
+  await card.getByText("The number of its words is 5").waitFor();
   await page.reload();
-  await card.getByText("That is a question of 5 words").waitFor();
+  await card.getByText("The number of its words is 5").waitFor();
   await card.getByText("Writing").waitFor();
   assert.ok((await fetch(GO_ON_URL, { method: "POST" })).ok);
   await card.getByText(END).waitFor();
