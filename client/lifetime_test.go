@@ -53,7 +53,7 @@ func TestStartAndStop(t *testing.T) {
 func TestFirstStartIsNotRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		s.setRefusal(func(*http.Request) (int, string) { return 401, "no such token" })
+		s.setRejection(func(*http.Request) (int, string) { return 401, "no such token" })
 		c, e := prepare(t, s, client.Options{})
 		err := c.Start(t.Context())
 		var refused *client.HandshakeError
@@ -112,7 +112,7 @@ func TestStopInEveryState(t *testing.T) {
 	}{
 		{"not started", func(*testing.T, *script, *client.Client) {}, client.StateStopped, nil},
 		{"during the handshake", func(t *testing.T, s *script, c *client.Client) {
-			s.setRefusal(func(r *http.Request) (int, string) { <-r.Context().Done(); return 500, "" })
+			s.setRejection(func(r *http.Request) (int, string) { <-r.Context().Done(); return 500, "" })
 			stopsStart(t, c)
 		}, client.StateConnecting, nil},
 		{"before the connected frame", func(t *testing.T, s *script, c *client.Client) {
@@ -126,7 +126,7 @@ func TestStopInEveryState(t *testing.T) {
 		}, client.StateRecovering, []string{`disconnected c1 1006 "" tried=true`, "stopped <nil>"}},
 		{"recovering with a hanging handshake", func(t *testing.T, s *script, c *client.Client) {
 			p := begin(t, s, c)
-			s.setRefusal(func(r *http.Request) (int, string) { <-r.Context().Done(); return 500, "" })
+			s.setRejection(func(r *http.Request) (int, string) { <-r.Context().Done(); return 500, "" })
 			p.cut()
 		}, client.StateRecovering, []string{`disconnected c1 1006 "" tried=true`, "stopped <nil>"}},
 		{"before reconnecting", func(t *testing.T, s *script, c *client.Client) {
@@ -173,7 +173,7 @@ func TestStartContext(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newScript(t)
 			if !accepts {
-				s.setRefusal(func(r *http.Request) (int, string) { <-r.Context().Done(); return 500, "" })
+				s.setRejection(func(r *http.Request) (int, string) { <-r.Context().Done(); return 500, "" })
 			}
 			c, e := prepare(t, s, client.Options{})
 			ctx, cancel := context.WithCancel(t.Context())

@@ -114,7 +114,7 @@ func TestReconnectGivesUp(t *testing.T) {
 		s := newScript(t)
 		c, p, e := start(t, s, client.Options{ReconnectRetry: client.RetryOptions{MaxRetries: 4, RetryDelay: time.Second, MaxRetryDelay: 3 * time.Second}})
 		<-s.requests
-		s.setRefusal(func(*http.Request) (int, string) { return 503, "" })
+		s.setRejection(func(*http.Request) (int, string) { return 503, "" })
 		stopped := make(chan client.StoppedEvent, 1)
 		c.OnStopped(func(_ context.Context, v client.StoppedEvent) { stopped <- v })
 		p.close(1008, "")

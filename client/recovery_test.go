@@ -113,7 +113,7 @@ func TestRecoveryWindow(t *testing.T) {
 		s := newScript(t)
 		_, p, e := start(t, s, client.Options{})
 		<-s.requests
-		s.setRefusal(func(r *http.Request) (int, string) {
+		s.setRejection(func(r *http.Request) (int, string) {
 			if r.URL.Query().Has("awps_connection_id") {
 				return 502, ""
 			}
@@ -126,7 +126,7 @@ func TestRecoveryWindow(t *testing.T) {
 			t.Errorf("a new connection after %v and %d requests", d, len(s.requests))
 		}
 		e.expect(t, "connected c1 alice", "recovering c1", `disconnected c1 1006 "" tried=true`, "connected c2 alice")
-		s.setRefusal(nil)
+		s.setRejection(nil)
 		p.cut()
 		go s.next().serve()
 		e.expect(t, "recovering c2", "recovered c2")

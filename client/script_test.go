@@ -96,7 +96,7 @@ func (s *script) setDown(down bool) {
 	s.down = down
 }
 
-func (s *script) setRefusal(f func(*http.Request) (int, string)) {
+func (s *script) setRejection(f func(*http.Request) (int, string)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refuse = f

@@ -13,7 +13,7 @@
 //	WEBPUBSUB_TLS_CONNECTION_STRING    another emulator, over https and wss; its certificate is trusted
 //	WEBPUBSUB_ENTRA_TOKEN              a token of Microsoft Entra's form that the latter accepts
 //	WEBPUBSUB_REVERSE_PROXY            what is sent there reaches the emulator as http://webpubsub.invalid
-//	WEBPUBSUB_BACKSTAGE                the address of the harness, see below
+//	WEBPUBSUB_HARNESS_URL                the address of the harness, see below
 //	WEBPUBSUB_RESULTS                  the file for one line of JSON for each test: {"name":"…","ok":true}
 //
 // A test's name begins with the features that it proves. features_test.go lists
@@ -37,10 +37,10 @@
 //	publish  sends its text to the group of that name, by the service client
 //	message  replies with the text in upper case (what simple clients send)
 //
-// Its connect callback refuses with 403 a client whose URL has refuse=yes, and
+// Its connect callback rejects with 403 a client whose URL has refuse=yes, and
 // makes the connection one of the user that the query parameter as names.
 //
-// The hub "express" has the official Express middleware, of node/express, or its
-// twin in Go: both pass the same tests, with UPSTREAM_URL for their address, and
+// The hub "express" has the official Express middleware, of node/express, or the
+// same in Go: both pass the same tests, with UPSTREAM_URL for their address, and
 // TestPackages compares what they answer to the same requests.
 package interop

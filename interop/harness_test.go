@@ -44,11 +44,11 @@ type backend struct {
 func start(t *testing.T, hubs map[string]emulator.HubSettings) *backend {
 	t.Helper()
 	mux := http.NewServeMux()
-	backstage := httptest.NewServer(mux)
-	t.Cleanup(backstage.Close)
+	harness := httptest.NewServer(mux)
+	t.Cleanup(harness.Close)
 
 	all := map[string]emulator.HubSettings{handlerHub: {EventHandlers: []emulator.EventHandler{{
-		URL:          backstage.URL + "/api/events",
+		URL:          harness.URL + "/api/events",
 		UserEvents:   "*",
 		SystemEvents: []string{"connect", "connected", "disconnected"},
 	}}}}
@@ -91,7 +91,7 @@ func start(t *testing.T, hubs map[string]emulator.HubSettings) *backend {
 		"WebPubSubConnectionString="+em.ConnectionString(),
 		"WEBPUBSUB_PROXY_CONNECTION_STRING="+behind.String(),
 		"WEBPUBSUB_REVERSE_PROXY="+startReverseProxy(t, em.URL()),
-		"WEBPUBSUB_BACKSTAGE="+backstage.URL,
+		"WEBPUBSUB_HARNESS_URL="+harness.URL,
 	)}
 }
 

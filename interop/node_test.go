@@ -33,14 +33,14 @@ func runNode(t *testing.T, p *proof) {
 }
 
 // runUpstreams has the emulator's events answered by the official Express
-// middleware and by the Go handler that is its twin, which pass the same tests
+// middleware and by the Go handler that does the same, which pass the same tests
 // and answer the same requests.
 func runUpstreams(t *testing.T, p *proof) {
 	node := testtool.Need(t, "node")
 	testtool.NPM(t, "node")
 	express := startExpress(t, node)
-	twin := startTwin(t, connstr.ConnectionString{Endpoint: "http://127.0.0.1", AccessKey: emulator.DefaultAccessKey}.String())
-	for pkg, url := range map[string]string{jsExpress: express, goHandler: twin} {
+	goURL := startGoHandler(t, connstr.ConnectionString{Endpoint: "http://127.0.0.1", AccessKey: emulator.DefaultAccessKey}.String())
+	for pkg, url := range map[string]string{jsExpress: express, goHandler: goURL} {
 		t.Run(pkg, func(t *testing.T) {
 			b := start(t, map[string]emulator.HubSettings{"express": {EventHandlers: []emulator.EventHandler{{
 				URL:          url + "/api/webpubsub/hubs/{hub}/",
@@ -52,7 +52,7 @@ func runUpstreams(t *testing.T, p *proof) {
 			b.nodeTest(t, p, pkg, node, "node", "express/express.test.js")
 		})
 	}
-	t.Run("same", func(t *testing.T) { compareUpstreams(t, p, express, twin) })
+	t.Run("same", func(t *testing.T) { compareUpstreams(t, p, express, goURL) })
 }
 
 // nodeTest runs a test file in a folder. What a failed test leaves open does not

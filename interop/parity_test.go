@@ -241,11 +241,11 @@ func differ(a, b answer) string {
 }
 
 // compareUpstreams sends the same requests to Express and to the Go handler.
-func compareUpstreams(t *testing.T, p *proof, express, twin string) {
+func compareUpstreams(t *testing.T, p *proof, express, goURL string) {
 	theirs, ours := sameRequests(), sameRequests() // a body is read once
 	for i, tt := range theirs {
 		t.Run(tt.name, func(t *testing.T) {
-			a, b := post(t, express, tt.request), post(t, twin, ours[i].request)
+			a, b := post(t, express, tt.request), post(t, goURL, ours[i].request)
 			if got := differ(a, b); got != tt.differ {
 				t.Errorf("the answers differ in %q, want %q\nExpress: %+v\nGo:      %+v", got, tt.differ, a, b)
 			}

@@ -80,9 +80,9 @@ func (c Code) allowed(v Version, t Type) bool {
 	return c <= V311NotAuthorized
 }
 
-// Refuses reports whether a CONNACK packet of the version may reject a
+// Rejects reports whether a CONNACK packet of the version may reject a
 // connection with the code (section 3.2.2.2).
-func (c Code) Refuses(v Version) bool { return c != Success && c.allowed(v, TypeConnack) }
+func (c Code) Rejects(v Version) bool { return c != Success && c.allowed(v, TypeConnack) }
 
 // Connack returns the code by which a CONNACK packet of the version reports what
 // c means in MQTT 5.0. It returns false if there is none, as for most codes in
@@ -90,7 +90,7 @@ func (c Code) Refuses(v Version) bool { return c != Success && c.allowed(v, Type
 // (MQTT 3.1.1, section 3.2.2.3).
 func (c Code) Connack(v Version) (Code, bool) {
 	if v == V5 {
-		return c, c.Refuses(v)
+		return c, c.Rejects(v)
 	}
 	switch c {
 	case UnsupportedProtocolVersion:

@@ -193,7 +193,7 @@ func TestCodes(t *testing.T) {
 		mqtt.UnspecifiedError: 0, mqtt.RetainNotSupported: 0, mqtt.MalformedPacket: 0, // MQTT 3.1.1 has none
 	} {
 		got, ok := v5.Connack(mqtt.V311)
-		if got != v3 || ok != (v3 != 0) || got.Refuses(mqtt.V311) != ok || !v5.Refuses(mqtt.V5) {
+		if got != v3 || ok != (v3 != 0) || got.Rejects(mqtt.V311) != ok || !v5.Rejects(mqtt.V5) {
 			t.Errorf("0x%02x is %d in MQTT 3.1.1, want %d", byte(v5), got, v3)
 		}
 		if got, ok := v5.Connack(mqtt.V5); got != v5 || !ok {
@@ -201,7 +201,7 @@ func TestCodes(t *testing.T) {
 		}
 	}
 	for _, c := range []mqtt.Code{0, 4, 0x8d, 0xa2} {
-		if c.Refuses(mqtt.V5) {
+		if c.Rejects(mqtt.V5) {
 			t.Errorf("0x%02x refuses no connection", byte(c))
 		}
 	}

@@ -37,10 +37,10 @@ func TestCodeForStatus(t *testing.T) {
 		{503, 3, 0x88},
 		{302, 3, 0x80},
 	} {
-		if got := mqtt.CodeForStatus(tt.status, mqtt.V311); got != tt.v311 || !got.Refuses(mqtt.V311) {
+		if got := mqtt.CodeForStatus(tt.status, mqtt.V311); got != tt.v311 || !got.Rejects(mqtt.V311) {
 			t.Errorf("%d for MQTT 3.1.1: %d, want %d", tt.status, got, tt.v311)
 		}
-		if got := mqtt.CodeForStatus(tt.status, mqtt.V5); got != tt.v5 || !got.Refuses(mqtt.V5) {
+		if got := mqtt.CodeForStatus(tt.status, mqtt.V5); got != tt.v5 || !got.Rejects(mqtt.V5) {
 			t.Errorf("%d for MQTT 5.0: 0x%02x, want 0x%02x", tt.status, byte(got), byte(tt.v5))
 		}
 		if got := mqtt.CodeForStatus(tt.status, 3); got != mqtt.V311UnacceptableVersion {

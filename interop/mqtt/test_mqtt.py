@@ -72,7 +72,7 @@ def seen(connection, event):
     """Waits until the Go event handler saw the event of the connection."""
     end = time.monotonic() + LIMIT
     while time.monotonic() < end:
-        with urllib.request.urlopen(f"{os.environ['WEBPUBSUB_BACKSTAGE']}/seen?connection={connection}") as response:
+        with urllib.request.urlopen(f"{os.environ['WEBPUBSUB_HARNESS_URL']}/seen?connection={connection}") as response:
             events = json.load(response)
         if event in events:
             return events
@@ -138,7 +138,7 @@ class BothVersions:
             lasting = {"clean_session": False}
         client = Client(self, hub, self.version, setting="WEBPUBSUB_PROXY_CONNECTION_STRING", **lasting)
         client.subscribe("room", 1)
-        request = urllib.request.Request(os.environ["WEBPUBSUB_BACKSTAGE"] + "/cut", method="POST")
+        request = urllib.request.Request(os.environ["WEBPUBSUB_HARNESS_URL"] + "/cut", method="POST")
         with urllib.request.urlopen(request) as response:
             self.assertGreater(json.load(response), 0)
         client.disconnects.get(timeout=LIMIT)

@@ -7,7 +7,7 @@ export const connectionString = process.env.WebPubSubConnectionString;
 export const proxied = process.env.WEBPUBSUB_PROXY_CONNECTION_STRING;
 export const secure = process.env.WEBPUBSUB_TLS_CONNECTION_STRING;
 export const handlerHub = "events";
-const backstage = process.env.WEBPUBSUB_BACKSTAGE;
+const harness = process.env.WEBPUBSUB_HARNESS_URL;
 
 export const jsonProtocol = "json.webpubsub.azure.v1";
 export const reliableProtocol = "json.reliable.webpubsub.azure.v1";
@@ -117,7 +117,7 @@ export function claims(token) {
 /** Waits until the Go event handler saw the event of the connection. */
 export async function seen(connectionId, event) {
   for (;;) {
-    const response = await fetch(`${backstage}/seen?connection=${encodeURIComponent(connectionId)}`);
+    const response = await fetch(`${harness}/seen?connection=${encodeURIComponent(connectionId)}`);
     const events = await response.json();
     if (events.includes(event)) return events;
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -126,7 +126,7 @@ export async function seen(connectionId, event) {
 
 /** Cuts every connection that goes through the proxy, and returns how many there were. */
 export async function cut() {
-  const response = await fetch(`${backstage}/cut`, { method: "POST" });
+  const response = await fetch(`${harness}/cut`, { method: "POST" });
   return response.json();
 }
 

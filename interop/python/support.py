@@ -20,7 +20,7 @@ CONNECTION_STRING = os.environ["WebPubSubConnectionString"]
 TLS_CONNECTION_STRING = os.environ["WEBPUBSUB_TLS_CONNECTION_STRING"]
 BEHIND_PROXY = os.environ["WEBPUBSUB_PROXY_CONNECTION_STRING"]
 REVERSE_PROXY = os.environ["WEBPUBSUB_REVERSE_PROXY"]
-BACKSTAGE = os.environ["WEBPUBSUB_BACKSTAGE"]
+HARNESS = os.environ["WEBPUBSUB_HARNESS_URL"]
 ALL_ROLES = ["webpubsub.joinLeaveGroup", "webpubsub.sendToGroup"]
 
 
@@ -71,7 +71,7 @@ def until(condition, what, seconds=20):
 
 def cut():
     """Cuts every connection through the proxy."""
-    request = urllib.request.Request(BACKSTAGE + "/cut", method="POST")
+    request = urllib.request.Request(HARNESS + "/cut", method="POST")
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)
 
@@ -79,7 +79,7 @@ def cut():
 def seen(connection_id):
     """The events that the Go event handler got from a connection."""
     query = urllib.parse.urlencode({"connection": connection_id})
-    with urllib.request.urlopen(f"{BACKSTAGE}/seen?{query}") as answer:
+    with urllib.request.urlopen(f"{HARNESS}/seen?{query}") as answer:
         return json.load(answer)
 
 

@@ -112,7 +112,7 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, by *journal.Cau
 		return hub, &rejection{status: http.StatusUnauthorized, why: err.Error()}
 	}
 	// From here on the caller is known to be allowed in, so that the hub is created.
-	v := &visit{Endpoint: e, hub: e.Broker.Hub(hub), w: w, r: r, claims: claims, by: by}
+	v := &handshake{Endpoint: e, hub: e.Broker.Hub(hub), w: w, r: r, claims: claims, by: by}
 	if reject, ok := e.applyFaults(fault.AtHandshake, w, r, fault.Target{Hub: hub, UserID: claims.UserID}); !ok {
 		return hub, reject
 	}
@@ -139,8 +139,8 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, by *journal.Cau
 	return hub, reject
 }
 
-// visit is the handshake of a new client.
-type visit struct {
+// handshake serves one new client.
+type handshake struct {
 	*Endpoint
 	hub    *broker.Hub
 	w      http.ResponseWriter

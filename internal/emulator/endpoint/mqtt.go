@@ -26,8 +26,8 @@ import (
 // WebSocket handshake.
 const connectTimeout = 10 * time.Second
 
-// mqttVisit is a client that has not connected yet, in the sense of MQTT.
-type mqttVisit struct {
+// mqttHandshake is a client that has not connected yet, in the sense of MQTT.
+type mqttHandshake struct {
 	*Endpoint
 	hub     *broker.Hub
 	link    *transport.Link
@@ -43,13 +43,13 @@ type mqttVisit struct {
 // documentation contradicts it. A client without one, of a hub that accepts
 // it, is judged by the connect handler (Microsoft Learn, How to connect MQTT
 // clients).
-func (v *visit) openMQTT() *rejection {
+func (v *handshake) openMQTT() *rejection {
 	isMQTT := func(p string) bool { return strings.EqualFold(p, session.MQTTSubprotocol) }
 	if !slices.ContainsFunc(transport.Subprotocols(v.r), isMQTT) {
 		const text = "The MQTT endpoint takes the WebSocket subprotocol mqtt."
 		return &rejection{status: http.StatusBadRequest, body: text, why: text}
 	}
-	m := &mqttVisit{
+	m := &mqttHandshake{
 		Endpoint: v.Endpoint, hub: v.hub, link: v.Sessions.Transport.NewLink(), user: v.claims.UserID,
 		params:  params{roles: v.claims.Roles, groups: v.claims.Groups},
 		request: connectRequest(v.r, v.claims), by: v.by, ticket: v.ticket,
@@ -64,7 +64,7 @@ func (v *visit) openMQTT() *rejection {
 }
 
 // serve reads CONNECT, and then serves the session to the end of the link.
-func (v *mqttVisit) serve() {
+func (v *mqttHandshake) serve() {
 	defer v.ticket.Release()
 	v.link.Listen()
 	v.link.SetReadDeadline(time.Now().Add(connectTimeout))
@@ -89,7 +89,7 @@ func (v *mqttVisit) serve() {
 
 // connect accepts a client by its first packet, and returns its session. It
 // returns nil if the client is rejected; then the link is being closed.
-func (v *mqttVisit) connect(first mqtt.Packet, err error, version mqtt.Version) *session.MQTT {
+func (v *mqttHandshake) connect(first mqtt.Packet, err error, version mqtt.Version) *session.MQTT {
 	connect, ok := first.(*mqtt.Connect)
 	var broken *mqtt.Error
 	switch {
@@ -141,7 +141,7 @@ func validClientID(s string) bool {
 }
 
 // enter asks the connect handler, and finds or creates the client's session.
-func (v *mqttVisit) enter(p *mqtt.Connect) *session.MQTT {
+func (v *mqttHandshake) enter(p *mqtt.Connect) *session.MQTT {
 	assigned := ""
 	if p.ClientID == "" {
 		p.ClientID = rand.Text()
@@ -200,15 +200,15 @@ func (v *mqttVisit) enter(p *mqtt.Connect) *session.MQTT {
 }
 
 // rejectByHandler rejects a client as its connect handler asks.
-func (v *mqttVisit) rejectByHandler(p *mqtt.Connect, f *rejection) *session.MQTT {
+func (v *mqttHandshake) rejectByHandler(p *mqtt.Connect, f *rejection) *session.MQTT {
 	r, ok := upstream.ParseMQTTRejection(f.answer)
 	code := mqtt.CodeForStatus(f.status, p.Version)
 	if ok {
 		code = mqtt.Code(r.Code)
-		if r.Code < 0 || r.Code > 0xff || !code.Refuses(p.Version) {
+		if r.Code < 0 || r.Code > 0xff || !code.Rejects(p.Version) {
 			// The reference promises "unspecified error" for an invalid value.
 			f.why += fmt.Sprintf(", with the code %d, which rejects no client of MQTT version %d", r.Code, p.Version)
-			code = refusalCode(mqtt.UnspecifiedError, p.Version)
+			code = rejectionCode(mqtt.UnspecifiedError, p.Version)
 		}
 	}
 	props := mqtt.Properties{}
@@ -221,10 +221,10 @@ func (v *mqttVisit) rejectByHandler(p *mqtt.Connect, f *rejection) *session.MQTT
 	return v.answer(p, code, props, f.why)
 }
 
-// refusalCode is the code for a client that its handler rejects without one, or
+// rejectionCode is the code for a client that its handler rejects without one, or
 // with one that is invalid. For MQTT 3.1.1 it is what the handler libraries of
 // Microsoft send for an error of no certain kind.
-func refusalCode(c mqtt.Code, version mqtt.Version) mqtt.Code {
+func rejectionCode(c mqtt.Code, version mqtt.Version) mqtt.Code {
 	if code, ok := c.Connack(version); ok {
 		return code
 	}
@@ -233,7 +233,7 @@ func refusalCode(c mqtt.Code, version mqtt.Version) mqtt.Code {
 
 // reject answers a CONNECT that breaks a rule. If the client's version has no
 // code for it, the link is closed without an answer.
-func (v *mqttVisit) reject(p *mqtt.Connect, e *mqtt.Error) *session.MQTT {
+func (v *mqttHandshake) reject(p *mqtt.Connect, e *mqtt.Error) *session.MQTT {
 	code, ok := e.Code.Connack(p.Version)
 	if !ok {
 		return v.close(p.ClientID, e.Code, e.Rule, nil)
@@ -244,8 +244,8 @@ func (v *mqttVisit) reject(p *mqtt.Connect, e *mqtt.Error) *session.MQTT {
 }
 
 // answer answers CONNECT with a code of the client's version.
-func (v *mqttVisit) answer(p *mqtt.Connect, code mqtt.Code, props mqtt.Properties, why string) *session.MQTT {
-	packet, ok := session.EncodeRefusal(v.Sessions, p, &mqtt.Connack{Code: code, Properties: props})
+func (v *mqttHandshake) answer(p *mqtt.Connect, code mqtt.Code, props mqtt.Properties, why string) *session.MQTT {
+	packet, ok := session.EncodeRejection(v.Sessions, p, &mqtt.Connack{Code: code, Properties: props})
 	if !ok {
 		packet = nil
 	}
@@ -253,7 +253,7 @@ func (v *mqttVisit) answer(p *mqtt.Connect, code mqtt.Code, props mqtt.Propertie
 }
 
 // close closes the link, with a last packet or without. It returns nil.
-func (v *mqttVisit) close(id string, code mqtt.Code, why string, packet []byte) *session.MQTT {
+func (v *mqttHandshake) close(id string, code mqtt.Code, why string, packet []byte) *session.MQTT {
 	v.Journal.Add(journal.Entry{Kind: journal.Rejected, Hub: v.hub.Name, ConnectionID: id, Name: "CONNECT", Status: int(code), Reason: why, Cause: v.by})
 	f := frame.NewClose(websocket.ClosePolicyViolation, "")
 	if packet != nil {

@@ -26,7 +26,7 @@ import (
 )
 
 // open accepts a new WebSocket client, or returns why not.
-func (v *visit) open(q query.Values) *rejection {
+func (v *handshake) open(q query.Values) *rejection {
 	mode, err := parseMode(q)
 	if err != nil {
 		return &rejection{status: http.StatusBadRequest, body: err.Error(), why: err.Error()}

@@ -151,9 +151,9 @@ func (s *MQTT) Connack(p *mqtt.Connect, user []upstream.MQTTProperty, assignedID
 	return a, ok
 }
 
-// EncodeRefusal returns the bytes of the CONNACK that rejects a client. It
+// EncodeRejection returns the bytes of the CONNACK that rejects a client. It
 // reports false if the packet is larger than the client accepts.
-func EncodeRefusal(srv *Server, p *mqtt.Connect, a *mqtt.Connack) ([]byte, bool) {
+func EncodeRejection(srv *Server, p *mqtt.Connect, a *mqtt.Connack) ([]byte, bool) {
 	l := newMQTTLink(p, srv)
 	return l.encode(a)
 }

@@ -1,5 +1,5 @@
-// Events of clients, answered by the official Express middleware or by its twin
-// in Go: what the emulator sends is what both expect.
+// Events of clients, answered by the official Express middleware or by the same
+// handler in Go: what the emulator sends is what both expect.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { WebPubSubJsonProtocol } from "@azure/web-pubsub-client";

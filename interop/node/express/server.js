@@ -1,5 +1,5 @@
 // The event handlers of the official Express middleware: one for the hub
-// "express", which does what twin_test.go does in Go, and one for "bare", which
+// "express", which does what gohandler_test.go does in Go, and one for "bare", which
 // has no callbacks. It prints its address when it listens.
 import { WebPubSubEventHandler } from "@azure/web-pubsub-express";
 import express from "express";

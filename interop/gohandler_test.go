@@ -15,12 +15,12 @@ import (
 	"example.com/webpubsub/handler"
 )
 
-// startTwin runs the Go handlers that do what node/express/server.js does, and
+// startGoHandler runs the Go handlers that do what node/express/server.js does, and
 // returns their address.
-func startTwin(t *testing.T, connectionString string) string {
+func startGoHandler(t *testing.T, connectionString string) string {
 	t.Helper()
 	var seen notes
-	newTwin := func(hub string) *handler.Handler {
+	newHandler := func(hub string) *handler.Handler {
 		h, err := handler.New(handler.Options{
 			ConnectionStrings: []string{connectionString},
 			AllowedOrigins:    []string{"127.0.0.1"},
@@ -32,8 +32,8 @@ func startTwin(t *testing.T, connectionString string) string {
 		}
 		return h
 	}
-	h := newTwin("express")
-	h.OnConnect(twinConnect)
+	h := newHandler("express")
+	h.OnConnect(goConnect)
 	h.OnConnected(func(_ context.Context, e *handler.ConnectedEvent) error { return seen.add("connected", e.UserID) })
 	h.OnDisconnected(func(_ context.Context, e *handler.DisconnectedEvent) error {
 		return seen.add("disconnected", e.UserID, e.Reason)
@@ -80,14 +80,14 @@ func startTwin(t *testing.T, connectionString string) string {
 
 	mux := http.NewServeMux()
 	mux.Handle("/api/webpubsub/hubs/express/", h)
-	mux.Handle("/api/webpubsub/hubs/bare/", newTwin("bare"))
+	mux.Handle("/api/webpubsub/hubs/bare/", newHandler("bare"))
 	mux.HandleFunc("GET /seen", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, seen.all()) })
 	web := httptest.NewServer(mux)
 	t.Cleanup(web.Close)
 	return web.URL
 }
 
-func twinConnect(_ context.Context, r *handler.ConnectRequest) (*handler.ConnectResponse, error) {
+func goConnect(_ context.Context, r *handler.ConnectRequest) (*handler.ConnectResponse, error) {
 	q := r.Query
 	switch {
 	case q.Has("refuse"):
