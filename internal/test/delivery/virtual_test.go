@@ -112,10 +112,34 @@ func virtualRun(t *testing.T, seed uint64) (cuts int) {
 		memory.latency = rand.New(rand.NewPCG(seed, 4000))
 		r := newRun(t, seed, srv.ConnectionString(), network{memory.DialContext, memory.dial, memory.cut})
 		r.faults = srv.Inject
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go changeNetwork(ctx, srv, rand.New(rand.NewPCG(seed, 5000)))
 		r.all()
 		cuts = int(r.cuts.Load())
 	})
 	return cuts
+}
+
+// changeNetwork has the emulator simulate one network after another, for a while each,
+// in addition to the latency of the network in memory.
+func changeNetwork(ctx context.Context, srv *emulator.Server, random *rand.Rand) {
+	for {
+		var c emulator.NetworkConditions
+		if random.IntN(2) == 0 {
+			c.Latency = time.Duration(random.IntN(30)) * time.Millisecond
+			c.Jitter = time.Duration(random.IntN(30)) * time.Millisecond
+		}
+		if random.IntN(4) == 0 {
+			c.Bandwidth = 20_000 + random.IntN(200_000)
+		}
+		_ = srv.SetNetworkConditions(c) // within the bounds
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Duration(random.IntN(1000)) * time.Millisecond):
+		}
+	}
 }
 
 // memory is a network in memory with latency. Data in transit is lost when a connection
