@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -85,5 +87,27 @@ func TestCertificateInTheConnectEvent(t *testing.T) {
 func TestClientCertificatesNeedTLS(t *testing.T) {
 	if _, err := emulator.Start(emulator.Options{RequestClientCertificates: true}); err == nil || !strings.Contains(err.Error(), "set TLS too") {
 		t.Errorf("Start: %v", err)
+	}
+}
+
+// An emulator that is mounted on another server passes on what that asks for.
+func TestCertificateOfAMountedEmulator(t *testing.T) {
+	handlers, events := upstream(t, nil)
+	srv := emulator.StartT(t, emulator.Options{Hubs: map[string]emulator.HubSettings{hubName: {EventHandlers: handlers, AllowAnonymous: true}}})
+	front := httptest.NewUnstartedServer(srv)
+	front.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+	front.StartTLS()
+	t.Cleanup(front.Close)
+	config := front.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	config.NextProtos = nil
+	config.Certificates = []tls.Certificate{testcert.SelfSigned(t, "device-7")}
+	d := websocket.Dialer{TLSClientConfig: config}
+	ws, _, err := d.DialContext(t.Context(), "wss"+strings.TrimPrefix(front.URL, "https")+"/client/hubs/"+hubName, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.Close()
+	if e := nextEvent(t, events); !strings.Contains(e.Body, fmt.Sprintf(`"thumbprint":"%X"`, sha1.Sum(config.Certificates[0].Certificate[0]))) {
+		t.Errorf("connect event %s", e.Body)
 	}
 }

@@ -32,7 +32,9 @@
 //		...
 //	})
 //
-// [Server.Inject] and [Server.InjectNow] inject faults, [Server.WaitIdle] waits
+// [Server.Inject] and [Server.InjectNow] inject faults, [Server.SetNetworkConditions]
+// makes the network slow, [Options].Tier and [HubSettings].ApplicationFirewall set the
+// limits of the service, which are off by default. [Server.WaitIdle] waits
 // until no work is in progress, and [Server.Journal] returns the in-memory log of
 // the last 1,000 entries.
 //

@@ -51,6 +51,13 @@ def test_faults(webpubsub_emulator):
     assert error.value.status == 400
 
 
+def test_network(webpubsub_emulator):
+    webpubsub_emulator.set_network(latencyMs=1, bandwidth=1_000_000)
+    assert webpubsub_emulator.request("GET", "/network") == {"latencyMs": 1, "jitterMs": 0, "bandwidth": 1_000_000, "handlerLatencyMs": 0}
+    webpubsub_emulator.reset()
+    assert webpubsub_emulator.request("GET", "/network")["latencyMs"] == 0
+
+
 class Handler(BaseHTTPRequestHandler):
     def do_OPTIONS(self):
         self.send_response(200)

@@ -48,6 +48,13 @@ test('reset leaves nothing of the test before', async (t) => {
   assert.deepEqual((await emulator.request('GET', '/faults')).value, []);
 });
 
+test('network conditions are replaced, and end with a reset', async () => {
+  assert.deepEqual(await emulator.setNetwork({ latencyMs: 1, jitterMs: 2 }), { latencyMs: 1, jitterMs: 2, bandwidth: 0, handlerLatencyMs: 0 });
+  assert.deepEqual(await emulator.setNetwork({ bandwidth: 1_000_000 }), { latencyMs: 0, jitterMs: 0, bandwidth: 1_000_000, handlerLatencyMs: 0 });
+  await emulator.reset();
+  assert.equal((await emulator.request('GET', '/network')).bandwidth, 0);
+});
+
 test('a reliable client recovers from a fault and loses nothing', async (t) => {
   const alice = await connect(t, 'alice', WebPubSubJsonReliableProtocol());
   await alice.joinGroup('news');

@@ -45,6 +45,16 @@ export interface Fault {
     | { type: 'close'; code: number; reason?: string };
   hub?: string; userId?: string; connectionId?: string; frame?: string; skip?: number; times?: number;
 }
+export interface NetworkConditions {
+  /** How long bytes are on their way between the emulator and a client, in each direction. Default: 0. */
+  latencyMs?: number;
+  /** The upper bound of a random time that is added. Default: 0. */
+  jitterMs?: number;
+  /** Bytes per second of each client, in each direction. Default: 0, no limit. */
+  bandwidth?: number;
+  /** How long each request to an event handler is on its way. Default: 0. */
+  handlerLatencyMs?: number;
+}
 export interface InjectedFault { id: number; hits(): Promise<number>; remove(): Promise<void> }
 
 export interface Message { dataType?: 'text' | 'json' | 'binary'; data: unknown; ttlSeconds?: number; filter?: string; excluded?: string[] }
@@ -77,6 +87,7 @@ export class Emulator {
   closeConnection(hub: string, id: string, options?: { code?: number; reason?: string }): Promise<{ count: number }>;
   resetConnection(hub: string, id: string): Promise<{ count: number }>;
   inject(fault: Fault): Promise<InjectedFault>;
+  setNetwork(conditions: NetworkConditions): Promise<Required<NetworkConditions>>;
   journal(query?: { hub?: string; connectionId?: string; userId?: string; kind?: string; warning?: boolean; search?: string }): Promise<Entry[]>;
   entry(id: number): Promise<EntryDetail>;
   entries(options?: { signal?: AbortSignal }): AsyncGenerator<Entry>;

@@ -103,6 +103,9 @@ export class Emulator {
     };
   }
 
+  /** setNetwork simulates network conditions until the next call or reset. */
+  setNetwork(conditions) { return this.request('PUT', '/network', conditions); }
+
   journal(query) { return this.list('/journal', query); }
   entry(id) { return this.request('GET', `/journal/${id}`); }
 

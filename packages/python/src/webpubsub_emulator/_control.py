@@ -167,6 +167,13 @@ class Emulator:
         fault = self.request("POST", "/faults", {"at": at, "action": action, **where})
         return InjectedFault(self, fault["id"])
 
+    def set_network(self, **conditions: float) -> Dict[str, float]:
+        """Simulate network conditions until the next call or reset, for example set_network(latencyMs=100).
+
+        They are latencyMs, jitterMs, bandwidth (bytes per second) and handlerLatencyMs.
+        """
+        return self.request("PUT", "/network", conditions)
+
     def journal(self, **query: Any) -> List[Dict[str, Any]]:
         return self._list("/journal", query)
 
