@@ -15,7 +15,7 @@ export function el(tag, properties = {}, ...children) {
 // A page without sign-in has a user all the same, the same one after a reload. With
 // sign-in the server knows the user, and takes no other.
 function guest() {
-  const name = localStorage.getItem('user') ?? `guest-${crypto.getRandomValues(new Uint32Array(1))[0] % 10000}`;
+  const name = localStorage.getItem('user') ?? `guest-${crypto.getRandomValues(new Uint32Array(1))[0].toString(36)}`;
   localStorage.setItem('user', name);
   return name;
 }

@@ -74,7 +74,8 @@ func (r *Reporter) Add(n int) {
 	r.report.Done += n
 }
 
-// Finish sends the last report. err is why the job has failed, or nil.
+// Finish sends the last report. err is why the job has failed, or nil. Call it once, and
+// nothing afterwards.
 func (r *Reporter) Finish(err error) {
 	close(r.stop)
 	<-r.ended
