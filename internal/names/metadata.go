@@ -70,7 +70,8 @@ func MetadataFrom(h http.Header, lists bool) map[string]string {
 	return m
 }
 
-// isHeaderValue rejects control characters.
+// isHeaderValue rejects control characters, which no header can carry to an event
+// handler. Microsoft's emulator delivers them to clients.
 func isHeaderValue(s string) bool {
 	for i := range len(s) {
 		if s[i] != '\t' && (s[i] < ' ' || s[i] > '~') {

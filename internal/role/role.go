@@ -111,7 +111,8 @@ func Parse(roles []string) (Set, []error) {
 	}
 
 	// Literal roles are applied last: those that a wider role covers do not count
-	// towards the limit.
+	// towards the limit. Beyond it the first ones of the token stay, and in Microsoft's
+	// emulator the first ones by name.
 	type literal struct {
 		permission  Permission
 		role, group string

@@ -61,6 +61,12 @@ export interface Message { dataType?: 'text' | 'json' | 'binary'; data: unknown;
 
 export interface HubSettings {
   eventHandlers?: { urlTemplate: string; userEventPattern?: string; systemEvents?: ('connect' | 'connected' | 'disconnected')[] }[];
+  eventListeners?: {
+    filter?: { type?: 'EventName'; userEventPattern?: string; systemEvents?: ('connected' | 'disconnected')[] };
+    endpoint:
+      | { type: 'EventHub'; fullyQualifiedNamespace?: string; connectionString?: string; eventHubName: string }
+      | { type: 'Http'; url: string };
+  }[];
   anonymousConnectPolicy?: 'allow' | 'deny';
   webSocketKeepAliveIntervalInSeconds?: number;
 }

@@ -161,7 +161,7 @@ func (p *params) connect(ctx context.Context, src *events.Source, c *broker.Conn
 	if answer.Roles != nil {
 		p.roles = *answer.Roles
 	}
-	if answer.Subprotocol != "" {
+	if answer.Subprotocol != "" { // with "", Microsoft's emulator drops the connection
 		p.subprotocol = answer.Subprotocol
 	}
 	p.mqtt = answer.MQTTProperties

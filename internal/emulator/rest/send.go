@@ -61,7 +61,8 @@ func (c *call) sent(to string, b *broker.Message, n int) error {
 // message reads a send: the parameters first, then the body, in the order in
 // which the service complains about them. What chooses among receivers is read
 // only if the operation knows it; other parameters are ignored. Every check is
-// done here: a request that is rejected has no effect.
+// done here: a request that is rejected has no effect. Microsoft's emulator accepts some
+// more: an empty or hexadecimal time to live, a blank filter, a parameter twice.
 func (c *call) message(choosers ...string) (*broker.Message, broker.Select, error) {
 	b := &broker.Message{Data: wire.Data{From: "server"}}
 	ttl, given, err := c.single("messageTtlSeconds")

@@ -68,7 +68,10 @@ func (s *PubSub) linkLost(l *transport.Link, code int, reason, why string, by *j
 	}
 	// A client that closes with 1000 or without a code, as the official JavaScript
 	// client does when it stops, does not come back; after anything else a reliable
-	// one may.
+	// one may. What it sent before is carried out, an event that is being handled among
+	// it. Microsoft's emulator cancels that and drops what is queued, so that a client
+	// which recovers and repeats the ackId has its event handled twice; what the service
+	// does is not documented.
 	final := code == websocket.CloseNormalClosure || code == websocket.CloseNoStatusReceived
 	if s.protocol.Reliable() && !final {
 		const expired = "The connection recovery timeout expired."

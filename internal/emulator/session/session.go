@@ -450,7 +450,9 @@ type violation struct {
 }
 
 // violated ends a connection whose client broke the protocol. It cannot be
-// recovered: what the client meant is lost.
+// recovered: what the client meant is lost. For frames that break RFC 6455 and text
+// that is not UTF-8, Microsoft's emulator lets reliable clients recover; such a client
+// is broken and would repeat them, and what the service does is not documented.
 func (b *base) violated(v *violation, by *journal.Cause) {
 	b.conn.Journal(journal.Entry{Kind: journal.Rejected, Status: v.code, Reason: v.why, Cause: by})
 	heard := v.reason

@@ -72,7 +72,8 @@ func payloadFrame(m webpubsub.Message) *frame.Frame {
 func (s *Simple) DeliverState(*broker.StateUpdate) {}
 
 // CloseByServer implements [broker.Session]. A simple client has only the close
-// frame to read the reason from.
+// frame to read the reason from. Microsoft's emulator leaves it empty; what the service
+// does is not documented.
 func (s *Simple) CloseByServer(reason string, by *journal.Cause) {
 	text := closedByServer(reason)
 	s.closeWithReasons(websocket.CloseNormalClosure, reason, text, text, by)
