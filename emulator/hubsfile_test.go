@@ -118,7 +118,7 @@ func TestReadHubsErrors(t *testing.T) {
 }
 
 func FuzzReadHubs(f *testing.F) {
-	for _, s := range []string{hubsExample, `{"hubs":{"a":{"eventHandlers":[{"urlTemplate":"http://x"}]}}}`, `{"hubs":[]}`, "[[[", `{"a":1,"a":2}`} {
+	for _, s := range []string{hubsExample, firewallExample, `{"hubs":{"a":{"eventHandlers":[{"urlTemplate":"http://x"}]}}}`, `{"hubs":[]}`, "[[[", `{"a":1,"a":2}`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

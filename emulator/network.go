@@ -17,7 +17,9 @@ import (
 type NetworkConditions struct {
 	// Latency is how long bytes are on their way, in one direction, at most a minute. A
 	// round trip takes twice as long, and so does a handshake. Many messages can be on
-	// their way at the same time: latency does not reduce throughput. Default: 0.
+	// their way at the same time: latency does not reduce throughput. As on any network, a
+	// round trip that is longer than the keep-alive interval of the hub ends a connection
+	// that is silent. Default: 0.
 	Latency time.Duration
 	// Jitter is the upper bound of a random time by which bytes arrive later, at most a
 	// minute. What is behind them waits. Default: 0.

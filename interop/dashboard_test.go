@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -83,6 +84,14 @@ func TestDashboard(t *testing.T) {
 			openTunnel(t, srv)
 		case "load":
 			load(t, srv)
+		case "network":
+			want := emulator.NetworkConditions{Jitter: time.Millisecond, Bandwidth: 1_000_000}
+			if got := srv.NetworkConditions(); got != want {
+				t.Errorf("the network conditions are %+v, want %+v", got, want)
+			}
+			if err := srv.SetNetworkConditions(emulator.NetworkConditions{}); err != nil {
+				t.Error(err)
+			}
 		case "restart":
 			options.Addr = strings.TrimPrefix(srv.URL(), "http://")
 			if err := srv.Close(); err != nil {

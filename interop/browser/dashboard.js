@@ -132,6 +132,11 @@ try {
   await page.getByRole("cell", { name: "delay 1 ms" }).waitFor();
   await page.getByRole("button", { name: "Remove", exact: true }).click();
   await page.getByText("No fault is in force").waitFor();
+  await page.getByLabel("Jitter, ms").fill("1");
+  await page.getByLabel("Bytes per second, 0 for no limit").fill("1000000");
+  await page.getByRole("button", { name: "Change", exact: true }).click();
+  await page.getByText("Changed.").waitFor();
+  await ask("network");
   await page.getByText("No tunnel of the hub is open").waitFor();
   await ask("tunnel");
   await page.getByLabel("Target of the new connection").fill("<b>");

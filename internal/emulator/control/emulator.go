@@ -28,6 +28,7 @@ type info struct {
 	Access           string      `json:"access"`
 	AuthorityHost    string      `json:"authorityHost"`
 	Counts           counts      `json:"counts"`
+	Tier             *tierInfo   `json:"tier,omitempty"`
 	Journal          journalInfo `json:"journal"`
 	Links            []Link      `json:"links"`
 }
@@ -39,6 +40,27 @@ type counts struct {
 	Groups      int `json:"groups"`
 	Users       int `json:"users"`
 	Faults      int `json:"faults"`
+}
+
+// tierInfo is the limits of a pricing tier, and what is used of them.
+type tierInfo struct {
+	Name           string `json:"name"`
+	Connections    int    `json:"connections"`
+	MaxConnections int    `json:"maxConnections"`
+	Messages       *int   `json:"messages,omitempty"`
+	MaxMessages    int    `json:"maxMessages,omitempty"`
+}
+
+func (a *API) tierInfo() *tierInfo {
+	t, connections, messages := a.Limits.Usage()
+	if t.Name == "" {
+		return nil
+	}
+	out := &tierInfo{Name: t.Name, Connections: connections, MaxConnections: t.Connections, MaxMessages: t.Messages}
+	if t.Messages > 0 {
+		out.Messages = &messages
+	}
+	return out
 }
 
 type journalInfo struct {
@@ -65,7 +87,7 @@ func (c *call) info() error {
 	out := info{
 		Version: Version(), Instance: c.instance, StartedAt: c.started, PID: os.Getpid(),
 		URL: c.URL, ControlURL: c.URL + Path, Access: "readOnly", AuthorityHost: c.AuthorityHost,
-		Counts: counts{Faults: len(c.Faults.List())}, Journal: c.journalInfo(), Links: append([]Link{}, c.Links...),
+		Counts: counts{Faults: len(c.Faults.List())}, Journal: c.journalInfo(), Tier: c.tierInfo(), Links: append([]Link{}, c.Links...),
 	}
 	if c.Access.Public != nil {
 		out.URL = c.Access.Public.String()

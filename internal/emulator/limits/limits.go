@@ -250,6 +250,14 @@ func (l *Limiter) Lifetime(hub string) time.Duration {
 	return l.rules(hub).MaxLifetime
 }
 
+// Usage returns the tier, and what is used of it now.
+func (l *Limiter) Usage() (t Tier, connections, messages int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.newDay()
+	return l.tier, l.all, l.messages
+}
+
 // Reset forgets the messages of the day and the traffic.
 func (l *Limiter) Reset() {
 	l.mu.Lock()

@@ -86,6 +86,8 @@ export default function overview(signal) {
     numbers.replaceChildren(...[
       ['connections', total('connections')], ['users', total('users')], ['groups', total('groups')],
       ['journal entries', info.journal?.entries ?? 0], ['running since', new Date(info.startedAt).toLocaleTimeString([], { hour12: false })],
+      ...(info.tier ? [[`of ${info.tier.maxConnections} connections, tier ${info.tier.name}`, info.tier.connections]] : []),
+      ...(info.tier?.maxMessages ? [[`of ${info.tier.maxMessages} messages today`, info.tier.messages]] : []),
     ].map(([name, n]) => h('div', {}, h('strong', {}, String(n)), h('span', { className: 'small soft' }, name))));
     hubs.replaceChildren(...(state.hubs.length
       ? state.hubs.map((hub) => hubRow(hub))
