@@ -159,6 +159,30 @@ func TestPackageRunsOnFunctions(t *testing.T) {
 	}
 }
 
+// An example is packed like the application, with all routes.
+func TestPackageOfExample(t *testing.T) {
+	onLinux(t)
+	const example = "./examples/minimal"
+	if _, err := os.Stat(filepath.Join("..", "..", example)); err != nil {
+		t.Skip("there is no example") // a fork may remove it
+	}
+	host := functionshost.Start(t, functionshost.Options{
+		Root:     functionshost.Unzip(t, pack(t, example)),
+		Settings: []string{"WebPubSubConnectionString=" + handlertest.ConnectionString, "WebPubSubAllowUserIdQuery=true"},
+	})
+	for path, want := range map[string]string{
+		"/api/negotiate?userId=alice": `"accessToken"`,
+		"/api/index":                  "<h1>Echo</h1>",
+		"/api/index/look.js":          "export function connect",
+		"/api/index/client.js":        "export class Client",
+	} {
+		r, err := http.NewRequest(http.MethodGet, host.URL()+path, nil)
+		if status, _, body := fetch(t, r, err); status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+}
+
 // Two function apps, each with one function and its program.
 func TestPackageOfOneFunction(t *testing.T) {
 	onLinux(t)

@@ -1,4 +1,4 @@
-package webpubsub_test
+package apptest_test
 
 import (
 	"encoding/json"
@@ -7,16 +7,20 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+
+	_ "example.com/webpubsub/internal/test/apptest"
 )
 
 var goBlock = regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
 
 // The application of docs/getting-started.md, and its test, are run in place of what
-// is in app.
+// is in app. The test is in this package because what they import is compiled when
+// that of this package is.
 func TestGettingStarted(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the application of the page in place of app")
 	}
+	t.Chdir(filepath.Join("..", "..", ".."))
 	page, err := os.ReadFile("docs/getting-started.md")
 	if err != nil {
 		t.Fatal(err)
