@@ -33,9 +33,9 @@ func (o *Options) tier() (limits.Tier, error) {
 	t := limits.Tier{Name: string(o.Tier)}
 	switch {
 	case o.Units < 0 || o.Units > maxUnits:
-		return t, fmt.Errorf("Units is %d: 1 to %d are allowed", o.Units, maxUnits)
+		return t, fmt.Errorf("the option Units is %d: 1 to %d are allowed", o.Units, maxUnits)
 	case o.Units > 0 && o.Tier != TierStandard:
-		return t, fmt.Errorf("Units is %d, and only the tier standard has several units: set Tier to it", o.Units)
+		return t, fmt.Errorf("the option Units is %d, and only the tier standard has several units: set Tier to it", o.Units)
 	}
 	switch o.Tier {
 	case "":
