@@ -157,7 +157,7 @@ func TestCallbackContext(t *testing.T) {
 }
 
 // With another context, Stop in a callback waits for itself. A hint is logged.
-func TestStopThatWaitsForItself(t *testing.T) {
+func TestStopWithOtherContextInCallback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		var log testlog.Buffer

@@ -145,7 +145,7 @@ func TestBrokenFramesCloseTheConnection(t *testing.T) {
 	}
 }
 
-func TestHandshakeRefusals(t *testing.T) {
+func TestRejectedHandshakes(t *testing.T) {
 	srv := emulator.StartT(t, emulator.Options{Hubs: map[string]emulator.HubSettings{"open": {AllowAnonymous: true}}})
 	tests := []struct {
 		name   string

@@ -20,7 +20,7 @@ import (
 // acknowledgement where it asked for one and nothing where not, and the
 // connection lives on, its state as it was; a simple client, which has no other way to hear of it, is
 // closed with 1011. Nothing of the handler's answer reaches a client.
-func TestWhatClientsSeeOfAFailure(t *testing.T) {
+func TestUserEventFailureByProtocol(t *testing.T) {
 	for name, fail := range map[string]func(w http.ResponseWriter){
 		"400":                func(w http.ResponseWriter) { http.Error(w, "secret detail", 400) },
 		"429":                func(w http.ResponseWriter) { http.Error(w, "secret detail", http.StatusTooManyRequests) },
@@ -109,7 +109,7 @@ func TestConnectNeedsValidation(t *testing.T) {
 
 // A connection carries its state, its cookies and its messages' metadata from
 // answer to event; the journal tells of attempts that failed.
-func TestWhatAConnectionRemembers(t *testing.T) {
+func TestConnectionState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		requests := make(chan *http.Request, 10)
 		var broken atomic.Bool

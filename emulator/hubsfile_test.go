@@ -85,7 +85,7 @@ func TestReadHubsErrors(t *testing.T) {
 		{replace(`"webSocket`, `"websocketx`), "line 5: hubs.chat.websocketxKeepAliveIntervalInSeconds: there is no such setting"},
 		{replace(`: 5,`, `: 500,`), "line 5: hubs.chat.webSocketKeepAliveIntervalInSeconds: 500: 1 to 120 are allowed"},
 		{replace(`: 5,`, `: 1.5,`), "it takes a whole number"},
-		{replace(`"type": "file", `, ``), `line 6: hubs.chat.eventListeners[1].endpoint: the type "" is none of EventHub, File and Http`},
+		{replace(`"type": "file", `, ``), `line 6: hubs.chat.eventListeners[1].endpoint: the type "" is not one of EventHub, File and Http`},
 		{replace(`"path": "-"`, `"url": "http://x"`), "line 6: hubs.chat.eventListeners[1].endpoint: the settings are not those of its type"},
 		{replace(`"type": "EventName"`, `"type": "Other"`), `line 6: hubs.chat.eventListeners[0].filter.type: "Other" is not EventName`},
 		{replace(`["connected"], "user`, `["connect"], "user`), "line 6: hubs.chat.eventListeners[0]: system event \"connect\" is not for event listeners"},

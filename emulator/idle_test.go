@@ -60,7 +60,7 @@ func TestWaitIdle(t *testing.T) {
 
 // A client that says goodbye while the emulator's own close frame still waits
 // behind other messages once saw the connection break, with 1006.
-func TestClosesThatCross(t *testing.T) {
+func TestSimultaneousClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := emulator.NewMemoryListener()
 		srv := emulator.StartT(t, emulator.Options{Listener: network})

@@ -50,7 +50,7 @@ func TestSlowReaderIsNotCut(t *testing.T) {
 
 // A peer that takes nothing is disconnected when a write has made no progress for
 // a while, though frames come from it.
-func TestPeerThatReadsNothingIsCut(t *testing.T) {
+func TestPeerThatDoesNotReadIsClosed(t *testing.T) {
 	bubble(t, emulator.Options{}, func(t *testing.T, srv *emulator.Server, o dialOptions) {
 		o.groups = []string{"g"}
 		deaf, hello := dialJSON(t, srv, o)

@@ -52,7 +52,7 @@ func collect[T any](t *testing.T, from chan T, n int) (out []T) {
 
 // A whole life through the real handler: user name and password, state,
 // presence, a session that is resumed, and its end.
-func TestMQTTLifeOfASession(t *testing.T) {
+func TestMQTTSessionLifecycle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		events := make(chan string, 100)
 		var physical, sessions []string

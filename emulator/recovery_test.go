@@ -169,7 +169,7 @@ func TestRecoveryWindow(t *testing.T) {
 
 // A client that closes without a code, as the official JavaScript client does
 // when it stops, once lingered in its groups for the recovery window.
-func TestWhichClosesAreFinal(t *testing.T) {
+func TestRecoveryByCloseCode(t *testing.T) {
 	for name, tt := range map[string]struct {
 		frame  []byte // nil: the network fails
 		final  bool

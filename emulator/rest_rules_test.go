@@ -87,7 +87,7 @@ func TestNoParameterVanishes(t *testing.T) {
 
 // JSON null reached the simple clients, and then the request was rejected. A
 // request that is rejected reaches nobody, whatever protocol is spoken.
-func TestRejectedSendsReachNobody(t *testing.T) {
+func TestRejectedSendsHaveNoEffect(t *testing.T) {
 	srv := emulator.StartT(t, emulator.Options{})
 	simple := dial(t, srv, dialOptions{groups: []string{"g"}})
 	js, _ := dialJSON(t, srv, dialOptions{groups: []string{"g"}})

@@ -313,7 +313,7 @@ func TestTooManyPermissions(t *testing.T) {
 }
 
 // The client of a refused call may see little; the log tells the rest.
-func TestRefusalsAreLogged(t *testing.T) {
+func TestRejectionsAreLogged(t *testing.T) {
 	srv := emulator.StartT(t, emulator.Options{})
 	for _, tt := range []struct {
 		r      request

@@ -195,7 +195,7 @@ func TestSettingsErrors(t *testing.T) {
 	const first = "webPubSub:Hubs:chat:EventHandlers:0"
 	for _, tt := range []struct{ text, want string }{
 		{"", "parsing value: unexpected EOF"},
-		{"[]", "no JSON object"},
+		{"[]", "not a JSON object"},
 		{"// nothing", "unexpected EOF"},
 		{`{"a": "b"`, "unexpected EOF"},
 		{replace(`"AccessKey"`, `"AcessKey"`), "webPubSub:AcessKey (FILE, line 6): there is no such setting; there are AccessKey, AllowUnvalidatedEntraTokens, Hubs"},

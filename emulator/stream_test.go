@@ -154,7 +154,7 @@ func TestStreamIdle(t *testing.T) {
 	})
 }
 
-func TestStreamSurvivesItsLink(t *testing.T) {
+func TestStreamSurvivesConnectionLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := virtual(t, emulator.Options{})
 		from, hello := dialJSON(t, srv, dialOptions{user: "ann", subprotocol: reliableProtocol, roles: anything})

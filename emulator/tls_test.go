@@ -260,7 +260,7 @@ func TestUnverifiedEntraStaysOnLoopback(t *testing.T) {
 }
 
 // A stranger's request leaves nothing behind, however many hubs it names.
-func TestStrangersMakeNoHubs(t *testing.T) {
+func TestUnauthenticatedRequestsCreateNoHubs(t *testing.T) {
 	srv := emulator.StartT(t, emulator.Options{})
 	for i := range 10 {
 		hub := fmt.Sprint("hub", i)

@@ -59,7 +59,7 @@ func TestNoInvocationID(t *testing.T) {
 
 // Two loggers that are derived from one shared the tail of one slice, so that
 // the second one's attributes showed up in the first one's lines.
-func TestDerivedLoggersAreApart(t *testing.T) {
+func TestDerivedLoggersDoNotShareAttributes(t *testing.T) {
 	var b bytes.Buffer
 	parent := slog.New(hosting.NewLogHandler(&b, &b, nil)).With("a", 1).With("b", 2).With("c", 3)
 	first := parent.With("child", "first")

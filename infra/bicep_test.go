@@ -256,7 +256,7 @@ func (r *reviewer) settings(where string, d *biceptest.Deployment) map[string]st
 	for _, s := range list {
 		name, value := fmt.Sprint(s.(biceptest.Values)["name"]), fmt.Sprint(s.(biceptest.Values)["value"])
 		if _, twice := settings[name]; twice {
-			r.problem("%s: setting %s is there twice", where, name)
+			r.problem("%s: setting %s occurs twice", where, name)
 		}
 		settings[name] = value
 	}

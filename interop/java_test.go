@@ -15,7 +15,7 @@ import (
 )
 
 // runJava runs the official Java package for servers. The one for clients is not
-// to be had where these tests were written; see TestLikeJavaClient.
+// to be had where these tests were written; see TestJavaClientProtocol.
 func runJava(t *testing.T, p *proof) {
 	java := testtool.Java(t, "java")
 	b := start(t, nil)
@@ -25,11 +25,11 @@ func runJava(t *testing.T, p *proof) {
 		"--disable-banner", "--disable-ansi-colors", "--details=tree")
 }
 
-// TestLikeJavaClient sends what the official Java client sends, in its ways that
+// TestJavaClientProtocol sends what the official Java client sends, in its ways that
 // are unlike the others' (azure-messaging-webpubsub-client, its sources): ack ids
 // begin with 0, a recovery brings a new access token along, and groups are joined
 // again after it.
-func TestLikeJavaClient(t *testing.T) {
+func TestJavaClientProtocol(t *testing.T) {
 	srv := emulator.StartT(t, emulator.Options{Logger: logger(t)})
 	chat, err := service.NewClientFromConnectionString(srv.ConnectionString(), "java", nil)
 	if err != nil {

@@ -234,7 +234,7 @@ var versions = sync.OnceValue(func() map[string]string {
 })
 
 // A table cannot say more than the tests do, nor less.
-func TestTablesNeedProof(t *testing.T) {
+func TestTablesMatchResults(t *testing.T) {
 	tables := []table{{title: "Things", packages: []string{jsService, javaService}, rows: []feature{
 		{id: "send-all", text: "send"},
 		{id: "group-list", text: "list", lack: []string{javaService}},

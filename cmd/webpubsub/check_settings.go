@@ -68,7 +68,7 @@ func parseSettings(text []byte) (values map[string]string, local bool, err error
 	}
 	if err := json.Unmarshal(text, &file); err == nil && file.Values != nil {
 		if file.IsEncrypted == nil || *file.IsEncrypted {
-			return nil, true, errors.New("IsEncrypted must be there and false: func takes a file without it for an encrypted one")
+			return nil, true, errors.New("IsEncrypted must be present and false: func takes a file without it for an encrypted one")
 		}
 		return file.Values, true, nil
 	}

@@ -137,7 +137,7 @@ func (c *child) ready(ctx context.Context, target *url.URL) error {
 		}
 		select {
 		case <-c.ended:
-			return fmt.Errorf("it ended before it listened: %w", c.wait())
+			return fmt.Errorf("it exited before it listened: %w", c.wait())
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-tick.C:

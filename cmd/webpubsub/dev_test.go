@@ -191,7 +191,7 @@ func TestDevAppErrors(t *testing.T) {
 	}
 	t.Setenv(crashing, "yes")
 	for _, tt := range []struct{ app, want string }{
-		{self, "it ended before it listened: exit status 3"},
+		{self, "it exited before it listened: exit status 3"},
 		{"./nowhere", "go build: exit status 1"},
 		{"dev.go", "go build: exit status 1"},
 	} {

@@ -30,7 +30,7 @@ func parseKeys(setting string) (deviceKeys, error) {
 		case len(key) < minKey:
 			return nil, fmt.Errorf("%s: the key of %s has less than %d bytes", settingKeys, name, minKey)
 		case again:
-			return nil, fmt.Errorf("%s: %s is there twice", settingKeys, name)
+			return nil, fmt.Errorf("%s: %s occurs twice", settingKeys, name)
 		}
 		keys[name] = sha256.Sum256([]byte(key))
 	}

@@ -129,7 +129,7 @@ func section(in map[string]any, name string) (map[string]any, error) {
 		}
 	}
 	if n != 1 || found == nil {
-		return nil, fmt.Errorf("host.json: %s must be there once, as an object", name)
+		return nil, fmt.Errorf("host.json: %s must occur once, as an object", name)
 	}
 	return found, nil
 }

@@ -160,7 +160,7 @@ func Parse(roles []string) (Set, []error) {
 	return s, ignored
 }
 
-var errUnknown = errors.New("it is none of webpubsub.joinLeaveGroup, webpubsub.sendToGroup, these with .<group>, webpubsub.joinLeaveGroups.<pattern>, webpubsub.sendToGroups.<pattern>, webpubsub.getGroupState and webpubsub.setGroupState")
+var errUnknown = errors.New("it is not one of webpubsub.joinLeaveGroup, webpubsub.sendToGroup, these with .<group>, webpubsub.joinLeaveGroups.<pattern>, webpubsub.sendToGroups.<pattern>, webpubsub.getGroupState and webpubsub.setGroupState")
 
 type kind uint8
 

@@ -54,9 +54,9 @@ func TestIgnoredRoles(t *testing.T) {
 	tests := []struct {
 		name, role, why string
 	}{
-		{"unknown", "admin", "none of"},
-		{"wrong separator", "webpubsub.sendToGroup:g", "none of"},
-		{"wrong case", "WebPubSub.sendToGroup", "none of"},
+		{"unknown", "admin", "not one of"},
+		{"wrong separator", "webpubsub.sendToGroup:g", "not one of"},
+		{"wrong case", "WebPubSub.sendToGroup", "not one of"},
 		{"empty group", "webpubsub.sendToGroup.", "Invalid group name"},
 		{"blank group", "webpubsub.joinLeaveGroup. ", "Invalid group name"},
 		{"long group", "webpubsub.sendToGroup." + strings.Repeat("g", 1025), "Invalid group name"},

@@ -30,7 +30,7 @@ func decodeProtoUpstream(frame []byte) (Upstream, error) {
 	}
 	switch {
 	case f.Message == nil:
-		return nil, fmt.Errorf("the frame is of no known type: it has %s", unknownField(&f))
+		return nil, fmt.Errorf("the frame has no known type: it has %s", unknownField(&f))
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", protoName(&f), err)
 	}

@@ -136,7 +136,7 @@ func (c *call) connection() (*broker.Conn, error) {
 			return conn, nil
 		}
 	}
-	return nil, notFoundf("There is no connection %q in the hub %s: it has ended, or never was.", c.args["connectionId"], hub)
+	return nil, notFoundf("There is no connection %q in the hub %s: it has ended, or never existed.", c.args["connectionId"], hub)
 }
 
 func (c *call) getConnection() error {

@@ -421,7 +421,7 @@ func TestFaults(t *testing.T) {
 		`{"at":"send","action":{"type":"close","code":1}}`:                           "close frame",
 		`{"at":"send","action":{"type":"failRecovery"}}`:                             "recovery",
 		`{"at":"handshake","action":{"type":"stall"},"connectionId":"x"}`:            "ConnectionID",
-		`{"at":"send","action":{"type":"stall"},"times":-1}`:                         "count from 0",
+		`{"at":"send","action":{"type":"stall"},"times":-1}`:                         "must not be negative",
 		`{"at":"send","action":{"type":"stall"},"times":99999999999999999999999999}`: "times",
 	} {
 		if got := r.fails(400, "POST", "/faults", body); !strings.Contains(got, want) {

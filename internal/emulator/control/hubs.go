@@ -88,7 +88,7 @@ func (c *call) getHub() error {
 	}
 	s := c.hubState(name, c.lastCalls())
 	if !s.InUse && !s.Configured {
-		return notFoundf("The hub %s is not in use, and no settings name it. It works all the same.", name)
+		return notFoundf("The hub %s is not in use, and has no settings. It can be used nevertheless.", name)
 	}
 	return c.answer(s)
 }

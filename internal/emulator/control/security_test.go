@@ -22,7 +22,7 @@ func ask(srv *emulator.Server, path string, change func(*http.Request)) *httptes
 	return w
 }
 
-func TestWhoMayCall(t *testing.T) {
+func TestAuthorization(t *testing.T) {
 	plain := emulator.StartT(t, emulator.Options{Control: true, AllowHosts: []string{"emulator.example"}})
 	explicit := emulator.StartT(t, emulator.Options{
 		Control: true, ControlToken: "a-long-token-to-use", ControlReadToken: "another-one-to-read",

@@ -95,7 +95,7 @@ func (c *call) eachTunnel(of tunnelTarget, act func(connectionID string) error) 
 		}
 	}
 	if !found {
-		return notFoundf("There is no tunnel %q in the hub %s: it has ended, or never was.", of.ConnectionID, hub)
+		return notFoundf("There is no tunnel %q in the hub %s: it has ended, or never existed.", of.ConnectionID, hub)
 	}
 	return c.answer(count{n})
 }

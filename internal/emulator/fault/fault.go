@@ -118,11 +118,11 @@ func (f Fault) Check() error {
 	case f.Do.Delay < 0:
 		return fmt.Errorf("the action Delay takes a duration of 0 or more, not %v", f.Do.Delay)
 	case f.Frame != "" && handshake:
-		return errors.New("a Frame makes sense at AtReceive and AtSend only")
+		return errors.New("the field Frame is for AtReceive and AtSend only")
 	case f.At == AtHandshake && f.ConnectionID != "":
 		return errors.New("a new client has no ConnectionID yet at AtHandshake: use Hub or UserID")
 	case f.Skip < 0 || f.Times < 0:
-		return errors.New("the fields Skip and Times count from 0")
+		return errors.New("the fields Skip and Times must not be negative")
 	}
 	return nil
 }

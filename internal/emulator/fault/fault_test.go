@@ -57,7 +57,7 @@ func TestRemoveEndsAStall(t *testing.T) {
 	})
 }
 
-func TestAFaultThatMakesNoSenseIsRejected(t *testing.T) {
+func TestInvalidFaults(t *testing.T) {
 	s, _ := newSet(t)
 	for _, f := range []fault.Fault{
 		{},

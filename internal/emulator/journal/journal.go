@@ -262,7 +262,7 @@ func (j *Journal) WaitFor(ctx context.Context, match func(Entry) bool) (Entry, e
 		select {
 		case <-j.Grown(id):
 		case <-ctx.Done():
-			return Entry{}, fmt.Errorf("no such entry has come: %w", context.Cause(ctx))
+			return Entry{}, fmt.Errorf("no such entry was added: %w", context.Cause(ctx))
 		}
 	}
 }

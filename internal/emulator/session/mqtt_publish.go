@@ -68,7 +68,7 @@ func (s *MQTT) accept(p *mqtt.Publish, by *journal.Cause) (raise func(), e *mqtt
 		m = webpubsub.Binary(p.Payload)
 	}
 	if m.Type == webpubsub.DataTypeJSON && !json.Valid(m.Data) {
-		return nil, &mqtt.Error{Code: mqtt.PayloadFormatInvalid, Rule: "the payload is not the JSON that its content type promises"}
+		return nil, &mqtt.Error{Code: mqtt.PayloadFormatInvalid, Rule: "the payload is not JSON, which its content type declares"}
 	}
 	b := broker.Message{
 		Data:      groupData(s.conn, p.Topic, m),

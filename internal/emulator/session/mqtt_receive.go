@@ -17,7 +17,7 @@ import (
 	"example.com/webpubsub/internal/names"
 )
 
-var errNotBinary = &mqtt.Error{Code: mqtt.ProtocolError, Rule: "MQTT travels in binary WebSocket messages, not in text (section 6)"}
+var errNotBinary = &mqtt.Error{Code: mqtt.ProtocolError, Rule: "MQTT packets are sent in binary WebSocket messages, not in text (section 6)"}
 
 // binaryMessages returns the messages of an MQTT client as a stream.
 func binaryMessages(l *transport.Link) func() (io.Reader, error) {

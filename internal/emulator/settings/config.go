@@ -119,7 +119,7 @@ func (s *section) addJSON(data []byte, file string) error {
 	j := jsonSource{data: standard, d: json.NewDecoder(bytes.NewReader(standard)), file: file, seen: make(map[string]int), line: 1}
 	j.d.UseNumber()
 	if t := bytes.TrimSpace(standard); len(t) == 0 || t[0] != '{' {
-		return errors.New("the settings are no JSON object")
+		return errors.New("the settings are not a JSON object")
 	}
 	return j.add(s, "", 0)
 }

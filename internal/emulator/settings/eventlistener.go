@@ -81,7 +81,7 @@ func (f *reader) eventListener(path string, raw json.RawMessage) (listeners.List
 	case strings.EqualFold(t, typeHTTP):
 		fits = web && !hub && !file
 	default:
-		return l, f.fail(path+".endpoint", fmt.Errorf("the type %q is none of %s, %s and %s", t, typeEventHub, typeFile, typeHTTP))
+		return l, f.fail(path+".endpoint", fmt.Errorf("the type %q is not one of %s, %s and %s", t, typeEventHub, typeFile, typeHTTP))
 	}
 	if !fits {
 		return l, f.fail(path+".endpoint", errors.New("the settings are not those of its type: EventHub has fullyQualifiedNamespace or connectionString, and eventHubName, File has path, Http has url"))

@@ -87,7 +87,7 @@ func ReadHub(data []byte) (Hub, error) {
 		return Hub{}, err
 	}
 	if len(top.Hub) == 0 || top.Hub[0] != '{' {
-		return Hub{}, errors.New("the settings are no object")
+		return Hub{}, errors.New("the settings are not an object")
 	}
 	h, err := f.hub("hub", top.Hub)
 	if err != nil {

@@ -18,9 +18,9 @@ import (
 	"example.com/webpubsub/internal/test/testtool"
 )
 
-// TestNothingIsLostInJavaScript is a short run over TCP in which every other
+// TestReliableDeliveryInJavaScript is a short run over TCP in which every other
 // client is Microsoft's for JavaScript.
-func TestNothingIsLostInJavaScript(t *testing.T) {
+func TestReliableDeliveryInJavaScript(t *testing.T) {
 	node := testtool.Need(t, "node")
 	testtool.NPM(t, "../../../interop/node")
 	srv := emulator.StartT(t, emulator.Options{})

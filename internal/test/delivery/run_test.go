@@ -196,7 +196,7 @@ func (r *run) all() {
 	}
 	r.t.Logf("seed %d: %v, %d cuts, %d recoveries", r.seed, r.recorder, r.cuts.Load(), r.recoveries.Load())
 	if r.t.Failed() {
-		r.t.Errorf("the decisions of this run can be replayed: %s=%d go test -run 'TestNothingIsLost$' ./internal/test/delivery", seedEnv, r.seed)
+		r.t.Errorf("the decisions of this run can be replayed: %s=%d go test -run 'TestReliableDeliveryWithFaults$' ./internal/test/delivery", seedEnv, r.seed)
 	}
 }
 

@@ -10,9 +10,9 @@ import (
 	"example.com/webpubsub/internal/test/tcpproxy"
 )
 
-// TestNothingIsLostOverTCP is a short run in real time, over real connections
+// TestReliableDeliveryOverTCP is a short run in real time, over real connections
 // that a proxy resets.
-func TestNothingIsLostOverTCP(t *testing.T) {
+func TestReliableDeliveryOverTCP(t *testing.T) {
 	srv := emulator.StartT(t, emulator.Options{})
 	proxy := tcpproxy.Start(t, strings.TrimPrefix(srv.URL(), "http://"))
 	r := newRun(t, firstSeed, srv.ConnectionString(), overTCP(proxy))

@@ -29,10 +29,10 @@ const (
 	firstSeed = 1
 )
 
-// TestNothingIsLost lets clients join, leave, publish, stream and restart while their
+// TestReliableDeliveryWithFaults lets clients join, leave, publish, stream and restart while their
 // connections are reset, stalled and delayed, in virtual time, until there have been
 // ten thousand resets.
-func TestNothingIsLost(t *testing.T) {
+func TestReliableDeliveryWithFaults(t *testing.T) {
 	if text := os.Getenv(seedEnv); text != "" {
 		seed, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
