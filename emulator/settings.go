@@ -58,9 +58,10 @@ type Settings struct {
 // Names are compared without case.
 //
 // In addition to what Microsoft's emulator accepts, a hub may have
-// AnonymousConnectPolicy and WebSocketKeepAliveIntervalInSeconds, and an event handler
-// UserEventPattern (the same as EventPattern), GroupPresenceEvents, Auth and a URL of
-// the scheme tunnel, as in [ReadHubs].
+// AnonymousConnectPolicy, WebSocketKeepAliveIntervalInSeconds and ApplicationFirewall,
+// an event handler UserEventPattern (the same as EventPattern), GroupPresenceEvents,
+// Auth and a URL of the scheme tunnel, as in [ReadHubs], and an event listener File or
+// Url in place of EventHubEndpoint.
 //
 // A name below WebPubSub that neither emulator knows, or a value that breaks a rule, is
 // an error that names the setting and its source.

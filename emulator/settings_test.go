@@ -41,6 +41,9 @@ const settingsExample = `{
           {"EventHubEndpoint": {"EventHubName": "e", "ConnectionString": "Endpoint=sb://localhost;SharedAccessKeyName=a;SharedAccessKey=secret;UseDevelopmentEmulator=true"}},
           {"File": "events.jsonl"}, {"Url": "http://localhost:9000"}
         ],
+        "ApplicationFirewall": {
+          "ClientConnectionCountRules": [{"Type": "ThrottleByUserIdRule", "MaxCount": 5}], "MaxClientConnectionLifetimeInSeconds": 60
+        },
         "AnonymousConnectPolicy": "allow",
         "WebSocketKeepAliveIntervalInSeconds": 5
       },
@@ -78,6 +81,9 @@ func TestReadSettings(t *testing.T) {
 			{EventHub: emulator.EventHub{Name: "e", ConnectionString: "Endpoint=sb://localhost;SharedAccessKeyName=a;SharedAccessKey=secret;UseDevelopmentEmulator=true"}},
 			{File: "events.jsonl"},
 			{URL: "http://localhost:9000"},
+		}, ApplicationFirewall: emulator.ApplicationFirewall{
+			ClientConnectionCountRules:  []emulator.ClientConnectionCountRule{{By: emulator.ThrottleByUserID, MaxCount: 5}},
+			MaxClientConnectionLifetime: time.Minute,
 		}},
 		"other": {},
 	}
@@ -213,7 +219,10 @@ func TestSettingsErrors(t *testing.T) {
 		{replace(`"managedIdentity"`, `"Key"`), `"Key" is neither None nor ManagedIdentity`},
 		{replace(`"allow"`, `"maybe"`), "neither allow nor deny"},
 		{replace(`Seconds": 5`, `Seconds": 500`), "1 to 120 are allowed"},
-		{replace(`"other"`, `"o!"`), "webPubSub:Hubs:o! (FILE, line 33): "},
+		{replace(`"other"`, `"o!"`), "webPubSub:Hubs:o! (FILE, line 36): "},
+		{replace(`"MaxCount": 5`, `"MaxCount": 0`), "webPubSub:Hubs:chat:ApplicationFirewall.clientConnectionCountRules[0].maxCount: 0: 1 to 2147483647 are allowed (FILE, line "},
+		{replace(`"MaxCount": 5`, `"Max": 5`), `unknown field "Max"`},
+		{replace(`"ThrottleByUserIdRule"`, `"Other"`), `clientConnectionCountRules[0]: type: "Other" is not one of`},
 		{replace(`"FullyQualifiedNamespace": "a`, `"FullyQualifiedNamespace": "https://a`), "EventListeners:0 (FILE, line 25): \"https://a.servicebus.windows.net\" is not the host name"},
 		{replace(`SharedAccessKeyName=a;`, ``), "the connection string of the event hub"},
 		{replace(`"EventNameFilter"`, `"Filter"`), "there is no such setting; there are EventHubEndpoint, EventNameFilter, File, Url"},

@@ -3,6 +3,7 @@ package settings
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -70,4 +71,28 @@ func (s *section) list(out *[]string) error {
 		*out = append(*out, text)
 	}
 	return nil
+}
+
+// plain returns the section as a value for JSON: texts that are whole numbers as
+// numbers, and children with indexes as a list.
+func (s *section) plain() any {
+	if len(s.children) == 0 {
+		if n, err := strconv.ParseInt(*s.value, 10, 64); err == nil {
+			return n
+		}
+		return *s.value
+	}
+	all := s.sorted()
+	if _, err := strconv.Atoi(all[0].name()); err != nil {
+		out := make(map[string]any, len(all))
+		for _, child := range all {
+			out[child.name()] = child.plain()
+		}
+		return out
+	}
+	out := make([]any, len(all))
+	for i, child := range all {
+		out[i] = child.plain()
+	}
+	return out
 }

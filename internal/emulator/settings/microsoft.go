@@ -2,6 +2,7 @@ package settings
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -119,6 +120,16 @@ func (m *Microsoft) hubs(s *section) error {
 				hub.AllowAnonymous = strings.EqualFold(text, "allow")
 				if !hub.AllowAnonymous && text != "" && !strings.EqualFold(text, "deny") {
 					return f.errorf("%q is neither allow nor deny", text)
+				}
+				return nil
+			},
+			"ApplicationFirewall": func(f *section) (err error) {
+				raw, err := json.Marshal(f.plain())
+				if err == nil {
+					hub.Firewall, err = (&reader{}).firewall(f.path, raw)
+				}
+				if err != nil {
+					return fmt.Errorf("%w (%s)", err, f.from)
 				}
 				return nil
 			},
