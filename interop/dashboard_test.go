@@ -45,7 +45,9 @@ func TestDashboard(t *testing.T) {
 	t.Cleanup(pong.Close)
 	options := emulator.Options{
 		Addr: "localhost:0", Control: true, ControlToken: "the-token-of-this-test",
-		Hubs: map[string]emulator.HubSettings{"chat": {EventHandlers: []emulator.EventHandler{{URL: pong.URL, UserEvents: "*"}}}},
+		Hubs: map[string]emulator.HubSettings{"chat": {EventHandlers: []emulator.EventHandler{
+			{URL: pong.URL, UserEvents: "*"}, {URL: "tunnel:///events", UserEvents: "tunneled"},
+		}}},
 	}
 	srv, err := emulator.Start(options)
 	if err != nil {

@@ -138,7 +138,11 @@ try {
   await page.getByText("Changed.").waitFor();
   await ask("network");
   await page.getByText("No tunnel of the hub is open").waitFor();
+  await go("overview");
+  await page.getByText("no tunnel is open").waitFor();
   await ask("tunnel");
+  await page.getByText("tunnels open: 1").waitFor();
+  await go("faults");
   await page.getByLabel("Target of the new connection").fill("<b>");
   await page.getByRole("button", { name: "Reconnect", exact: true }).click();
   await page.getByRole("option", { name: "(target <b>)" }).waitFor({ state: "attached" });

@@ -50,12 +50,14 @@ function hubRow(hub) {
   ];
   if (handlers.length === 0) {
     hops.push(h('span', { className: 'hop' }, h('strong', { className: 'soft' }, 'no event handler'),
-      h('span', { className: 'small soft' }, 'clients connect without being asked about')));
+      h('span', { className: 'small soft' }, 'every client with a valid token can connect')));
   }
   for (const e of handlers) {
     hops.push(h('span', { className: 'hop' },
       h('strong', {}, h('span', { className: 'dot ' + e.state }), ' ', e.urlTemplate),
       h('span', { className: 'small soft' }, `${stateText[e.state] ?? e.state}${e.last?.status ? `: ${e.last.name} → ${e.last.status}` : ''}`),
+      e.urlTemplate.startsWith('tunnel:') ? h('span', { className: hub.tunnels ? 'small soft' : 'small bad' },
+        hub.tunnels ? `tunnels open: ${hub.tunnels}` : 'no tunnel is open: start webpubsub tunnel') : null,
       e.last?.reason && e.state !== 'ok' ? h('span', { className: 'small bad' }, e.last.reason) : null,
       h('span', { className: 'small soft' }, `user events ${e.userEventPattern || 'none'}; system events ${(e.systemEvents ?? []).join(', ') || 'none'}`)));
   }
