@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	"example.com/webpubsub/emulator"
 	"example.com/webpubsub/internal/mqtt"
 )
@@ -143,4 +145,49 @@ func TestNetworkConditionsAreChecked(t *testing.T) {
 	if got := srv.NetworkConditions(); got != (emulator.NetworkConditions{}) {
 		t.Errorf("in force are %+v", got)
 	}
+}
+
+// Below TLS and on a real network all is the same.
+func TestNetworkConditionsOverTLS(t *testing.T) {
+	srv := emulator.StartT(t, emulator.Options{TLS: true, NetworkConditions: emulator.NetworkConditions{
+		Latency: 2 * time.Millisecond, Jitter: time.Millisecond, Bandwidth: 10_000_000,
+	}})
+	c := dialTLS(t, srv, accessToken(t, srv, dialOptions{roles: anything, groups: []string{"g"}}))
+	c.recv()
+	large := strings.Repeat("x", 100_000)
+	for i := range 20 {
+		c.send(fmt.Sprintf(`{"type":"sendToGroup","group":"g","ackId":%d,"dataType":"text","data":%q}`, i, large))
+	}
+	for i := range 20 {
+		if got := c.recv(); !strings.Contains(got, large) {
+			t.Fatalf("got %.80s", got)
+		}
+		c.expect(fmt.Sprintf(`{"type":"ack","ackId":%d,"success":true}`, i))
+	}
+	if err := c.ws.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(1000, "bye")); err != nil {
+		t.Fatal(err)
+	}
+	c.expectClose(1000, "")
+}
+
+// What is on its way does not hold up the end of an emulator.
+func TestCloseDoesNotWaitForTheNetwork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := virtual(t, emulator.Options{})
+		c, _ := dialJSON(t, srv, dialOptions{groups: []string{"g"}})
+		other, _ := dialJSON(t, srv, dialOptions{groups: []string{"g"}})
+		if err := srv.SetNetworkConditions(emulator.NetworkConditions{Latency: time.Minute}); err != nil {
+			t.Fatal(err)
+		}
+		send(t, srv, "groups/g/:send", "on its way")
+		_ = other.ws.NetConn().Close() // whose link is closed behind what is on its way
+		synctest.Wait()
+		start := time.Now()
+		if err := srv.Close(); err != nil || time.Since(start) != 0 {
+			t.Errorf("Close took %v, %v", time.Since(start), err)
+		}
+		if _, m, err := c.ws.ReadMessage(); err == nil {
+			t.Errorf("the client got %s", m)
+		}
+	})
 }

@@ -198,7 +198,7 @@ func (s *shaper) read(b []byte) (n int, err error, direct bool) {
 
 // readIn reads what comes, however slowly the session takes it.
 func (s *shaper) readIn() {
-	buf := make([]byte, 16<<10)
+	buf := make([]byte, 4<<10)
 	for {
 		n, err := s.c.Conn.Read(buf)
 		c := s.c.t.network.Links()
