@@ -55,7 +55,7 @@
 // # The page
 //
 // The page is plain HTML, CSS and ES modules, embedded, without a build step and
-// without requests to other sites. It speaks the reliable JSON subprotocol with the
+// without requests to other sites. It uses the reliable JSON subprotocol with the
 // client that package webapp serves: the official @azure/web-pubsub-client is
 // published as many modules with dependencies, which a browser cannot load without a
 // bundler. A fork that has one should use the official client.

@@ -22,7 +22,7 @@ var (
 	// ErrConnectionLost is returned if the connection ends before the service has
 	// responded.
 	ErrConnectionLost = errors.New("connection lost")
-	// ErrSubprotocol is returned if the other end does not speak the subprotocol.
+	// ErrSubprotocol is returned if the server does not support the subprotocol.
 	ErrSubprotocol = errors.New("server did not accept the requested subprotocol")
 	// ErrSlowConsumer ends a connection whose messages arrive faster than the
 	// callbacks handle them.

@@ -91,7 +91,7 @@ func (a *authority) issue(hello *tls.ClientHelloInfo) (*tls.Certificate, error) 
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: a.leaf}, nil
 }
 
-// config speaks HTTP/1.1 only, since a WebSocket needs it.
+// config supports HTTP/1.1 only, which a WebSocket requires.
 func (a *authority) config(clientCertificates bool) *tls.Config {
 	c := &tls.Config{
 		GetCertificate: a.issue,

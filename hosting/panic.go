@@ -54,7 +54,7 @@ func logPanic(ctx context.Context, log *slog.Logger, r *http.Request, v any) {
 		"method", r.Method, "path", r.URL.Path, "stack", string(debug.Stack()))
 }
 
-// trackingWriter knows whether a response was begun.
+// trackingWriter records whether a response was begun.
 type trackingWriter struct {
 	http.ResponseWriter
 	begun bool

@@ -99,7 +99,7 @@ func wantsToken(a response) bool {
 	return a.status == http.StatusUnauthorized && strings.HasPrefix(a.header.Get("WWW-Authenticate"), "Bearer")
 }
 
-// page wants a page that may connect to the service.
+// page checks that there is a page, and that it may connect to the service.
 func (c *checker) page(ctx context.Context) {
 	if _, err := c.fetch(ctx, http.MethodGet, c.pageURL); err != nil {
 		c.fail("page", c.explainTransport(err)...)

@@ -72,7 +72,7 @@ func startChild(ctx context.Context, e *env, program string, settings []string) 
 
 func buildChild(ctx context.Context, e *env, program, dir string) (string, error) {
 	fmt.Fprintf(e.err, "building %s\n", program)
-	file := filepath.Join(dir, "app.exe") // the name that Windows wants does no harm elsewhere
+	file := filepath.Join(dir, "app.exe") // Windows requires the suffix; other systems ignore it
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", file, program)
 	cmd.Stdout, cmd.Stderr = e.err, e.err
 	if err := cmd.Run(); err != nil {

@@ -15,7 +15,7 @@ import (
 	"example.com/webpubsub/emulator"
 )
 
-// healthInterval is how often a command that waits asks.
+// healthInterval is the delay between requests of a command that waits.
 const healthInterval = 200 * time.Millisecond
 
 // runHealth checks that an emulator, or a resource in Azure, responds.

@@ -109,7 +109,7 @@ func Files(root fs.FS, text []byte, program string) (files []File, executable st
 	return files, executable, nil
 }
 
-// checkExecutablePath wants a path that names an entry of the package: Core Tools
+// checkExecutablePath requires a path that names an entry of the package: Core Tools
 // and the host compare it with those.
 func checkExecutablePath(name string) error {
 	if name == "" || strings.Contains(name, `\`) || !filepath.IsLocal(name) || path.Clean(name) != name {

@@ -1,6 +1,6 @@
-// Package broker is the heart of the emulator: hubs with their connections,
-// groups and users, permissions, and the fan-out of messages. It knows nothing
-// of HTTP, WebSocket or the protocols of clients: to it a client is a [Session].
+// Package broker contains the state of the emulator: hubs with their connections,
+// groups and users, permissions, and the fan-out of messages. It does not
+// depend on HTTP, WebSocket or the protocols of clients: a client is a [Session].
 //
 // # Locking
 //

@@ -1,5 +1,5 @@
-// Package endpoint is the client endpoints: it checks the handshake of a client,
-// asks the event handler whether to accept it, and opens its session.
+// Package endpoint serves the client endpoints: it checks the handshake of a client,
+// sends its connect event, and opens its session.
 package endpoint
 
 import (
@@ -150,7 +150,7 @@ type handshake struct {
 	ticket *limits.Ticket // to be released if the handshake fails
 }
 
-// checkHandshake checks what RFC 6455, section 4.2.1, asks of a handshake, before
+// checkHandshake checks what RFC 6455, section 4.2.1, requires of a handshake, before
 // the event handler is called: gorilla/websocket does so only after the event
 // handler has accepted it.
 func checkHandshake(w http.ResponseWriter, r *http.Request) *rejection {

@@ -1,6 +1,6 @@
-// Package entra stands in for Microsoft Entra where a local Web PubSub has a
-// managed identity: it issues the tokens and publishes the keys that verify
-// them, at the addresses below an authority host at which Entra does.
+// Package entra replaces Microsoft Entra for the managed identity of an emulator: it
+// issues the tokens and publishes the keys that verify them, below an authority host,
+// at the paths that Entra has.
 //
 //	i := entra.New("http://localhost:8080/entra", time.Now)
 //	http.Handle("/entra/", http.StripPrefix("/entra", i))

@@ -149,7 +149,7 @@ func (s *Source) FromRequest(header map[string][]string) {
 func (d *Dispatcher) NewSource(c *broker.Conn) *Source { return &Source{d: d, conn: c} }
 
 // Connect raises the connect event and returns the response. The id 0 belongs to
-// it even if no handler wants it; then the error is [upstream.ErrNoHandler].
+// it even if no handler matches it; then the error is [upstream.ErrNoHandler].
 func (s *Source) Connect(ctx context.Context, body []byte, by *journal.Cause) (upstream.Response, error) {
 	return s.Call(ctx, upstream.Event{Kind: upstream.Connect, Name: "connect", ContentType: "application/json", Body: body}, by)
 }
@@ -186,7 +186,7 @@ func (s *Source) Notify(e upstream.Event, by *journal.Cause) {
 	case wanted:
 		s.notify(e, lifetime, by)
 	case lifetime:
-		s.next++ // the id is taken even if no handler wants it
+		s.next++ // the id is used even if no handler matches
 	}
 	if e.Kind == upstream.Connected {
 		for _, e := range s.early {

@@ -1,6 +1,5 @@
-// Package fault makes things go wrong on purpose: a set of faults, of which the
-// handshake, the reader and the writer of a connection ask at named points what
-// is due.
+// Package fault injects faults: the handshake, the reader and the writer of a
+// connection apply those of a [Set] at named points.
 package fault
 
 import (

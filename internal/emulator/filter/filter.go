@@ -1,5 +1,5 @@
-// Package filter is the filter language of the REST API: an OData expression
-// that chooses the connections which a send or a change of groups is for.
+// Package filter implements the filter language of the REST API: an OData expression
+// that selects the connections that a send or a change of groups applies to.
 //
 //	f, err := filter.Compile("userId ne 'alice' and 'news' in groups")
 //	if err != nil { … }               // 400, with the service's own words

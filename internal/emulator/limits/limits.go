@@ -1,6 +1,6 @@
-// Package limits is what a pricing tier of the service and the rules of its
-// application firewall allow: how many connections there may be, and how much they
-// may send and receive. It counts and decides; others carry out what follows.
+// Package limits implements the limits of a pricing tier of the service and the rules of
+// its application firewall: the number of connections, and how much they may send and
+// receive. It counts and decides; its callers reject and close.
 //
 // Connections are counted from the admission of their handshake to their end, so that
 // many handshakes at the same time do not exceed a limit. Without limits nothing is

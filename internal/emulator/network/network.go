@@ -1,6 +1,6 @@
-// Package network holds the network conditions that an emulator simulates: how slow
-// the connections of its clients and the way to its event handlers are. It says what
-// they are; packages transport and events apply them.
+// Package network contains the network conditions that an emulator simulates: how slow
+// the connections of its clients and the requests to its event handlers are. Packages
+// transport and events apply them.
 package network
 
 import (

@@ -1,4 +1,4 @@
-// Package rest is the REST API of the service: its operations, with their
+// Package rest implements the REST API of the service: its operations, with their
 // authorization, validation and errors. An operation checks everything before it
 // calls the broker, so that nothing of a rejected request takes effect.
 package rest

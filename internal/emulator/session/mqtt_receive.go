@@ -194,7 +194,7 @@ func (s *MQTT) release(p *mqtt.Ack) {
 	s.sendPacket(answer)
 }
 
-// receivePublish takes a message and answers as its QoS asks. Where it breaks a
+// receivePublish takes a message and responds according to its QoS. If it breaks a
 // rule, QoS 1 and 2 have a packet that reports it, in MQTT 5.0 only; QoS 0 has
 // none, and the service closes the connection (Azure/azure-webpubsub, issue 793).
 func (s *MQTT) receivePublish(l *transport.Link, p *mqtt.Publish, by *journal.Cause) {

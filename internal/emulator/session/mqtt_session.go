@@ -49,7 +49,7 @@ func NewMQTT(srv *Server, c *broker.Conn, src *events.Source, p *mqtt.Connect) *
 // of the session. Call it before Bind. The ticket is not released.
 func (s *MQTT) Count(t *limits.Ticket) { s.mqttLink.ticket = t }
 
-// subscription is what a client wants of the messages of a topic. A group that
+// subscription is how a client receives the messages of a topic. A group that
 // it joined in another way has none.
 type subscription struct {
 	qos     byte
@@ -66,7 +66,7 @@ type mqttLink struct {
 	expiry    time.Duration // how long the session outlives the link
 	window    int           // unacknowledged messages that the client accepts
 	maxPacket int
-	terse     bool // the client wants no reason strings (Request Problem Information)
+	terse     bool // the client requests no reason strings (Request Problem Information)
 	will      *mqtt.Publish
 	willDelay time.Duration
 	heard     time.Time // when its last packet came

@@ -1,7 +1,7 @@
-// Package session is the clients of connections, one implementation of
+// Package session implements the clients of connections, with one implementation of
 // [broker.Session] for each kind: [Simple] clients without a subprotocol,
 // [PubSub] clients of the JSON and protobuf subprotocols, and [MQTT] clients.
-// What they share is [base]: the WebSocket that a connection has at the moment,
+// What they share is [base]: the current WebSocket of a connection,
 // the order in which frames are carried out, and how a connection ends.
 //
 // # Order of a client's frames

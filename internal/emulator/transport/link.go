@@ -20,7 +20,7 @@ type Link struct {
 	ws     *websocket.Conn
 	conn   *conn
 	writer wsconn.Writer[Item]
-	gone   chan struct{} // closed when the link is cut
+	gone   chan struct{} // closed when the link is reset
 	once   sync.Once
 
 	// Faulty reports whether BeforeWrite is to be asked before a frame with a name
@@ -68,17 +68,17 @@ func (l *Link) Start() {
 		l.startCloseTimer()
 	}
 	l.mu.Unlock()
-	if !open || l.isCut() { // by the server or a fault, during the handshake
+	if !open || l.isGone() { // by the server or a fault, during the handshake
 		l.Cut()
 		return
 	}
 	l.writer.Start(batchConn{l.conn})
 }
 
-// Gone is closed when the link is cut.
+// Gone is closed when the link is reset.
 func (l *Link) Gone() <-chan struct{} { return l.gone }
 
-func (l *Link) isCut() bool {
+func (l *Link) isGone() bool {
 	select {
 	case <-l.gone:
 		return true
@@ -98,7 +98,7 @@ func (l *Link) Push(it Item) bool {
 }
 
 // Close queues a close frame, behind what is queued or, with discard, in place
-// of it, and cuts the link if the peer does not answer.
+// of it, and resets the link if the peer does not respond.
 func (l *Link) Close(f *frame.Frame, discard bool) {
 	l.mu.Lock()
 	l.closing = true
@@ -130,7 +130,7 @@ func (l *Link) Cut() {
 	}
 }
 
-// Reset cuts the link as a failing network does: what is on its way is lost.
+// Reset drops the connection as a failing network does: data in transit is lost.
 func (l *Link) Reset() {
 	l.writer.Abort()
 	if l.isStarted() {
@@ -193,8 +193,8 @@ func (l *Link) DrainEnded() {
 	l.t.tasks.Leave()
 }
 
-// KeepAlive sends a ping once in an interval. It reports false, and cuts the
-// link, if the peer was silent since the last one.
+// KeepAlive sends a ping once in an interval. It reports false, and resets
+// the link, if the peer was silent since the last one.
 func (l *Link) KeepAlive(now time.Time, interval time.Duration) bool {
 	l.mu.Lock()
 	if !l.started || l.closing || now.Sub(l.pinged) < interval {
@@ -295,8 +295,8 @@ func (l *Link) NextReader() (opcode int, r io.Reader, err error) {
 func (l *Link) SetReadDeadline(t time.Time) { _ = l.ws.SetReadDeadline(t) }
 
 // Discard reads and drops what the peer sends after a close frame was sent,
-// until it answers or disconnects, and returns why that ended. To cut the link
-// immediately would make the network discard the close frame.
+// until it responds or disconnects, and returns why that ended. If the link were reset
+// immediately, the network could discard the close frame.
 func (l *Link) Discard() error {
 	for {
 		_, _, err := l.ws.NextReader()

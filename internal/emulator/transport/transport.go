@@ -1,6 +1,6 @@
-// Package transport carries the WebSockets of clients: the handshake, limits of
+// Package transport implements the WebSockets of clients: the handshake, limits of
 // what is read, a queue with a coalescing writer, keep-alive and the closing
-// handshake. It knows frames, and nothing of what they mean. It also simulates network
+// handshake. It does not interpret what frames contain. It also simulates network
 // conditions: see shaper.
 //
 // The locks of [Transport] and [Link] are leaves: under one, nothing but the
@@ -56,7 +56,7 @@ func New(tasks *task.Group, n *network.Simulator, maxFrames, maxBytes int) *Tran
 	}
 }
 
-// Close cuts all links, and those that start later.
+// Close resets all links, and those that start later.
 func (t *Transport) Close() {
 	t.mu.Lock()
 	t.over = true

@@ -79,7 +79,7 @@ func New(o Options) *Registry {
 	return &Registry{
 		o: o, hubs: make(map[string][]*link),
 		// Tunnel clients are programs. A web page could not pass the authorization
-		// with a token, which it has not got; the caller checks more if it wants to.
+		// without a token, which it does not have; the caller can check more.
 		upgrader: websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }},
 	}
 }

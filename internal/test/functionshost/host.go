@@ -1,5 +1,5 @@
-// Package functionshost imitates the Azure Functions host as a custom handler
-// meets it, because the real one cannot be installed from a package registry: it
+// Package functionshost is a test double of the Azure Functions host, as seen by a
+// custom handler, because the real one cannot be installed from a package registry: it
 // reads host.json and function.json files, starts the program, waits for it, and
 // passes requests on.
 //
