@@ -14,8 +14,9 @@ ARG TARGETOS=linux
 ARG TARGETARCH
 ARG VERSION
 ARG OUT=/out
+# The tags are those of .goreleaser.yaml.
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -buildvcs=false -tags lambda.norpc \
+    go build -trimpath -buildvcs=false -tags lambda.norpc,webpubsub.nocloudevents \
     -ldflags "-s -w -X example.com/webpubsub/internal/emulator/control.version=$VERSION" \
     -o "$OUT/" ./cmd/webpubsub ./functions
 
