@@ -193,7 +193,7 @@ func (r *run) tryRecovery(s *session) (*link, received, error) {
 		return nil, received{}, err
 	}
 	go l.keepAlive(r.ctx, &r.c.o)
-	// The service answers the ping if it has nothing to repeat.
+	// The service responds to the ping if it has nothing to repeat.
 	l.sendPing()
 	l.meter.limitSilence(attemptTimeout, firstFrameTimeout)
 	frame, invalid, err := l.next()

@@ -48,7 +48,7 @@
 // of a callback, canceled or not, and Stop then does not wait for callbacks. With
 // any other context, a call of Stop in a callback waits for itself.
 //
-// Callbacks may block. The client continues to read, answers pings, receives
+// Callbacks may block. The client continues to read, responds to pings, receives
 // acknowledgements and recovers its connection, while messages wait in the event
 // queue ([Options.EventQueueSize]). If the queue is full, further messages of a
 // reliable subprotocol are not acknowledged, and the service closes the connection

@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// closeGrace is how long the client waits for the service to answer its close
+	// closeGrace is how long the client waits for the service to respond to its close
 	// frame.
 	closeGrace = 3 * time.Second
-	// echoGrace is how long the client takes to answer a close frame of the service.
+	// echoGrace is how long the client takes to respond to a close frame of the service.
 	echoGrace = time.Second
 	// writeBuffer is the number of queued bytes from which on calls block.
 	writeBuffer = 1 << 20

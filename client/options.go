@@ -113,7 +113,7 @@ type Options struct {
 	// random part of at most half of it is taken off. Default: 1 s.
 	RecoveryInterval time.Duration
 
-	// PingInterval is the interval of pings, which the service answers, at least
+	// PingInterval is the interval of pings, to which the service responds, at least
 	// 1 ms. Negative: a ping is sent only after a recovery. Default: 20 s.
 	PingInterval time.Duration
 	// IdleTimeout is the maximum period without received data, at least 1 ms. The

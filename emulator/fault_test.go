@@ -182,7 +182,7 @@ func TestInvalidFaults(t *testing.T) {
 	for want, f := range map[string]emulator.Fault{
 		"the point (At) is missing": {Action: emulator.ResetConnection()},
 		"the action is missing":     {At: emulator.AtSend},
-		"RejectHandshake answers":   {At: emulator.AtSend, Action: emulator.RejectHandshake(500)},
+		"RejectHandshake rejects":   {At: emulator.AtSend, Action: emulator.RejectHandshake(500)},
 		"from 400 to 599":           {At: emulator.AtHandshake, Action: emulator.RejectHandshake(200)},
 		"Frame is for AtReceive":    {At: emulator.AtRecovery, Action: emulator.ResetConnection(), Frame: "ack"},
 		"has no ConnectionID yet":   {At: emulator.AtHandshake, Action: emulator.ResetConnection(), ConnectionID: "x"},

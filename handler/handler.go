@@ -83,7 +83,7 @@ func (h *Handler) respond(r *http.Request) response {
 	case r.Method == http.MethodPost:
 		return h.respondToEvent(r)
 	case r.Method == http.MethodOptions,
-		// If OPTIONS is answered with 404, as some hosts do without calling the
+		// If the response to OPTIONS is 404, as some hosts do without calling the
 		// handler, the service falls back to GET.
 		r.Method == http.MethodGet && len(r.Header[headerRequestOrigin]) > 0:
 		return h.preflight(r)

@@ -42,7 +42,7 @@ type Options struct {
 	// compared, without port and case. "*" allows every origin. Default: none, or
 	// "*" with DangerouslySkipVerification.
 	AllowedOrigins []string
-	// Hubs are the hubs that are served. Events of other hubs are answered with
+	// Hubs are the hubs that are served. Events of other hubs are rejected with
 	// 404. Default: every hub is served.
 	Hubs []string
 
@@ -52,7 +52,7 @@ type Options struct {
 	// Timeout is the deadline of a callback's context. Default: 90 seconds; the
 	// service waits 100 seconds, including retries.
 	Timeout time.Duration
-	// Dedup enables deduplication: a retried event is answered with the cached
+	// Dedup enables deduplication: the response to a retried event is the cached
 	// response, and the callback is not called again. Default: disabled.
 	Dedup *DedupOptions
 	// DotNetStateFormat writes the values of connection states in the format of

@@ -25,7 +25,7 @@
 // The folder mqtt is for MQTT.js and Eclipse Paho. WEBPUBSUB_MQTT_URL is the
 // emulator's address for MQTT up to the name of the hub.
 //
-// The harness answers GET /seen?connection=id with the events that the handler
+// The harness responds to GET /seen?connection=id with the events that the handler
 // got from a connection, as a JSON array of text, and POST /cut by cutting every
 // connection through the proxy, as a lost network does.
 //
@@ -42,5 +42,5 @@
 //
 // The hub "express" has the official Express middleware, of node/express, or the
 // same in Go: both pass the same tests, with UPSTREAM_URL for their address, and
-// TestPackages compares what they answer to the same requests.
+// TestPackages compares their responses to the same requests.
 package interop

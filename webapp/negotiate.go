@@ -16,9 +16,9 @@ import (
 const negotiateMethods = "GET, POST"
 
 // Negotiate returns the handler that gives a client what it needs to connect:
-// GET or POST, answered with {"baseUrl", "url", "accessToken"} as the Functions
-// binding webPubSubConnection has it. With ?clientProtocol=mqtt, as that binding names
-// it, the URL is for MQTT clients. The user is the one whom App Service
+// GET or POST; the response is {"baseUrl", "url", "accessToken"} as that of
+// the Functions binding webPubSubConnection. With ?clientProtocol=mqtt, a parameter of
+// that binding, the URL is for MQTT clients. The user is the one whom App Service
 // authentication has signed in, or else the one of ?userId=, each only if the
 // configuration allows it; otherwise the response is 401. Errors are
 // {"error": "…"}. The user ID in the token is made by [EncodeUserID]; the name of
@@ -150,7 +150,7 @@ func (a *App) signedIn(r *http.Request, u User) (caller, error) {
 	return caller{id, name}, nil
 }
 
-// cors answers for pages of other sites. It reports whether the request was a
+// cors sets the CORS headers for pages of other sites. It reports whether the request was a
 // preflight and is done.
 func (a *App) cors(w http.ResponseWriter, r *http.Request) (done bool) {
 	if len(a.config.AllowedOrigins) == 0 {

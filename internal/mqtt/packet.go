@@ -93,7 +93,7 @@ type Will struct {
 	Properties Properties
 }
 
-// Connack answers a [Connect].
+// Connack is the response to a [Connect].
 type Connack struct {
 	SessionPresent bool
 	// Code is a return code, 0 to 5, in MQTT 3.1.1.
@@ -135,7 +135,7 @@ type Filter struct {
 	RetainHandling    byte
 }
 
-// Suback answers a [Subscribe], with one code for each filter: the granted QoS,
+// Suback is the response to a [Subscribe], with one code for each filter: the granted QoS,
 // or why there is no subscription (0x80 in MQTT 3.1.1).
 type Suback struct {
 	PacketID   uint16
@@ -150,7 +150,7 @@ type Unsubscribe struct {
 	Filters    []string
 }
 
-// Unsuback answers an [Unsubscribe]. It has codes in MQTT 5.0 only.
+// Unsuback is the response to an [Unsubscribe]. It has codes in MQTT 5.0 only.
 type Unsuback struct {
 	PacketID   uint16
 	Properties Properties

@@ -61,7 +61,7 @@ func (r *Reader) Next() (Packet, error) {
 	if r.KeepRaw {
 		r.raw = append(appendVarint([]byte{first}, uint32(n)), body.Bytes()...)
 	}
-	// Known before the rest is read, so that a broken CONNECT can be answered.
+	// Known before the rest is read, so that a malformed CONNECT gets a response.
 	if b := body.Bytes(); Type(first>>4) == TypeConnect && len(b) > 6 && Version(b[6]) == V5 {
 		r.Version = V5
 	}

@@ -46,7 +46,7 @@
 // Each batch is one call of Write and contains whole frames, and net.Conn does
 // not mix concurrent calls. A library that reads the connection, such as
 // gorilla/websocket, can therefore write control frames of its own to it, such
-// as the close frame that answers a protocol error, as long as it writes each in
+// as the close frame that reports a protocol error, as long as it writes each in
 // one call too.
 //
 // # Locks

@@ -137,7 +137,7 @@ func (w *Writer[T]) PushUrgent(m T) {
 	w.wake()
 }
 
-// Pong answers a ping, in place of an answer that has not been written yet. The
+// Pong responds to a ping, in place of a pong that has not been written yet. The
 // payload is copied.
 func (w *Writer[T]) Pong(payload []byte) {
 	w.mu.Lock()

@@ -128,7 +128,7 @@ type Unauthorized struct{ Reason, Challenge string }
 
 func (e *Unauthorized) Error() string { return e.Reason }
 
-// invalidToken is how the sibling service of the same family answers a token
+// invalidToken is how the sibling service of the same family rejects a token
 // that it rejects; of this one no rejection was recorded.
 const invalidToken = ` error="invalid_token"`
 

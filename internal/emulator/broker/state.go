@@ -20,7 +20,7 @@ import (
 //   - Leaving the group, or the end of the connection, clears the state and ends
 //     the subscription; the others receive an update. The loss of a reliable
 //     connection's WebSocket does not.
-//   - A subscription is answered by the ack, then the snapshot. An update
+//   - The response to a subscription is the ack, then the snapshot. An update
 //     reaches its own sender, if subscribed, before the ack.
 //   - The frames carry no sequence ids, so some may be lost with a WebSocket. A
 //     client that recovers receives the snapshot again, and what was cleared.

@@ -71,7 +71,7 @@ func (c *call) nextLink(key string) string {
 	return c.Access.Address(c.r) + c.r.URL.EscapedPath() + "?" + q.Encode()
 }
 
-// answerPage answers with a page of values, each as show returns it.
+// answerPage responds with a page of values, each as show returns it.
 func answerPage[T, S any](c *call, all []T, key func(T) string, descending bool, show func(T) S) error {
 	values, next, err := page(c, all, key, descending)
 	if err != nil {

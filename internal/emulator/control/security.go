@@ -16,14 +16,14 @@ import (
 func (a *API) reject(r *http.Request) string {
 	if !a.Explicit {
 		if !access.FromThisMachine(r) {
-			return "The control API answers this machine only. To use it from others, set its token: -control-token, or Options.ControlToken."
+			return "The control API accepts calls from this machine only. To use it from others, set its token: -control-token, or Options.ControlToken."
 		}
 		if name := (&url.URL{Host: r.Host}).Hostname(); !names.Loopback(name) && !strings.EqualFold(name, a.publicName()) {
-			return "The control API answers to localhost only, not to other names of this machine. To use it by others, set its token: -control-token, or Options.ControlToken."
+			return "The control API accepts the name localhost only, not other names of this machine. To use it by others, set its token: -control-token, or Options.ControlToken."
 		}
 	}
 	if o := r.Header.Get("Origin"); o != "" && !a.ownOrigin(o, r) {
-		return "The control API answers its own page only, not pages of other origins."
+		return "The control API accepts calls of its own page only, not of pages of other origins."
 	}
 	return ""
 }

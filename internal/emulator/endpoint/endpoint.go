@@ -99,7 +99,7 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, by *journal.Cau
 	}
 	hub = strings.ToLower(name)
 	q := query.Parse(r.URL.RawQuery)
-	// A recovery is answered on the WebSocket also if the hub's name is invalid: the
+	// The response to a recovery is sent on the WebSocket also if the hub's name is invalid: the
 	// official JavaScript client repeats a handshake that failed for half a minute.
 	if path == access.ClientPath && q.Get("awps_connection_id") != "" {
 		return hub, e.recover(w, r, hub, q, by)

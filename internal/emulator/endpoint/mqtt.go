@@ -161,7 +161,7 @@ func (v *mqttHandshake) enter(p *mqtt.Connect) *session.MQTT {
 	setRoles(c, v.params.roles, v.by)
 	connack, ok := s.Connack(p, v.params.mqtt, assigned)
 	if !ok {
-		return v.reject(p, &mqtt.Error{Code: mqtt.PacketTooLarge, Rule: "the answer to CONNECT does not fit the client's Maximum Packet Size"})
+		return v.reject(p, &mqtt.Error{Code: mqtt.PacketTooLarge, Rule: "the response to CONNECT does not fit the client's Maximum Packet Size"})
 	}
 	for {
 		old := v.hub.Conn(c.ID)
@@ -231,8 +231,8 @@ func rejectionCode(c mqtt.Code, version mqtt.Version) mqtt.Code {
 	return mqtt.V311ServerUnavailable
 }
 
-// reject answers a CONNECT that breaks a rule. If the client's version has no
-// code for it, the link is closed without an answer.
+// reject responds to a CONNECT that breaks a rule. If the client's version has no
+// code for it, the link is closed without a response.
 func (v *mqttHandshake) reject(p *mqtt.Connect, e *mqtt.Error) *session.MQTT {
 	code, ok := e.Code.Connack(p.Version)
 	if !ok {
@@ -243,7 +243,7 @@ func (v *mqttHandshake) reject(p *mqtt.Connect, e *mqtt.Error) *session.MQTT {
 	return v.answer(p, code, props, e.Rule)
 }
 
-// answer answers CONNECT with a code of the client's version.
+// answer responds to CONNECT with a code of the client's version.
 func (v *mqttHandshake) answer(p *mqtt.Connect, code mqtt.Code, props mqtt.Properties, why string) *session.MQTT {
 	packet, ok := session.EncodeRejection(v.Sessions, p, &mqtt.Connack{Code: code, Properties: props})
 	if !ok {

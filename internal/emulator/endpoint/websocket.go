@@ -106,7 +106,7 @@ func firstKnown(offered []string) string {
 type params struct {
 	roles, groups []string
 	subprotocol   string
-	mqtt          []upstream.MQTTProperty // for the answer to an MQTT client
+	mqtt          []upstream.MQTTProperty // for the response to an MQTT client
 }
 
 // connectedEntry returns the journal entry of a new connection. The reason warns

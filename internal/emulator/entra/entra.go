@@ -140,7 +140,7 @@ func (i *Issuer) addKey() error {
 func (i *Issuer) issuer() string  { return i.authority + "/" + TenantID + "/v2.0" }
 func (i *Issuer) keysURL() string { return i.authority + "/" + TenantID + "/discovery/v2.0/keys" }
 
-// ServeHTTP answers with the OpenID configuration and with the keys (OpenID
+// ServeHTTP responds with the OpenID configuration and with the keys (OpenID
 // Connect Discovery 1.0, section 4; RFC 7517).
 func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var body any

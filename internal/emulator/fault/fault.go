@@ -50,7 +50,7 @@ const (
 	Reset  ActionKind = iota + 1 // reset the network connection
 	Delay                        // wait, and go on
 	Stall                        // wait until the fault is removed
-	Reject                       // answer a handshake with an HTTP status
+	Reject                       // reject a handshake with an HTTP status
 	Close                        // close the WebSocket
 )
 
@@ -111,7 +111,7 @@ func (f Fault) Check() error {
 	case f.Do.Kind < Reset || f.Do.Kind > Close:
 		return errors.New("the action is missing: give ResetConnection(), Delay(d), Stall(), RejectHandshake(status), CloseWith(code, reason) or FailRecovery()")
 	case f.Do.Kind == Reject && !handshake:
-		return errors.New("the action RejectHandshake answers a handshake: use it at AtHandshake or AtRecovery")
+		return errors.New("the action RejectHandshake rejects a handshake: use it at AtHandshake or AtRecovery")
 	case f.Do.Kind == Reject && (f.Do.Code < 400 || f.Do.Code > 599):
 		return fmt.Errorf("the action RejectHandshake takes an HTTP status from 400 to 599, not %d", f.Do.Code)
 	case f.Do.Delay < 0:

@@ -10,7 +10,7 @@ import (
 	"example.com/webpubsub/internal/emulator/access"
 )
 
-// apiError is an error answer of the REST API. The service has two forms: a
+// apiError is an error response of the REST API. The service has two forms: a
 // plain one, and a longer one where a parameter breaks a rule.
 type apiError struct {
 	status        int

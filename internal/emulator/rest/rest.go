@@ -75,8 +75,8 @@ type call struct {
 	r       *http.Request
 	query   query.Values
 	args    []string // what stood for {} and {group} in the pattern
-	body    any      // JSON answer, if any
-	chunked bool     // the answer has no Content-Length
+	body    any      // JSON response, if any
+	chunked bool     // the response has no Content-Length
 	by      *journal.Cause
 }
 
@@ -215,7 +215,7 @@ func matchPath(pattern string, segments []string) (args []string, ok bool) {
 	return args, n == len(segments)
 }
 
-// answer writes a success.
+// answer writes a successful response.
 func (c *call) answer(status int) {
 	if c.body == nil {
 		c.w.WriteHeader(status)

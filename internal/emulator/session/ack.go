@@ -16,7 +16,7 @@ func (s *PubSub) acked(id *uint64, by *journal.Cause, do func() *wire.Error) {
 	s.finishAck(id, do(), by)
 }
 
-// repeated answers an ack id that has succeeded before.
+// repeated acknowledges an ack id that has succeeded before.
 func (s *PubSub) repeated(id *uint64) bool {
 	if id == nil {
 		return false

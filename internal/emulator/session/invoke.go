@@ -31,7 +31,7 @@ func (v *invocations) begin(id string, cancel context.CancelFunc) bool {
 }
 
 // cancel ends a call. It reports false if the call was not pending: then it has
-// been answered or cancelled, and nothing more may be sent for it.
+// been completed or cancelled, and nothing more may be sent for it.
 func (v *invocations) cancel(id string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -77,7 +77,7 @@ func (s *PubSub) beginInvocation(u wire.Invoke) *invocation {
 }
 
 // invoke raises a user event and returns the response as the result of the call.
-// A cancelled call is not answered.
+// A cancelled call gets no response.
 func (s *PubSub) invoke(in *invocation, by *journal.Cause) {
 	if in.ctx.Err() != nil {
 		return

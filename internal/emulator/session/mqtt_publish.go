@@ -147,7 +147,7 @@ func UserProperties(p mqtt.Properties) []upstream.MQTTProperty {
 	return out
 }
 
-// eventAnswer returns the properties of an answer. Where no answer came the
+// eventAnswer returns the properties of a response. Without a response the
 // status is 500.
 func eventAnswer(r upstream.Response) (p mqtt.Properties) {
 	status := r.Status

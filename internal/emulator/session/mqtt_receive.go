@@ -53,7 +53,7 @@ func (s *MQTT) Serve(l *transport.Link, packets *mqtt.Reader) {
 		}
 		tasks.End()
 	}
-	if err == nil { // closed by the emulator: the peer has to answer
+	if err == nil { // closed by the emulator: the peer has to respond
 		err = l.Discard()
 	}
 	tasks.Begin()

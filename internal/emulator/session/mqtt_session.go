@@ -126,9 +126,9 @@ func (l *mqttLink) encode(p mqtt.Packet) ([]byte, bool) {
 	return b, len(b) <= l.maxPacket
 }
 
-// Connack returns the answer to a client that is accepted: what it gets of what
+// Connack returns the response to a client that is accepted: what it gets of what
 // it asked for, and what the service does not support (MQTT support status). It
-// reports false if the answer is larger than the client's Maximum Packet Size.
+// reports false if the response is larger than the client's Maximum Packet Size.
 func (s *MQTT) Connack(p *mqtt.Connect, user []upstream.MQTTProperty, assignedID string) (*mqtt.Connack, bool) {
 	a := &mqtt.Connack{}
 	if asked, ok := p.Properties.Int(mqtt.SessionExpiry); ok && time.Duration(asked)*time.Second != s.expiry {
@@ -184,7 +184,7 @@ func (s *MQTT) Open(groups []string, connected journal.Entry) bool {
 }
 
 // Bind gives the session the link of a client that has just connected with what
-// next brought, and sends the answer and all that waits. It takes the session
+// next brought, and sends the response and all that waits. It takes the session
 // away from a link that it may still have. It reports false if the session has
 // ended.
 func (s *MQTT) Bind(l *transport.Link, next *MQTT, connack *mqtt.Connack, by *journal.Cause) bool {

@@ -209,7 +209,7 @@ func (s *PubSub) execute(f any, by *journal.Cause) {
 		})
 	case wire.LeaveGroup:
 		// To leave a group that the client is not in succeeds: the result is what it
-		// asked for. (What the service answers then is not documented.)
+		// asked for. (What the service responds then is not documented.)
 		s.acked(u.AckID, by, func() *wire.Error {
 			if !s.conn.TryLeave(u.Group, by) {
 				return forbidden("leave", u.Group)

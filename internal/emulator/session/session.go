@@ -301,7 +301,7 @@ func (b *base) KeepAlive(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.link != nil && !b.link.KeepAlive(now, b.srv.KeepAlive(b.conn.Hub.Name)) {
-		b.dropped = "PingTimeout: the client did not answer a ping"
+		b.dropped = "PingTimeout: the client did not respond to a ping"
 	}
 }
 

@@ -48,7 +48,7 @@ type stream struct {
 	timer     *time.Timer // fires then or, if a message has come since, too early
 }
 
-// openStream answers with a StreamAck that expects the first message, or with a
+// openStream responds with a StreamAck that expects the first message, or with a
 // StreamClosed, which is the only rejection that clients understand.
 func (s *PubSub) openStream(u wire.SendToGroup) *wire.Error {
 	s.streams.mu.Lock()

@@ -49,7 +49,7 @@ type Item struct {
 	Kept  bool   // the session keeps the frame, within bounds of its own
 }
 
-// NewLink returns the link of a client whose handshake has not been answered.
+// NewLink returns the link of a client whose handshake is not complete.
 // What is pushed waits for [Link.Start].
 func (t *Transport) NewLink() *Link {
 	l := &Link{t: t, conn: newConn(t), gone: make(chan struct{})}
@@ -241,7 +241,7 @@ func IsTooLarge(err error) bool {
 // code.
 func IsShortClose(err error) bool { return errors.Is(err, errShortClose) }
 
-// Listen answers the control frames of the peer. Call it before the first read.
+// Listen responds to the control frames of the peer. Call it before the first read.
 func (l *Link) Listen() {
 	l.ws.SetPongHandler(func(string) error { l.alive.Store(true); return nil })
 	l.ws.SetPingHandler(func(data string) error {
@@ -255,7 +255,7 @@ func (l *Link) Listen() {
 		closing := l.closing
 		l.mu.Unlock()
 		if closing {
-			return nil // the answer to our close frame is not answered
+			return nil // the response to our close frame needs no response
 		}
 		if code == websocket.CloseNoStatusReceived && l.conn.shortClose() {
 			return errShortClose

@@ -24,10 +24,10 @@ import (
 const MaxMessage = 1 << 20
 
 const (
-	// closeGrace is how long a peer may take to answer a close frame.
+	// closeGrace is how long a peer may take to respond to a close frame.
 	closeGrace = 5 * time.Second
 	// stall is for how long a peer may take nothing of what is written, at least: about
-	// as long as one that answers no ping of the default interval may be silent.
+	// as long as one that responds to no ping of the default interval may be silent.
 	stall = 20 * time.Second
 )
 
