@@ -224,7 +224,7 @@ func TestConflict(t *testing.T) {
 	fork.want(map[string]string{"README.md": "Our quiz.\n", "app/quiz.go": "package app // quiz\n", "lib/lib.go": renamed(lib) + "\nconst E = 5\n"})
 }
 
-// A first commit with changes does not tell what it was made from.
+// A first commit with changes does not show what it was made from.
 func TestUnknownOrigin(t *testing.T) {
 	up := newUpstream(t)
 	origin := up.do("rev-parse", "HEAD")

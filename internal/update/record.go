@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// recordFile is the file of a fork that says what it was last updated to. A file,
+// recordFile is the file of a fork that contains what it was last updated to. A file,
 // and not a merge commit, since it survives the squashing of a pull request.
 const recordFile = ".upstream"
 

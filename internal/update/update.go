@@ -67,7 +67,7 @@ func (u *update) run() error {
 		return err
 	}
 	next := record{url: u.url, commit: newest, keep: last.keep}
-	// The application is what a fork replaces. Later on the file says whether it did.
+	// The application is what a fork replaces. Later on this is in the record.
 	if last.commit == "" && !slices.Contains(next.keep, "app") && !u.same("HEAD:app", before+":app") {
 		next.keep = append(next.keep, "app")
 	}
@@ -81,7 +81,7 @@ func (u *update) same(a, b string) bool {
 	return err == nil && first == second
 }
 
-// check rejects a folder whose changes could not be told from those of upstream.
+// check rejects a folder whose changes could not be distinguished from those of upstream.
 func (u *update) check() error {
 	prefix, err := u.git.run("rev-parse", "--show-prefix")
 	switch {
