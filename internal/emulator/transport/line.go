@@ -23,10 +23,10 @@ type line struct {
 	parts []part
 	bytes int
 	free  time.Time // when the bandwidth has room again
-	last  time.Time // when the newest part arrives
 }
 
-// part is bytes that arrive together, or the end of the line.
+// part is bytes that arrive together, or the end of the line. It arrives when it is
+// due and those before it have arrived.
 type part struct {
 	data []byte
 	due  time.Time
@@ -58,10 +58,6 @@ func (l *line) put(c *network.Conditions, data []byte, err error) {
 		}
 		due = due.Add(c.Delay())
 	}
-	if due.Before(l.last) {
-		due = l.last
-	}
-	l.last = due
 	l.parts = append(l.parts, part{data, due, err})
 	l.bytes += len(data)
 }

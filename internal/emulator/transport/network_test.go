@@ -332,6 +332,10 @@ func TestResetLosesWhatIsOnItsWay(t *testing.T) {
 		if err := <-s.ended; err == nil || len(s.reads) != 0 {
 			t.Errorf("the emulator read %v and %d messages", err, len(s.reads))
 		}
+		start := time.Now()
+		if err := s.tasks.Idle(t.Context()); err != nil || time.Since(start) != 0 {
+			t.Errorf("idle after %v, %v", time.Since(start), err)
+		}
 	})
 }
 
@@ -345,6 +349,58 @@ func TestReadDeadlineUnderConditions(t *testing.T) {
 		var timeout net.Error
 		if err := <-s.ended; !errors.As(err, &timeout) || !timeout.Timeout() || time.Since(start) != time.Minute {
 			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// A deadline that was set before the conditions, and is removed under them, does not
+// end the reader of the connection.
+func TestReadDeadlineBeforeConditions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := dialSlow(t, network.Conditions{})
+		s.link.SetReadDeadline(time.Now().Add(10 * time.Second))
+		s.send("one")
+		<-s.reads
+		if err := s.Set(network.Conditions{Latency: time.Second}); err != nil {
+			t.Fatal(err)
+		}
+		s.send("two")
+		<-s.reads
+		s.link.SetReadDeadline(time.Time{})
+		time.Sleep(time.Minute)
+		s.send("three")
+		if got := <-s.reads; got != "three" {
+			t.Errorf("got %q", got)
+		}
+		// And the other way round: it is in force without conditions again.
+		start := time.Now()
+		s.link.SetReadDeadline(start.Add(time.Minute))
+		if err := s.Set(network.Conditions{}); err != nil {
+			t.Fatal(err)
+		}
+		s.send("four") // which ends the goroutine that reads under conditions
+		<-s.reads
+		var timeout net.Error
+		if err := <-s.ended; !errors.As(err, &timeout) || !timeout.Timeout() || time.Since(start) != time.Minute {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
+}
+
+// The emulator ends its sending side because of what it read: that arrives behind what
+// it has sent, too.
+func TestEndOfSendingArrivesBehindWhatWasSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := dialSlow(t, network.Conditions{Latency: time.Second})
+		s.push("last")
+		time.Sleep(time.Millisecond)
+		s.link.ClosedByReader()
+		if got := read(t, s.ws); got != "last" {
+			t.Errorf("got %q", got)
+		}
+		start := time.Now()
+		if _, err := io.Copy(io.Discard, s.ws.NetConn()); err != nil || time.Since(start) != 0 {
+			t.Errorf("the end came %v later, with %v", time.Since(start), err)
 		}
 	})
 }
