@@ -61,8 +61,8 @@ func runCheck(ctx context.Context, e *env, args []string) error {
 	fs := flag.NewFlagSet("check", flag.ContinueOnError)
 	c := &checker{e: e}
 	// The help prints the default of a flag, and a connection string contains a key.
-	cs := fs.String("connection-string", "", "connection `string` of the service in whose name requests are sent (default: for a local event handler that of a local emulator)")
-	fs.StringVar(&c.origin, "origin", "", "`host` of the service, such as name.webpubsub.azure.com (default: that of the connection string or of WebPubSubConnectionString__serviceUri)")
+	cs := fs.String("connection-string", "", "connection `string` of the service in whose name requests are sent (default, for a local event handler: the emulator on localhost:8080)")
+	fs.StringVar(&c.origin, "origin", "", "`host` of the service, such as name.webpubsub.azure.com (default: the host of the connection string or of WebPubSubConnectionString__serviceUri)")
 	fs.StringVar(&c.hub, "hub", "chat", "`name` of the hub")
 	fs.StringVar(&c.user, "user", "webpubsub-check", "`user ID` of the client in whose name events are sent")
 	fs.DurationVar(&c.timeout, "timeout", 10*time.Second, "how long a response may take")
@@ -113,7 +113,7 @@ a client that does not exist.
 		}
 	}
 	if fs.NArg() != 1 {
-		return usagef("check takes one URL, after the flags: that of the hub's settings, for example https://name.azurewebsites.net/api/events")
+		return usagef("check takes one URL, after the flags: the event handler in the settings of the hub, for example https://name.azurewebsites.net/api/events")
 	}
 	if isPackage(fs.Arg(0)) {
 		return c.checkPackage(fs.Arg(0))

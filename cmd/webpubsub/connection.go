@@ -35,8 +35,8 @@ type connection struct {
 
 func (c *connection) flags(fs *flag.FlagSet) {
 	// The help prints the default of a flag, and a connection string contains a key.
-	fs.StringVar(&c.connectionString, "connection-string", "", "connection `string` of the service (default: that of a local emulator)")
-	fs.StringVar(&c.endpoint, "endpoint", "", "in place of a connection string, the `URL` of a resource to sign in to with the credential that DefaultAzureCredential finds, for example that of az login")
+	fs.StringVar(&c.connectionString, "connection-string", "", "connection `string` of the service (default: the emulator on localhost:8080)")
+	fs.StringVar(&c.endpoint, "endpoint", "", "in place of a connection string, the `URL` of a resource to sign in to with the credential that DefaultAzureCredential finds, for example the account of az login")
 	fs.StringVar(&c.hub, "hub", "chat", "`name` of the hub")
 	fs.BoolVar(&c.verbose, "v", false, "print whole responses and error messages")
 }

@@ -26,7 +26,7 @@ func (c *controlFlags) flags(fs *flag.FlagSet) {
 }
 
 // apply completes the options, and removes the file of an earlier run, which could
-// be mistaken for that of this one.
+// be mistaken for the new file.
 func (c *controlFlags) apply(o emulator.Options) (emulator.Options, error) {
 	o.Control, o.JournalSize = true, 10_000
 	o.ControlToken, o.ControlReadToken, o.PublicURL = c.token, c.readToken, c.publicURL
