@@ -64,7 +64,7 @@
 // every protocol and the REST API reach each other. An event is a message to the
 // topic $webpubsub/server/events/{name}. Like the service, the emulator rejects
 // wildcards, retained messages, topic aliases and shared subscriptions. Where the
-// documentation leaves something open, a comment in the code says what was chosen.
+// documentation leaves something open, a comment in the code describes the choice.
 //
 // # Tunnels
 //

@@ -33,15 +33,15 @@ const MessageUnit = 2 << 10
 type Exceeded struct {
 	// Rule is the limit, for the journal.
 	Rule string
-	// Text is what the client is told. The first two are those of the service's
-	// resource logs; what it tells clients is not documented.
+	// Text is sent to the client. The first two are those of the service's
+	// resource logs; what it sends to clients is not documented.
 	Text string
 }
 
 // Error returns the rule.
 func (e *Exceeded) Error() string { return e.Rule }
 
-// What clients are told.
+// Texts for clients.
 const (
 	TooManyConnections = "Connection count reaches limit."
 	TooManyMessages    = "Message count reaches limit."
@@ -49,7 +49,7 @@ const (
 	TooOld             = "Connection lifetime reaches limit."
 )
 
-// Limiter holds the counts of an emulator.
+// Limiter contains the counters of an emulator.
 type Limiter struct {
 	tier    Tier
 	rules   func(hub string) *Firewall

@@ -48,12 +48,12 @@ func (c *Conditions) Delay() time.Duration {
 	return d
 }
 
-// Simulator holds the conditions in force. It is read for every write, without a
+// Simulator contains the conditions in force. It is read for every write, without a
 // lock.
 type Simulator struct {
 	initial Conditions
 	all     atomic.Pointer[Conditions]
-	links   atomic.Pointer[Conditions] // nil if they say nothing about links
+	links   atomic.Pointer[Conditions] // nil if they do not affect links
 }
 
 // New returns a simulator of valid conditions.
@@ -87,7 +87,7 @@ func (s *Simulator) Reset() { s.set(s.initial) }
 // Conditions returns the conditions in force.
 func (s *Simulator) Conditions() Conditions { return *s.all.Load() }
 
-// Links returns the conditions in force if they say anything about links, else nil.
+// Links returns the conditions in force if they affect links, else nil.
 func (s *Simulator) Links() *Conditions { return s.links.Load() }
 
 // HandlerLatency returns how long a request is on its way to an event handler.

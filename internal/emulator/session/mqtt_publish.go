@@ -48,7 +48,7 @@ func isServerTopic(topic string) bool {
 var forwarded = []mqtt.PropertyID{mqtt.PayloadFormat, mqtt.ContentType, mqtt.ResponseTopic, mqtt.CorrelationData, mqtt.UserProperty}
 
 // accept sends a client's message to the group of its topic, or returns the
-// function that raises the event that the topic names. The error says why it does
+// function that raises the event that the topic names. The error is why it does
 // neither.
 func (s *MQTT) accept(p *mqtt.Publish, by *journal.Cause) (raise func(), e *mqtt.Error) {
 	if name, ok := eventOf(p.Topic); ok {

@@ -43,7 +43,7 @@ type Transport struct {
 	over    bool
 }
 
-// New returns a transport without links. The queue of each link holds at most
+// New returns a transport without links. The queue of each link has at most
 // maxFrames and maxBytes of frames that no session keeps. Writers are counted in
 // tasks.
 func New(tasks *task.Group, n *network.Simulator, maxFrames, maxBytes int) *Transport {
