@@ -72,7 +72,7 @@ func (p *pump) add(hub string, m upstream.Message) {
 	}
 }
 
-// take returns the next messages. It waits if there are none.
+// take returns the next messages. If there are none, the pump is no longer running.
 func (p *pump) take() []queued {
 	p.mu.Lock()
 	if len(p.queue) == 0 {
