@@ -8,8 +8,8 @@ import (
 	"example.com/webpubsub/emulator"
 )
 
-// simulation are the flags of every command that runs an emulator, about what makes it
-// less than perfect.
+// simulation are the flags of every command that runs an emulator, about the network
+// conditions and limits that it simulates.
 type simulation struct {
 	network emulator.NetworkConditions
 	tier    *choice
@@ -18,7 +18,7 @@ type simulation struct {
 
 func (s *simulation) flags(fs *flag.FlagSet) {
 	fs.DurationVar(&s.network.Latency, "latency", 0, "simulate this `time`, such as 50ms, on the way between the emulator and a client, in each direction")
-	fs.DurationVar(&s.network.Jitter, "jitter", 0, "with -latency, add a random `time` up to this one; messages stay in order")
+	fs.DurationVar(&s.network.Jitter, "jitter", 0, "add a random `time` up to this one to -latency; messages stay in order")
 	fs.IntVar(&s.network.Bandwidth, "bandwidth", 0, "simulate this number of `bytes` per second for each client, in each direction (default: no limit)")
 	fs.DurationVar(&s.network.HandlerLatency, "handler-latency", 0, "simulate this `time` on the way to event handlers")
 	s.tier = choiceFlag(fs, "tier", "apply the limits of a pricing tier", noTier, string(emulator.TierFree), string(emulator.TierStandard))

@@ -123,9 +123,8 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request, by *journal.Cau
 	v.ticket, over = e.Limits.Admit(hub, limits.Client{UserID: claims.UserID, Signature: claims.Signature, Claims: claims.All})
 	if over != nil {
 		// The status is documented for the rules of the firewall (Microsoft Learn,
-		// Application Firewall), and for the limits of a tier for Azure SignalR Service,
-		// whose gateway this service shares (its troubleshooting guide, 429). The body is
-		// not documented.
+		// Application Firewall). For the limits of a tier it is documented of Azure SignalR
+		// Service only (its troubleshooting guide, 429). The body is not documented.
 		return hub, &rejection{status: http.StatusTooManyRequests, body: over.Text, why: over.Rule}
 	}
 	if path == access.MQTTPath {
