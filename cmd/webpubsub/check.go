@@ -73,12 +73,12 @@ func runCheck(ctx context.Context, e *env, args []string) error {
 	fs.StringVar(&c.negotiateURL, "negotiate", "", "`URL` of negotiate (default: negotiate in place of events in the URL of the event handler)")
 	fs.StringVar(&c.pageURL, "page", "", "`URL` of the page (default: index in place of events in the URL of the event handler)")
 	fs.StringVar(&c.pageOrigin, "page-origin", "", "`origin` of a page on another site that has to call negotiate, such as https://www.example.com")
-	settings := fs.String("settings", "", "`file` with the application's settings to check: local.settings.json, or the output of az functionapp config appsettings list")
+	appSettings := fs.String("app-settings", "", "`file` with the application's settings to check: local.settings.json, or the output of az functionapp config appsettings list")
 	output := choiceFlag(fs, "o", "output format; json prints one object with all findings at the end", "text", "json")
 	fs.Usage = func() {
 		fmt.Fprint(fs.Output(), `Usage: webpubsub check [flags] <URL of the event handler>
        webpubsub check <package: a zip file or folder>
-       webpubsub check -settings <file> [URL of the event handler]
+       webpubsub check -app-settings <file> [URL of the event handler]
 
 Sends the event handler a validation request, an event with a forged signature and,
 with the service's key, signed connect and user events, then the requests of a
@@ -97,8 +97,8 @@ a client that does not exist.
 	if err != nil {
 		return err
 	}
-	if *settings != "" {
-		values, err := c.checkSettings(*settings)
+	if *appSettings != "" {
+		values, err := c.checkSettings(*appSettings)
 		if err != nil {
 			return err
 		}

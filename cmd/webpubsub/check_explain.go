@@ -123,7 +123,7 @@ func (c *checker) explainIntermediary() []string {
 	case last.status == http.StatusForbidden && last.isHTML():
 		return []string{c.described(), "the platform rejects the request: look at the app's access restrictions, at its private endpoints, and whether it is stopped"}
 	case last.status == http.StatusServiceUnavailable && strings.Contains(last.body, "not configured"):
-		return []string{c.described(), "the handler runs and lacks a setting: its log names it, and webpubsub check -settings finds it"}
+		return []string{c.described(), "the handler runs and lacks a setting: its log names it, and webpubsub check -app-settings finds it"}
 	case last.status == http.StatusServiceUnavailable && strings.Contains(last.body, "Function host is not running"):
 		return []string{
 			c.described(), "the Functions host did not start the app: a function.json and customHandler.http.routes in host.json exclude each other; run webpubsub check on the package",

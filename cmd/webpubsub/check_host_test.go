@@ -240,7 +240,7 @@ func TestCheckSettings(t *testing.T) {
 			if err := os.WriteFile(file, []byte(tt.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			out, _, err := call(t, nil, "check", "-settings", file)
+			out, _, err := call(t, nil, "check", "-app-settings", file)
 			if got := out + fmt.Sprint(err); !strings.Contains(got, tt.want) || (err != nil) != tt.failed || strings.Contains(got, checkKey) {
 				t.Errorf("no %q in:\n%s", tt.want, got)
 			}
@@ -254,7 +254,7 @@ func TestCheckSettings(t *testing.T) {
 	if err := os.WriteFile(file, []byte(set("WebPubSubHub", "lobby")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, _, err := call(t, nil, "check", "-settings", file, srv.URL+"/api/events")
+	out, _, err := call(t, nil, "check", "-app-settings", file, srv.URL+"/api/events")
 	if err != nil || !strings.Contains(out, "demo.webpubsub.azure.com, hub lobby") || !strings.Contains(out, "ok    connect") {
 		t.Errorf("%v\n%s", err, out)
 	}
