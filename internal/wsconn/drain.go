@@ -71,7 +71,8 @@ func (w *Writer[T]) drain() {
 		for i := range queued {
 			w.owner.Encode(b, queued[i].m)
 		}
-		b.Flush()
+		w.write(b.Buf)
+		b.Buf = b.Buf[:0]
 	}
 	b.w = nil
 	if cap(b.Buf) <= 4*BatchSize {

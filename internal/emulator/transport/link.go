@@ -72,7 +72,7 @@ func (l *Link) Start() {
 		l.Cut()
 		return
 	}
-	l.writer.Start(batchConn{l.conn})
+	l.writer.Start(l.conn)
 }
 
 // Gone is closed when the link is reset.
