@@ -228,7 +228,8 @@ func (s *Source) wanted(e upstream.Event) bool {
 // turn is the place of an event in the order of its connection.
 type turn struct {
 	previous <-chan struct{}
-	sent     func() // may be called more than once
+	over     <-chan struct{} // closed by sent
+	sent     func()          // may be called more than once
 }
 
 // number gives the event its id and its turn. The lock must be held.
@@ -243,16 +244,26 @@ func (s *Source) number(e *upstream.Event) turn {
 		s.Identify(e)
 	}
 	sent := make(chan struct{})
-	t := turn{previous: s.previous, sent: sync.OnceFunc(func() { close(sent) })}
+	t := turn{previous: s.previous, over: sent, sent: sync.OnceFunc(func() { close(sent) })}
 	s.previous = sent
 	return t
+}
+
+// end ends a turn, and keeps nothing of it if it is the newest.
+func (s *Source) end(t turn) {
+	t.sent()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.previous == t.over {
+		s.previous = nil
+	}
 }
 
 // deliver sends an event when it is its turn, to the event listeners and then to the
 // event handler, and keeps the state and the cookies of a usable response. A user
 // event that only listeners get has succeeded, whatever becomes of it there.
 func (s *Source) deliver(ctx context.Context, e upstream.Event, t turn, by *journal.Cause) (upstream.Response, error) {
-	defer t.sent()
+	defer s.end(t)
 	if t.previous != nil {
 		select {
 		case <-t.previous:

@@ -12,9 +12,8 @@ import (
 // It belongs to the connection: frames that one link brought are carried out
 // before those of the next.
 type inbox struct {
-	srv     *Server
-	execute func(frame any, by *journal.Cause)
-	paused  func(bool) // called when the reader begins and ends to wait for room
+	srv   *Server
+	owner client
 
 	mu      sync.Mutex
 	queue   []entry
@@ -30,10 +29,6 @@ type entry struct {
 	size  int
 	by    *journal.Cause // of what the frame leads to
 	end   func()
-}
-
-func (in *inbox) init(srv *Server, execute func(any, *journal.Cause), paused func(bool)) {
-	in.srv, in.execute, in.paused = srv, execute, paused
 }
 
 // put carries out a frame, or queues it. waits reports whether the frame may wait
@@ -55,8 +50,8 @@ func (in *inbox) put(frame any, size int, waits bool, by *journal.Cause) {
 		in.mu.Unlock()
 		if !full {
 			full = true
-			in.paused(true)
-			defer in.paused(false)
+			in.owner.pause(true)
+			defer in.owner.pause(false)
 		}
 		in.srv.Tasks.End() // what is queued is counted by the goroutine that works on it
 		<-room
@@ -70,7 +65,7 @@ func (in *inbox) put(frame any, size int, waits bool, by *journal.Cause) {
 	}
 	in.running = true
 	in.mu.Unlock()
-	in.execute(frame, by)
+	in.owner.execute(frame, by)
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.running = false; len(in.queue) > 0 {
@@ -110,7 +105,7 @@ func (in *inbox) work() {
 		if e.end != nil {
 			e.end()
 		} else {
-			in.execute(e.frame, e.by)
+			in.owner.execute(e.frame, e.by)
 		}
 	}
 }

@@ -69,6 +69,8 @@ type client interface {
 	broker.Session
 	// execute carries out one frame. by is the cause of what follows from it.
 	execute(frame any, by *journal.Cause)
+	// pause is called when the reader begins and ends to wait for room.
+	pause(bool)
 	// lastFrame returns the frame that ends the link: a close frame, and before it
 	// what the protocol sends. base.mu is held.
 	lastFrame(closing *frame.Frame) *frame.Frame
@@ -111,14 +113,17 @@ type base struct {
 // init wires a new session and its connection together.
 func (b *base) init(srv *Server, c *broker.Conn, src *events.Source, self client) {
 	b.srv, b.conn, b.events, b.client = srv, c, src, self
-	b.inbox.init(srv, self.execute, func(on bool) {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if b.link != nil {
-			b.link.Pause(on)
-		}
-	})
+	b.inbox.srv, b.inbox.owner = srv, self
 	c.Session = self
+}
+
+// pause is called when the reader begins and ends to wait for room in the inbox.
+func (b *base) pause(on bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.link != nil {
+		b.link.Pause(on)
+	}
 }
 
 // Count has the connection counted by its ticket. Call it before Open, which
@@ -133,8 +138,15 @@ func (b *base) newLink() *transport.Link {
 }
 
 func (b *base) adopt(l *transport.Link) {
-	l.Faulty = b.srv.Faults.Active
-	l.BeforeWrite = func(name string) bool { return b.applyFaults(fault.AtSend, name, l) }
+	l.Faults = b
+}
+
+// FaultsActive implements [transport.Faults].
+func (b *base) FaultsActive() bool { return b.srv.Faults.Active() }
+
+// BeforeWrite implements [transport.Faults].
+func (b *base) BeforeWrite(l *transport.Link, name string) bool {
+	return b.applyFaults(fault.AtSend, name, l)
 }
 
 // open brings the connection into its hub and serves it. The client is in the

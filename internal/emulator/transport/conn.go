@@ -56,8 +56,9 @@ func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if head, ok := c.(*headConn); ok {
+	if head, ok := c.(*headConn); ok { // of no use any more
 		head.stop()
+		c = head.Conn
 	}
 	h.conn.Conn = c
 	return gorillaConn{h.conn}, buf, nil

@@ -20,16 +20,9 @@ type Link struct {
 	ws     *websocket.Conn
 	conn   *conn
 	writer wsconn.Writer[Item]
-	gone   chan struct{} // closed when the link is reset
-	once   sync.Once
-
-	// Faulty reports whether BeforeWrite is to be asked before a frame with a name
-	// is written. BeforeWrite may wait. If it reports false, neither the frame nor
-	// what follows is written, but for a close frame. Set both before Start; nil
-	// means that there are no faults.
-	Faulty      func() bool
-	BeforeWrite func(name string) bool
-	silenced    bool // BeforeWrite has reported false; used by the writer only
+	// Faults is set before Start, or nil.
+	Faults   Faults
+	silenced bool // BeforeWrite has reported false; used by the writer only
 
 	alive  atomic.Bool // something was read since the last ping
 	idle   atomic.Bool // nothing was waiting at some time since the last ping
@@ -40,6 +33,18 @@ type Link struct {
 	closing    bool // a close frame was queued
 	closeTimer *time.Timer
 	pinged     time.Time
+	ended      bool          // reset
+	gone       chan struct{} // closed then; nil until somebody waits for it
+}
+
+// Faults are those that are injected into what a link writes.
+type Faults interface {
+	// FaultsActive reports whether BeforeWrite is to be called.
+	FaultsActive() bool
+	// BeforeWrite is called before a frame with a name is written. It may wait. If it
+	// reports false, neither the frame nor what follows is written, but for a close
+	// frame.
+	BeforeWrite(l *Link, name string) bool
 }
 
 // Item is a queued frame.
@@ -52,7 +57,7 @@ type Item struct {
 // NewLink returns the link of a client whose handshake is not complete.
 // What is pushed waits for [Link.Start].
 func (t *Transport) NewLink() *Link {
-	l := &Link{t: t, conn: newConn(t), gone: make(chan struct{})}
+	l := &Link{t: t, conn: newConn(t)}
 	l.writer.Init(&t.writers, l)
 	return l
 }
@@ -76,15 +81,31 @@ func (l *Link) Start() {
 }
 
 // Gone is closed when the link is reset.
-func (l *Link) Gone() <-chan struct{} { return l.gone }
+func (l *Link) Gone() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone == nil {
+		l.gone = make(chan struct{})
+		if l.ended {
+			close(l.gone)
+		}
+	}
+	return l.gone
+}
 
 func (l *Link) isGone() bool {
-	select {
-	case <-l.gone:
-		return true
-	default:
-		return false
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ended
+}
+
+func (l *Link) setGone() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.ended && l.gone != nil {
+		close(l.gone)
 	}
+	l.ended = true
 }
 
 // Push queues a frame. It reports false if the queue is full, which that of a
@@ -123,7 +144,7 @@ func (l *Link) startCloseTimer() {
 
 // Cut closes the network connection without a closing handshake.
 func (l *Link) Cut() {
-	l.once.Do(func() { close(l.gone) })
+	l.setGone()
 	l.writer.Abort()
 	if l.isStarted() {
 		_ = l.conn.Close()
@@ -158,7 +179,7 @@ func (l *Link) ReadEnded(answered bool) {
 	if both {
 		// Both sides may have begun to close at the same time: the client shall still
 		// get the close frame with the reason.
-		l.once.Do(func() { close(l.gone) })
+		l.setGone()
 		l.writer.HangUp()
 		return
 	}
@@ -175,9 +196,9 @@ func (l *Link) Encode(b *wsconn.Batch, it Item) {
 	if l.silenced && f.Closes == 0 || !f.Expires.IsZero() && !time.Now().Before(f.Expires) {
 		return
 	}
-	if f.Name != "" && l.Faulty != nil && l.Faulty() {
+	if f.Name != "" && l.Faults != nil && l.Faults.FaultsActive() {
 		b.Flush()
-		if !l.BeforeWrite(f.Name) {
+		if !l.Faults.BeforeWrite(l, f.Name) {
 			l.silenced = true
 			return
 		}

@@ -142,12 +142,17 @@ func TestExpiredFramesAreNotWritten(t *testing.T) {
 	})
 }
 
+// without is a fault that ends the sending with a frame.
+type without string
+
+func (without) FaultsActive() bool                             { return true }
+func (w without) BeforeWrite(_ *transport.Link, n string) bool { return n != string(w) }
+
 // After a fault that ends the sending nothing is written but a close frame.
 func TestAFaultSilencesTheLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		link, ws, _ := connect(t, 10)
-		link.Faulty = func() bool { return true }
-		link.BeforeWrite = func(name string) bool { return name != "second" }
+		link.Faults = without("second")
 		for _, name := range []string{"first", "second", "third"} {
 			it := text(name)
 			it.Frame.Name = name
