@@ -94,7 +94,7 @@ var memoryRow = row{
 		}},
 	},
 	targets: []target{
-		{text: "KiB", a: "this emulator", field: value, goal: 10, most: true},
+		{text: "KiB", a: "this emulator", field: value, goal: 8, most: true},
 		{text: "of the peer", a: "this emulator", b: "peer: centrifuge v0.40.1", field: value, goal: 0.5, most: true},
 	},
 }

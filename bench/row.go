@@ -47,8 +47,8 @@ type target struct {
 	text  string
 	a, b  string // contenders; no b: the figure itself
 	field func(sample) float64
-	goal  float64
-	most  bool // the goal is an upper bound
+	goal  float64 // zero: none, the figure is only shown
+	most  bool    // the goal is an upper bound
 }
 
 func value(s sample) float64 { return s.value }
@@ -129,6 +129,10 @@ func (r row) writeTargets(b *strings.Builder, samples map[string][]sample) {
 			other, _, _ := spread(samples[t.b], t.field)
 			got /= other
 			unit = "×"
+		}
+		if t.goal == 0 {
+			fmt.Fprintf(b, "\n- %s: **%s%s**", t.text, figure(got), unit)
+			continue
 		}
 		verdict := "**missed**"
 		if (t.most && got <= t.goal) || (!t.most && got >= t.goal) {
