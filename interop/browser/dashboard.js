@@ -38,7 +38,12 @@ try {
   page.on("pageerror", (e) => problems.push(String(e)));
   page.on("console", (m) => m.type() === "error" && problems.push(m.text()));
   shown = async () => [await page.locator("body").innerText(), ...problems, ...[...pending].map((r) => `pending: ${r.method()} ${r.url()}`)].join("\n");
-  const go = (section) => page.locator(`#to-${section}`).click();
+  // The section is there with the event after the click; until then a label is that
+  // of the section before.
+  const go = async (section) => {
+    await page.locator(`#to-${section}`).click();
+    await page.locator(`#to-${section}[aria-current="page"]`).waitFor();
+  };
   const picture = (name) => SCREENSHOTS && page.screenshot({ path: join(SCREENSHOTS, name) });
 
   // Every section is accessible, and fits a phone.
