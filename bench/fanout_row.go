@@ -6,62 +6,11 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"time"
 
 	"example.com/webpubsub/internal/connstr"
 )
 
-const (
-	subscribers = 500
-	publishers  = 4
-	window      = 200 // messages that may be under way to a subscriber
-)
-
-// publishTo publishes as fast as the subscribers follow until the context ends
-// or d is over, and returns how many messages there were. first holds the last
-// number of each publisher.
-func publishTo(ctx context.Context, addr string, e endpoint, a *audience, first []int, d time.Duration) (int64, error) {
-	var sent atomic.Int64
-	before := a.received.Load()
-	end := time.Now().Add(d)
-	errs := make(chan error, publishers)
-	var wg sync.WaitGroup
-	for i := range publishers {
-		wg.Go(func() {
-			w, err := newHTTPWorker(addr, e.publish(), e.status, nil)
-			if err != nil {
-				errs <- err
-				return
-			}
-			defer w.close()
-			receivers := int64(len(a.all))
-			var text []byte
-			for ctx.Err() == nil && time.Now().Before(end) {
-				if sent.Load()*receivers-(a.received.Load()-before) > window*receivers {
-					time.Sleep(50 * time.Microsecond)
-					continue
-				}
-				first[i]++
-				text = stamp(text[:0], i, first[i], time.Now())
-				copy(w.request[w.at:], text)
-				if _, err := w.exchange(""); err != nil {
-					errs <- err
-					return
-				}
-				sent.Add(1)
-			}
-		})
-	}
-	wg.Wait()
-	select {
-	case err := <-errs:
-		return sent.Load(), err
-	default:
-		return sent.Load(), context.Cause(ctx)
-	}
-}
+const subscribers = 500
 
 // fanout measures one server with n subscribers.
 func fanout(ctx context.Context, s settings, p *process, addr string, e endpoint, n int) (sample, error) {
@@ -70,36 +19,16 @@ func fanout(ctx context.Context, s settings, p *process, addr string, e endpoint
 		return sample{}, err
 	}
 	defer a.leave()
-	numbers := make([]int, publishers)
-	warm, err := publishTo(ctx, addr, e, a, numbers, s.duration/3)
-	if err == nil {
-		err = a.settled(ctx, warm*int64(n))
-	}
+	all, done, err := e.publishers(addr)
 	if err != nil {
 		return sample{}, err
 	}
-	for _, in := range a.all {
-		in.took = in.took[:0]
-	}
-	cpu, err := p.cpu()
+	defer done()
+	sent, err := a.measure(ctx, s, p, all, n)
 	if err != nil {
 		return sample{}, err
 	}
-	started := time.Now()
-	sent, err := publishTo(ctx, addr, e, a, numbers, s.duration)
-	if err == nil {
-		err = a.settled(ctx, (warm+sent)*int64(n))
-	}
-	elapsed := time.Since(started)
-	if err != nil {
-		return sample{}, err
-	}
-	after, err := p.cpu()
-	if err != nil {
-		return sample{}, err
-	}
-	deliveries := float64(sent * int64(n))
-	one := sample{value: deliveries / (after - cpu).Seconds(), rate: deliveries / elapsed.Seconds()}
+	one := sent.perSecond(n)
 	one.p50, one.p99, one.max = percentiles(a.took())
 	return one, nil
 }

@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"sync"
-	"sync/atomic"
-	"time"
 )
 
 const groupSize = 10
@@ -29,8 +26,8 @@ func groupsInTurn(n int) func(context.Context, settings) (sample, error) {
 			return sample{}, err
 		}
 		a := new(audience)
-		defer func() { a.leave() }()
-		var groups []func() *http.Request
+		defer a.leave()
+		var groups []*http.Request
 		for i := range n {
 			name := fmt.Sprintf("g%d", i)
 			e, err := emulatorEndpoint(ctx, p.ready, "json", name)
@@ -44,87 +41,23 @@ func groupsInTurn(n int) func(context.Context, settings) (sample, error) {
 			if err != nil {
 				return sample{}, err
 			}
-			groups = append(groups, publish)
+			groups = append(groups, publish())
 		}
 		if err := p.ask("gc", nil); err != nil {
 			return sample{}, err
 		}
-		numbers := make([]int, n)
-		warm, err := publishInTurn(ctx, addr, groups, numbers, a, s.duration/3)
-		if err == nil {
-			err = a.settled(ctx, warm*groupSize)
-		}
-		if err != nil {
-			return sample{}, err
-		}
-		before, err := p.cpu()
-		if err != nil {
-			return sample{}, err
-		}
-		started := time.Now()
-		sent, err := publishInTurn(ctx, addr, groups, numbers, a, s.duration)
-		if err == nil {
-			err = a.settled(ctx, (warm+sent)*groupSize)
-		}
-		elapsed := time.Since(started)
-		if err != nil {
-			return sample{}, err
-		}
-		after, err := p.cpu()
-		return sample{value: float64(sent) / (after - before).Seconds(), rate: float64(sent) / elapsed.Seconds()}, err
-	}
-}
-
-// publishInTurn sends to the groups as fast as their members follow. numbers holds
-// the last number of each group.
-func publishInTurn(ctx context.Context, addr string, groups []func() *http.Request, numbers []int, a *audience, d time.Duration) (int64, error) {
-	var sent atomic.Int64
-	before := a.received.Load()
-	end := time.Now().Add(d)
-	errs := make(chan error, publishers)
-	var wg sync.WaitGroup
-	for i := range min(publishers, len(groups)) {
-		wg.Go(func() {
-			var workers []*httpWorker // they share one connection
-			for g := i; g < len(groups); g += publishers {
-				w, err := newHTTPWorker(addr, groups[g](), http.StatusAccepted, nil)
-				if err != nil {
-					errs <- err
-					return
-				}
-				if len(workers) > 0 {
-					w.close()
-					w.conn, w.r = workers[0].conn, workers[0].r
-				}
-				workers = append(workers, w)
+		all, done, err := httpPublishers(addr, http.StatusAccepted, func(i int) (share []*http.Request) {
+			for g := i; g < n; g += publishers {
+				share = append(share, groups[g])
 			}
-			defer workers[0].close()
-			var text []byte
-			for turn := 0; ctx.Err() == nil && time.Now().Before(end); {
-				if sent.Load()*groupSize-(a.received.Load()-before) > window*groupSize {
-					time.Sleep(50 * time.Microsecond)
-					continue
-				}
-				g := i + turn*publishers
-				numbers[g]++
-				text = stamp(text[:0], i, numbers[g], time.Now())
-				w := workers[turn]
-				copy(w.request[w.at:], text)
-				if _, err := w.exchange(""); err != nil {
-					errs <- err
-					return
-				}
-				sent.Add(1)
-				turn = (turn + 1) % len(workers)
-			}
+			return share
 		})
-	}
-	wg.Wait()
-	select {
-	case err := <-errs:
-		return sent.Load(), err
-	default:
-		return sent.Load(), context.Cause(ctx)
+		if err != nil {
+			return sample{}, err
+		}
+		defer done()
+		sent, err := a.measure(ctx, s, p, all, groupSize)
+		return sent.perSecond(1), err
 	}
 }
 

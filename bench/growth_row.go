@@ -94,30 +94,16 @@ func (g growth) measure(ctx context.Context, s settings, factor int) (send time.
 		return 0, 0, err
 	}
 	defer a.leave()
-	numbers := make([]int, publishers)
-	warm, err := publishTo(ctx, addr, e, a, numbers, s.duration/3)
-	if err == nil {
-		err = a.settled(ctx, warm*int64(receivers))
-	}
+	all, done, err := e.publishers(addr)
 	if err != nil {
 		return 0, 0, err
 	}
-	before, err := p.cpu()
+	defer done()
+	sent, err := a.measure(ctx, s, p, all, receivers)
 	if err != nil {
 		return 0, 0, err
 	}
-	n, err := publishTo(ctx, addr, e, a, numbers, s.duration)
-	if err == nil {
-		err = a.settled(ctx, (warm+n)*int64(receivers))
-	}
-	if err != nil {
-		return 0, 0, err
-	}
-	after, err := p.cpu()
-	if err != nil {
-		return 0, 0, err
-	}
-	return (after - before) / time.Duration(n), memory, nil
+	return time.Duration(float64(sent.cpu) / sent.messages), memory, nil
 }
 
 const growthPicture = "growth.svg"

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -105,43 +103,18 @@ func (a *audience) subscribeMQTT(ctx context.Context, url string, n int) (contex
 	return ctx, nil
 }
 
-// publishMQTT publishes until d is over. Each publisher waits for PUBACK, and all
-// wait for subscribers that fall behind.
-func publishMQTT(ctx context.Context, clients []*mqttClient, numbers []int, a *audience, d time.Duration) (int64, error) {
-	var sent atomic.Int64
-	before := a.received.Load()
-	receivers := int64(len(a.all))
-	end := time.Now().Add(d)
-	errs := make(chan error, len(clients))
-	var wg sync.WaitGroup
-	for i, c := range clients {
-		wg.Go(func() {
-			for ctx.Err() == nil && time.Now().Before(end) {
-				if sent.Load()*receivers-(a.received.Load()-before) > window*receivers {
-					time.Sleep(50 * time.Microsecond)
-					continue
-				}
-				numbers[i]++
-				id := uint16(numbers[i]%60_000 + 1)
-				p := &mqtt.Publish{QoS: 1, Topic: groupName, PacketID: id, Payload: stamp(nil, i, numbers[i], time.Now())}
-				answer, err := c.exchange(p)
-				if ack, ok := answer.(*mqtt.Ack); err == nil && (!ok || ack.PacketID != id || ack.Code >= mqtt.UnspecifiedError) {
-					err = fmt.Errorf("PUBLISH was answered with %+v", answer)
-				}
-				if err != nil {
-					errs <- err
-					return
-				}
-				sent.Add(1)
-			}
-		})
-	}
-	wg.Wait()
-	select {
-	case err := <-errs:
-		return sent.Load(), err
-	default:
-		return sent.Load(), context.Cause(ctx)
+// publisher returns the publisher i of the client, which waits for PUBACK.
+func (c *mqttClient) publisher(i int) publisher {
+	number := 0
+	return func() error {
+		number++
+		id := uint16(number%60_000 + 1)
+		p := &mqtt.Publish{QoS: 1, Topic: groupName, PacketID: id, Payload: stamp(nil, i, number, time.Now())}
+		answer, err := c.exchange(p)
+		if ack, ok := answer.(*mqtt.Ack); err == nil && (!ok || ack.PacketID != id || ack.Code >= mqtt.UnspecifiedError) {
+			err = fmt.Errorf("PUBLISH was answered with %+v", answer)
+		}
+		return err
 	}
 }
 
@@ -153,45 +126,20 @@ func fanoutMQTT(ctx context.Context, s settings, p *process, url string) (sample
 	if err != nil {
 		return sample{}, err
 	}
-	var clients []*mqttClient
+	var all []publisher
 	for i := range publishers {
 		c, err := dialMQTT(ctx, url, fmt.Sprint("publisher_", i))
 		if err != nil {
 			return sample{}, err
 		}
 		defer c.ws.Close()
-		clients = append(clients, c)
+		all = append(all, c.publisher(i))
 	}
-	numbers := make([]int, publishers)
-	warm, err := publishMQTT(ctx, clients, numbers, a, s.duration/3)
-	if err == nil {
-		err = a.settled(ctx, warm*mqttSubscribers)
-	}
+	sent, err := a.measure(ctx, s, p, all, mqttSubscribers)
 	if err != nil {
 		return sample{}, err
 	}
-	for _, in := range a.all {
-		in.took = in.took[:0]
-	}
-	before, err := p.cpu()
-	if err != nil {
-		return sample{}, err
-	}
-	started := time.Now()
-	sent, err := publishMQTT(ctx, clients, numbers, a, s.duration)
-	if err == nil {
-		err = a.settled(ctx, (warm+sent)*mqttSubscribers)
-	}
-	elapsed := time.Since(started)
-	if err != nil {
-		return sample{}, err
-	}
-	after, err := p.cpu()
-	if err != nil {
-		return sample{}, err
-	}
-	deliveries := float64(sent * mqttSubscribers)
-	one := sample{value: deliveries / (after - before).Seconds(), rate: deliveries / elapsed.Seconds()}
+	one := sent.perSecond(mqttSubscribers)
 	one.p50, one.p99, one.max = percentiles(a.took())
 	return one, nil
 }

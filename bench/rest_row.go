@@ -32,43 +32,54 @@ func restRow(receivers int) row {
 	}
 }
 
+// amongOthers measures sends to ten connections beside so many others. filter is
+// empty for sends to their group, or a filter of sends to everybody that they match.
+func amongOthers(ctx context.Context, s settings, others int, filter string) (sample, error) {
+	p, err := startRole(ctx, "emulator")
+	if err != nil {
+		return sample{}, err
+	}
+	defer p.stop()
+	e, err := emulatorEndpoint(ctx, p.ready, "json", groupName)
+	if err != nil {
+		return sample{}, err
+	}
+	if filter != "" {
+		if e.publish, err = sendRequest(p.ready, "", filter); err != nil {
+			return sample{}, err
+		}
+	}
+	addr, err := hostOf(p.ready)
+	if err != nil {
+		return sample{}, err
+	}
+	if others > 0 {
+		elsewhere, err := emulatorEndpoint(ctx, p.ready, "json", "elsewhere")
+		if err != nil {
+			return sample{}, err
+		}
+		idle, _, err := gather(ctx, elsewhere, others)
+		if err != nil {
+			return sample{}, err
+		}
+		defer idle.leave()
+		if err := p.ask("gc", nil); err != nil { // what the handshakes left behind
+			return sample{}, err
+		}
+	}
+	one, err := fanout(ctx, s, p, addr, e, groupSize)
+	one.value, one.rate = one.value/groupSize, one.rate/groupSize
+	return one, err
+}
+
 // crowdedGroup measures sends to a group of ten beside so many other connections.
 func crowdedGroup(others int) func(context.Context, settings) (sample, error) {
 	return func(ctx context.Context, s settings) (sample, error) {
-		p, err := startRole(ctx, "emulator")
-		if err != nil {
-			return sample{}, err
+		n := others
+		if s.quick {
+			n /= 100
 		}
-		defer p.stop()
-		e, err := emulatorEndpoint(ctx, p.ready, "json", groupName)
-		if err != nil {
-			return sample{}, err
-		}
-		addr, err := hostOf(p.ready)
-		if err != nil {
-			return sample{}, err
-		}
-		if others > 0 {
-			n := others
-			if s.quick {
-				n /= 100
-			}
-			elsewhere, err := emulatorEndpoint(ctx, p.ready, "json", "elsewhere")
-			if err != nil {
-				return sample{}, err
-			}
-			idle, _, err := gather(ctx, elsewhere, n)
-			if err != nil {
-				return sample{}, err
-			}
-			defer idle.leave()
-			if err := p.ask("gc", nil); err != nil { // what the handshakes left behind
-				return sample{}, err
-			}
-		}
-		one, err := fanout(ctx, s, p, addr, e, 10)
-		one.value, one.rate = one.value/10, one.rate/10
-		return one, err
+		return amongOthers(ctx, s, n, "")
 	}
 }
 
@@ -82,37 +93,12 @@ var crowdedRow = row{
 
 // filteredSend measures sends to everybody, of whom a filter leaves ten.
 func filteredSend(ctx context.Context, s settings) (sample, error) {
-	p, err := startRole(ctx, "emulator")
-	if err != nil {
-		return sample{}, err
-	}
-	defer p.stop()
-	n := 4990
+	n := 5000
 	if s.quick {
-		n = 190
+		n = 200
 	}
-	elsewhere, err := emulatorEndpoint(ctx, p.ready, "json", "elsewhere")
-	if err != nil {
-		return sample{}, err
-	}
-	others, _, err := gather(ctx, elsewhere, n)
-	if err != nil {
-		return sample{}, err
-	}
-	defer others.leave()
-	e, err := emulatorEndpoint(ctx, p.ready, "json", groupName)
-	if err != nil {
-		return sample{}, err
-	}
-	addr, err := hostOf(p.ready)
-	if err != nil {
-		return sample{}, err
-	}
-	if e.publish, err = sendRequest(p.ready, "", "'"+groupName+"' in groups"); err != nil {
-		return sample{}, err
-	}
-	one, err := fanout(ctx, s, p, addr, e, 10)
-	one.value, one.rate = one.value/10*float64(n+10), one.rate/10*float64(n+10)
+	one, err := amongOthers(ctx, s, n-groupSize, "'"+groupName+"' in groups")
+	one.value, one.rate = one.value*float64(n), one.rate*float64(n)
 	return one, err
 }
 
