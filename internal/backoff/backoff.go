@@ -105,7 +105,7 @@ func (r *Retry) Wait(ctx context.Context) error {
 	if !r.deadline.IsZero() {
 		delay = min(delay, max(time.Until(r.deadline), 0))
 	}
-	if err := sleep(ctx, delay); err != nil {
+	if err := Sleep(ctx, delay); err != nil {
 		return err
 	}
 	if !r.deadline.IsZero() && !time.Now().Before(r.deadline) {
@@ -138,7 +138,8 @@ func (r *Retry) Ended(life time.Duration, progress bool) {
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits for d. It returns the error of the context if that ends before.
+func Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
 	}

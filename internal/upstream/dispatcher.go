@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"example.com/webpubsub/internal/backoff"
 )
 
 // Options configures a [Dispatcher].
@@ -96,7 +98,7 @@ func New(o Options) *Dispatcher {
 		o.Now = time.Now
 	}
 	if o.Sleep == nil {
-		o.Sleep = sleep
+		o.Sleep = backoff.Sleep
 	}
 	if o.Observe == nil {
 		o.Observe = func(context.Context, Attempt) {}

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"time"
+
+	"example.com/webpubsub/internal/backoff"
 )
 
 // grace is how long the next event of a connection waits after a request was
@@ -32,29 +34,17 @@ type announcer struct {
 	latency func() time.Duration
 }
 
-// travel waits as long as the request is on its way.
-func travel(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 func (a announcer) RoundTrip(r *http.Request) (*http.Response, error) {
 	sent, ok := r.Context().Value(sentKey{}).(func())
 	if d := a.latency(); d > 0 {
 		if ok {
 			time.AfterFunc(grace, sent) // the next event is on its way at the same time
 		}
-		if err := travel(r.Context(), d); err != nil {
+		if backoff.Sleep(r.Context(), d) != nil {
 			if r.Body != nil {
 				_ = r.Body.Close()
 			}
-			return nil, err
+			return nil, context.Cause(r.Context())
 		}
 	}
 	if !ok || r.Method != http.MethodPost { // a validation precedes the event
