@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"example.com/webpubsub"
+	"example.com/webpubsub/internal/test/functionshost"
 	"example.com/webpubsub/internal/test/testtool"
 	"example.com/webpubsub/service"
 )
@@ -54,7 +55,7 @@ func TestCompose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	emulatorPort, functionsPort := freePort(t), freePort(t)
+	emulatorPort, functionsPort := functionshost.FreePort(t), functionshost.FreePort(t)
 	ports := strings.NewReplacer("8080", emulatorPort, "7071", functionsPort)
 	var compose struct{ Services map[string]*composeService }
 	if err := yaml.Unmarshal([]byte(ports.Replace(string(text))), &compose); err != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"example.com/webpubsub/internal/test/functionshost"
 	"example.com/webpubsub/internal/test/testtool"
 )
 
@@ -71,7 +72,7 @@ func TestEmulatorImage(t *testing.T) {
 	if out, err := run(nil, img.entrypoint[0], "--version"); err != nil || !strings.HasPrefix(out, "webpubsub v1.2.3 ") {
 		t.Errorf("version: %q, %v", out, err)
 	}
-	port := freePort(t)
+	port := functionshost.FreePort(t)
 	env := []string{
 		"WEBPUBSUB_ADDR=0.0.0.0:" + port, "WEBPUBSUB_URL=http://127.0.0.1:" + port,
 		"WEBPUBSUB_PUBLIC_URL=http://webpubsub.test:9000",

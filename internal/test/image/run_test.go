@@ -4,7 +4,6 @@ package image
 
 import (
 	"bytes"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -114,17 +113,6 @@ func start(t *testing.T, cmd *exec.Cmd) *output {
 		}
 	})
 	return out
-}
-
-// freePort returns a port that nothing uses now.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 // nodeCommand runs a program of Node.js that needs its WebSocket: version 22 has it,
